@@ -1,0 +1,9 @@
+from .card import Card as Card
+from .card import File as File
+from .registry import cards as cards
+from .registry import describe as describe
+from .registry import fetch as fetch
+from .registry import load as load
+from .registry import names as names
+from .types import NodeData as NodeData
+from .types import SampleData as SampleData

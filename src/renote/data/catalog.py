@@ -1,0 +1,171 @@
+"""The data sets that have a name: where they come from, and what they must be. Needs neither torch nor NumPy."""
+
+from __future__ import annotations
+
+from renote.data.card import Card, File
+
+_PLANETOID = {
+    "ind.cora.x": "23cfa55d91c6f624233f5eb7b6e3f141f1bd2b2ae39608a63cf5d084bb27baab",
+    "ind.cora.tx": "b9afbaa4a400df991f6f02ef677e1e44da55ffc04801fd02f9e673987829226a",
+    "ind.cora.allx": "9419ba2f26f5c35243db64aba110e0f35a04851609e0dc5433450676ca6b8543",
+    "ind.cora.y": "94465c14eb53e04ca262198dcbb2521ee8af60fb3f3d546cd6ca24a511b0e7d1",
+    "ind.cora.ty": "41f5ac76596a1699cc33f53084a2419e92961c42bb75f36fc38e616d348532ad",
+    "ind.cora.ally": "2b998f5cc7fedc86e7f97ca2498f47a1ffc1462c29e2d578b23bf3f62b6e7d71",
+    "ind.cora.graph": "58f13302f39dde8852dad6fe6d15b89b077b6d7f837626bce671ef80344b383d",
+    "ind.cora.test.index": "297ce89af2b51a6a194181c7dbe1796c6a1cf9cd9349a88383b1b1e227867875",
+    "ind.citeseer.x": "d20de19150741e555de0ed037195630fc194114ebc7fd72ced62810148aa22f6",
+    "ind.citeseer.tx": "539a8906a2da97628d212f2fdd668c109a8b3f0d36574b59e5d3fd5b5303da21",
+    "ind.citeseer.allx": "2ac30345d95c9ec933a817ee0bdd6a5f077f8c184a20e696910192d534414668",
+    "ind.citeseer.y": "8ba87e515d8e3ee3cf52f6d2c5b86aa73f11ecad825a808455209ec26cd54924",
+    "ind.citeseer.ty": "55e5bd1ba1e733a04598753ad1a8d57957f4b8f89e74519f41f4f4938767e4ce",
+    "ind.citeseer.ally": "f704b2d986dde6c2669934de1f3ae5696a6cf9455c0f6b2646a2d135ea0a1c95",
+    "ind.citeseer.graph": "d79a4ef9d3e7169aee8946145f6b7306e35bc79bffad26346cfb94e10e9912a7",
+    "ind.citeseer.test.index": "2af990671580b6b2df5d158d1038f8292e30c9cd821b5453f399659b25b723d4",
+    "ind.pubmed.x": "fbe9cb5c47200d1b7769a26e579be3b7130b556831f9d850e77c4c74f2599b33",
+    "ind.pubmed.tx": "4eb5f5d0f30f26497eb0ac6ac9719d09c67e284f1ed0385c93f3ef27a671da3d",
+    "ind.pubmed.allx": "508e538e2abdccdd54c4d3e9f49d638b4af7107d85845f66ddea5a5152658b7e",
+    "ind.pubmed.y": "e6c807633307a07ed659249006536a147c7999c797f11a2560752990181b41b3",
+    "ind.pubmed.ty": "ee2e0d4819d9fbcc403689c3bf2e49face401b605932f093bc58ab6461130fdd",
+    "ind.pubmed.ally": "0c37bbe3b5014ec365e9d393cf4791925e5ed94fb194305d74f064a8d7b50f0e",
+    "ind.pubmed.graph": "5b89f0036ca22909471f1e6558eb42fa06e0c730a577bde5b058b40638f81dc9",
+    "ind.pubmed.test.index": "b101d421688bbaecbd82e8a18f1e282378d6830f3a37666f28ebc47f844341b5",
+}
+_MNIST = {
+    "train-images-idx3-ubyte.gz": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte.gz": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte.gz": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte.gz": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+_FASHION = {
+    "train-images-idx3-ubyte.gz": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    "train-labels-idx1-ubyte.gz": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    "t10k-images-idx3-ubyte.gz": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    "t10k-labels-idx1-ubyte.gz": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+}
+
+
+def _files(checksums: dict[str, str], address: str, prefix: str = "") -> tuple[File, ...]:
+    return tuple(
+        File(name, checksum, address + name) for name, checksum in checksums.items() if name.startswith(prefix)
+    )
+
+
+def _idx(name: str, title: str, classes: tuple[str, ...], source: str, licence: str, files: tuple[File, ...]) -> Card:
+    counts = {"train": 60_000, "test": 10_000}
+    return Card(name, title, "samples", 70_000, (1, 28, 28), classes, source, licence, files, name, counts)
+
+
+def _planetoid(
+    name: str, title: str, size: int, edges: int, features: int, classes: tuple[str, ...], train: int
+) -> Card:
+    return Card(
+        name=name,
+        title=title,
+        kind="nodes",
+        size=size,
+        shape=(features,),
+        classes=classes,
+        source="Sen et al. (2008); public split of Yang, Cohen, Salakhutdinov (2016), Planetoid",
+        licence="MIT (repository kimiyoung/planetoid)",
+        files=_files(_PLANETOID, "https://raw.githubusercontent.com/kimiyoung/planetoid/master/data/", f"ind.{name}."),
+        folder="planetoid",
+        counts={"edges": edges, "train": train, "validation": 500, "test": 1_000},
+    )
+
+
+def _toy(name: str, title: str, classes: tuple[str, ...] = ()) -> Card:
+    counts = {"train": 10_000, "test": 2_000}
+    return Card(
+        f"toy-{name}", title, "samples", 12_000, (2,), classes, "drawn when loaded", "none needed", counts=counts
+    )
+
+
+_DIGITS = tuple("0123456789")
+_DIGITS_SOURCE = (
+    "Alpaydin, Kaynak (1998), Optical Recognition of Handwritten Digits, test part; ships with scikit-learn"
+)
+_CLOTHES = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+
+_ALL = (
+    Card(
+        name="digits",
+        title="Handwritten digits, 8 × 8, 17 levels of grey",
+        kind="samples",
+        size=1_797,
+        shape=(1, 8, 8),
+        classes=_DIGITS,
+        source=_DIGITS_SOURCE,
+        licence="CC BY 4.0",
+        counts={"train": 1_500, "test": 297},
+    ),
+    Card(
+        name="digits-knn",
+        title="Handwritten digits, each joined to its 8 nearest by Euclidean distance",
+        kind="nodes",
+        size=1_797,
+        shape=(64,),
+        classes=_DIGITS,
+        source=_DIGITS_SOURCE,
+        licence="CC BY 4.0",
+        counts={"edges": 9_929, "train": 100, "validation": 500, "test": 1_197},
+    ),
+    _idx(
+        "mnist",
+        "Handwritten digits, 28 × 28 grey",
+        _DIGITS,
+        "LeCun, Cortes, Burges (1998)",
+        "CC BY-SA 3.0 commonly given",
+        _files(_MNIST, "https://ossci-datasets.s3.amazonaws.com/mnist/"),
+    ),
+    _idx(
+        "fashion-mnist",
+        "Articles of clothing, 28 × 28 grey",
+        _CLOTHES,
+        "Xiao, Rasul, Vollgraf (2017)",
+        "MIT",
+        _files(_FASHION, "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/"),
+    ),
+    _planetoid(
+        "cora",
+        "Papers on machine learning, joined by citations; bag of words",
+        2_708,
+        5_278,
+        1_433,
+        (
+            "theory",
+            "reinforcement learning",
+            "genetic algorithms",
+            "neural networks",
+            "probabilistic methods",
+            "case-based",
+            "rule learning",
+        ),
+        140,
+    ),
+    _planetoid(
+        "citeseer",
+        "Papers on computer science, joined by citations; bag of words",
+        3_327,
+        4_552,
+        3_703,
+        ("AI", "machine learning", "information retrieval", "databases", "agents", "human-computer interaction"),
+        120,
+    ),
+    _planetoid(
+        "pubmed",
+        "Papers on diabetes, joined by citations; TF-IDF",
+        19_717,
+        44_324,
+        500,
+        ("experimental", "type 1", "type 2"),
+        60,
+    ),
+    _toy("swiss-roll", "A spiral in the plane"),
+    _toy("checkerboard", "The black squares of a 4 × 4 board"),
+    _toy("gaussian-mixture", "Eight Gaussians on a circle", tuple(f"mode {k}" for k in range(8))),
+    _toy("moons", "Two interleaved half circles", ("upper", "lower")),
+    _toy("rings", "Two circles, one in the other", ("inner", "outer")),
+)
+
+CARDS = {card.name: card for card in _ALL}
+"""Every named data set, in the order of a list."""

@@ -1,0 +1,140 @@
+"""From a name or a path to data.
+
+Names, cards and paths are looked at without importing torch or NumPy; a loader is imported when it is called.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from renote.data.card import Card
+from renote.data.catalog import CARDS
+from renote.errors import DataError, unknown
+
+if TYPE_CHECKING:
+    from renote.data.types import NodeData, SampleData
+
+_LOADERS = {
+    "digits": ("digits", "load"),
+    "digits-knn": ("digits", "load_graph"),
+    "mnist": ("idx", "load"),
+    "fashion-mnist": ("idx", "load"),
+    "cora": ("planetoid", "load"),
+    "citeseer": ("planetoid", "load"),
+    "pubmed": ("planetoid", "load"),
+    "folder": ("images", "load"),
+    "graph": ("table", "load"),
+    "npz": ("arrays", "load"),
+    **{name: ("toy", "load") for name in CARDS if name.startswith("toy-")},
+}
+
+OWN = ("folder:PATH", "FILE.npz", "graph:EDGES.csv,NODES.csv")
+"""Forms that name the user's own data."""
+
+
+def names() -> list[str]:
+    """Every name that `load` knows, in the order of a list."""
+    return list(CARDS)
+
+
+def cards() -> dict[str, Card]:
+    """The card of each named data set."""
+    return dict(CARDS)
+
+
+def load(name: str | os.PathLike[str], **options: Any) -> SampleData | NodeData:
+    """Reads a data set by name, or the user's own by path.
+
+    Args:
+        name: one of `names()`; `folder:PATH` or a folder of images; a `.npz` file; `graph:EDGES.csv,NODES.csv`.
+        options: of the loader, e.g. `size=14` for images, `n=1000` for toy points, `seed` of a split.
+
+    Raises:
+        UsageError: no such name or option; the message has the nearest.
+        DataError: files that are missing, damaged or do not mean what they should.
+
+    Example:
+        >>> from renote import data
+        >>> graph = data.load("digits-knn").graph
+        >>> graph.num_nodes, graph.num_edges // 2
+        (1797, 9929)
+    """
+    kind, argument = _resolve(os.fspath(name))
+    module, function = _LOADERS[kind]
+    loader = getattr(importlib.import_module(f"renote.data.{module}"), function)
+    known = [p.name for p in inspect.signature(loader).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    for option in options:
+        if option not in known:
+            raise unknown(f"option of the data set {os.fspath(name)!r}:", option, known)
+    loaded: SampleData | NodeData = loader(argument, **options)
+    return loaded
+
+
+def describe(name: str | os.PathLike[str]) -> dict[str, Any]:
+    """The card as JSON takes it, with counts; the user's own data is read for it.
+
+    Args:
+        name: as for `load`.
+
+    Raises:
+        UsageError: as `load`.
+    """
+    _, argument = _resolve(os.fspath(name))
+    return (argument if isinstance(argument, Card) else load(name).card).to_dict()
+
+
+def fetch(name: str) -> list[Path]:
+    """Makes sure that the official files of a named set are on this machine, and says where.
+
+    Args:
+        name: one of `names()`.
+
+    Returns:
+        A verified file each; none for sets that need no files.
+
+    Raises:
+        UsageError: no such name.
+        DataError: a file could not be had, or is not the official one.
+    """
+    card = CARDS.get(_canonical(name))
+    if card is None:
+        raise unknown("data set", name, CARDS)
+    if not card.files:
+        return []
+    store = importlib.import_module("renote.data.store")
+    return [store.locate(card, file) for file in card.files]
+
+
+def _canonical(name: str) -> str:
+    plain = name.strip().lower().replace("_", "-")
+    if plain == "toy-2d":
+        return "toy-swiss-roll"
+    return plain.replace("toy-2d:", "toy-", 1)
+
+
+def _resolve(name: str) -> tuple[str, Card | str]:
+    """The loader's key, and what it is given: a card, or a path."""
+    canonical = _canonical(name)
+    if canonical in CARDS:
+        return canonical, CARDS[canonical]
+    if canonical.startswith("toy-"):
+        raise unknown("data set", name, CARDS)
+    form, colon, path = name.partition(":")
+    if colon and form in ("folder", "graph"):
+        if not path:
+            raise DataError(f"{name!r} names no path: write {' or '.join(own for own in OWN if own.startswith(form))}")
+        return form, path
+    if name.lower().endswith(".npz"):
+        return "npz", name
+    if Path(name).expanduser().is_dir():
+        return "folder", name
+    if name.lower().endswith(".csv"):
+        raise DataError(f"{name!r}: a graph needs two tables; write graph:EDGES.csv,NODES.csv")
+    if "/" in name or os.sep in name or Path(name).suffix:
+        there = "is not data of a known form" if Path(name).expanduser().exists() else "does not exist"
+        raise DataError(f"{name!r} {there}: give a data set's name, or {', '.join(OWN)}")
+    raise unknown("data set", name, CARDS)

@@ -1,0 +1,235 @@
+"""The user's own graph as two tables: `graph:EDGES.csv,NODES.csv`.
+
+Edges have the columns `source`, `target` and optionally `weight`; nodes have `id`, `label`, optionally `split`, and
+every other column is a feature. An empty label is unknown.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import eye_array
+from torch import Tensor
+
+from renote.data.card import Card
+from renote.data.split import stratified
+from renote.data.types import NodeData
+from renote.errors import DataError, unknown
+from renote.graph import Adjacency, Graph, SparseFeatures
+
+_SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test"}
+_NOT_FEATURES = ("id", "label", "split")
+
+
+def load(
+    path: str,
+    *,
+    directed: bool = False,
+    validation_fraction: float = 0.2,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+) -> NodeData:
+    """A graph with node features and classes.
+
+    Args:
+        path: `EDGES.csv,NODES.csv`, each with a header line; commas, semicolons or tabs between columns.
+        directed: messages go from source to target only; else in both directions.
+        validation_fraction: share of each class, if the nodes have no column `split`.
+        test_fraction: share of each class, likewise.
+        seed: of that split.
+
+    Raises:
+        DataError: a file, column or value is missing or wrong; the message names the file and the line.
+    """
+    if validation_fraction < 0 or test_fraction < 0 or validation_fraction + test_fraction >= 1:
+        raise DataError(
+            f"validation_fraction is {validation_fraction} and test_fraction {test_fraction}: "
+            "together they must stay below 1, and neither below 0"
+        )
+    edges_path, nodes_path = _two_paths(path)
+    nodes = _Table.read(nodes_path, required=("id", "label"))
+    number = dict(zip(nodes.columns["id"], range(len(nodes.lines))))
+    if len(number) < len(nodes.lines):
+        place = next(k for k, name in enumerate(nodes.columns["id"]) if number[name] != k)
+        raise DataError(f"{nodes.at(place)}: the id {nodes.columns['id'][place]!r} appears again further down")
+
+    labels, classes = _labels(nodes.columns["label"])
+    if not classes:
+        raise DataError(f"{nodes_path}: no node has a label; fill the column 'label' where it is known")
+    features = [column for column in nodes.columns if column not in _NOT_FEATURES]
+    x = torch.from_numpy(np.stack([nodes.numbers(column) for column in features], 1)).float() if features else None
+    adjacency = _adjacency(_Table.read(edges_path, required=("source", "target")), number, nodes_path, directed)
+    # Without features each node is its own, as in section 4.1 of Kipf & Welling (2017): X is the identity.
+    identity = SparseFeatures.from_scipy(eye_array(len(number), format="csr")) if x is None else None
+    train, validation, test = (
+        _given_split(nodes, labels)
+        if "split" in nodes.columns
+        else _split(labels, validation_fraction, test_fraction, seed)
+    )
+    card = Card(
+        name=f"graph:{path}",
+        title=f"Graph of the tables {edges_path.name} and {nodes_path.name}",
+        kind="nodes",
+        size=len(number),
+        shape=(len(features) or len(number),),
+        classes=classes,
+        source=path,
+        licence="the owner's",
+        counts={
+            "edges": adjacency.num_edges if directed else _undirected_count(adjacency),
+            "train": len(train),
+            "validation": len(validation),
+            "test": len(test),
+        },
+    )
+    graph = Graph(x=identity if x is None else x, adjacency=adjacency)
+    return NodeData(card.name, card, graph, labels, train, validation, test, classes)
+
+
+@dataclass(frozen=True)
+class _Table:
+    path: Path
+    columns: dict[str, tuple[str, ...]]
+    lines: tuple[int, ...]
+
+    @classmethod
+    def read(cls, path: Path, required: Sequence[str]) -> _Table:
+        if not path.is_file():
+            raise DataError(f"the file {str(path)!r} {'is a folder' if path.is_dir() else 'does not exist'}")
+        try:
+            with path.open(newline="", encoding="utf-8-sig") as stream:
+                first = stream.readline()
+                delimiter = max(",;\t", key=first.count)
+                stream.seek(0)
+                reader = csv.reader(stream, delimiter=delimiter, strict=True)
+                rows = [(reader.line_num, row) for row in reader if row]
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise DataError(f"{path} cannot be read as a table in UTF-8: {error}") from error
+        if not rows:
+            raise DataError(f"{path} is empty: its first line must name the columns ({', '.join(required)}, …)")
+        header = [name.strip() for name in rows[0][1]]
+        header = [
+            name.lower() if name.lower() in {*_NOT_FEATURES, "source", "target", "weight"} else name for name in header
+        ]
+        for column in required:
+            if column not in header:
+                raise DataError(f"{path} has the columns {header}: the column {column!r} is missing")
+        if len(set(header)) < len(header):
+            raise DataError(f"{path} names a column twice: {header}")
+        wrong = next((line for line, row in rows[1:] if len(row) != len(header)), None)
+        if wrong is not None:
+            raise DataError(f"{path}, line {wrong}: the number of values is not {len(header)}, that of the header")
+        body = [row for _, row in rows[1:]]
+        cells = [tuple(map(str.strip, column)) for column in zip(*body)] if body else [() for _ in header]
+        return cls(path, dict(zip(header, cells)), tuple(line for line, _ in rows[1:]))
+
+    def at(self, row: int) -> str:
+        return f"{self.path}, line {self.lines[row]}"
+
+    def numbers(self, column: str) -> NDArray[np.float64]:
+        cells = self.columns[column]
+        try:
+            values = np.array(cells, dtype=np.float64)
+        except ValueError:
+            row = next(k for k, cell in enumerate(cells) if not _is_number(cell))
+            raise DataError(f"{self.at(row)}: {cells[row]!r} in the column {column!r} is not a number") from None
+        finite = np.isfinite(values)
+        if not finite.all():
+            row = int(finite.argmin())
+            raise DataError(f"{self.at(row)}: {cells[row]!r} in the column {column!r} is not finite: replace it")
+        return values
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _two_paths(path: str) -> tuple[Path, Path]:
+    """The two files, at whichever comma leaves two that exist; file names may hold commas themselves."""
+    commas = [place for place, letter in enumerate(path) if letter == ","]
+    pairs = [(Path(path[:k].strip()).expanduser(), Path(path[k + 1 :].strip()).expanduser()) for k in commas]
+    if not pairs:
+        raise DataError(f"'graph:{path}' names one file: write graph:EDGES.csv,NODES.csv")
+    return next((pair for pair in pairs if pair[0].is_file() and pair[1].is_file()), pairs[0])
+
+
+def _adjacency(edges: _Table, number: dict[str, int], nodes_path: Path, directed: bool) -> Adjacency:
+    ends: list[NDArray[np.int64]] = []
+    for column in ("source", "target"):
+        found = list(map(number.get, edges.columns[column]))
+        if None in found:
+            row = found.index(None)
+            name = edges.columns[column][row]
+            raise DataError(
+                f"{edges.at(row)}: the {column} {name!r} is not an id in {nodes_path}: correct it or add the node"
+            )
+        ends.append(np.array(found, dtype=np.int64))
+    source, target = ends
+    weight = edges.numbers("weight") if "weight" in edges.columns else None
+    if not directed:
+        source, target = np.concatenate([source, target]), np.concatenate([target, source])
+        weight = None if weight is None else np.concatenate([weight, weight])
+    _, first, group = np.unique(target * max(len(number), 1) + source, return_index=True, return_inverse=True)
+    if weight is not None:
+        differs = weight != weight[first][group]
+        if differs.any():
+            row = int(differs.argmax()) % len(edges.lines)
+            raise DataError(f"{edges.at(row)}: this edge has another weight elsewhere in the file: keep one")
+        weight = weight[first]
+    return Adjacency.from_edges(
+        torch.from_numpy(source[first]),
+        torch.from_numpy(target[first]),
+        len(number),
+        None if weight is None else torch.from_numpy(weight).float(),
+    )
+
+
+def _undirected_count(adjacency: Adjacency) -> int:
+    loops = int((adjacency.source == adjacency.target).sum())
+    return (adjacency.num_edges - loops) // 2 + loops
+
+
+def _labels(cells: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:
+    """Numbers of classes, -1 where empty; and their names, sorted as numbers if they all are whole numbers."""
+    found = {cell for cell in cells if cell}
+    whole = all(cell.removeprefix("-").isdecimal() for cell in found)
+    classes = tuple(sorted(found, key=int) if whole else sorted(found))
+    number = {"": -1, **dict(zip(classes, range(len(classes))))}
+    return torch.tensor([number[cell] for cell in cells], dtype=torch.int64), classes
+
+
+def _given_split(nodes: _Table, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    cells = [cell.lower() for cell in nodes.columns["split"]]
+    for row, cell in enumerate(cells):
+        if cell and cell not in _SPLITS:
+            raise DataError(f"{nodes.at(row)}: {unknown('split', cell, _SPLITS)}")
+        if cell and labels[row] < 0:
+            raise DataError(f"{nodes.at(row)}: the node is in the split {cell!r} and has no label")
+    parts = np.array([_SPLITS.get(cell, "") for cell in cells])
+    train, validation, test = (
+        torch.from_numpy(np.flatnonzero(parts == part)) for part in ("train", "validation", "test")
+    )
+    if not len(train):
+        raise DataError(f"{nodes.path}: no node has the split 'train'")
+    return train, validation, test
+
+
+def _split(
+    labels: Tensor, validation_fraction: float, test_fraction: float, seed: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    known = (labels >= 0).nonzero().squeeze(1)
+    rest, test = stratified(labels[known], test_fraction, generator)
+    rest, test = known[rest], known[test]
+    train, validation = stratified(labels[rest], validation_fraction / (1.0 - test_fraction), generator)
+    return rest[train], rest[validation], test

@@ -1,0 +1,112 @@
+"""What a loader returns: samples to generate, or a graph whose nodes have classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from renote.data.card import Card
+from renote.graph import Graph
+
+
+@dataclass(frozen=True)
+class SampleData:
+    """Samples of one shape: images, signals or points.
+
+    clean = 2 (raw - low) / (high - low) - 1, for a range (low, high); the identity without one.
+
+    Args:
+        name: what it was loaded as.
+        card: where it is from.
+        train: (samples, channels, *space) uint8 or float32; points are (samples, features) float32.
+        train_labels: (samples,) int64 in [0, classes), or None.
+        test: (held-out samples, channels, *space); may be empty.
+        test_labels: (held-out samples,) int64, or None.
+        classes: their names by number; empty without labels.
+        range: (low, high) of raw values, (0, 255) for uint8; None if they are used as they are.
+
+    Example:
+        >>> from renote import data
+        >>> digits = data.load("digits")
+        >>> clean = digits.clean(digits.train)
+        >>> float(clean.min()), float(clean.max())
+        (-1.0, 1.0)
+    """
+
+    name: str
+    card: Card
+    train: Tensor
+    train_labels: Tensor | None
+    test: Tensor
+    test_labels: Tensor | None
+    classes: tuple[str, ...] = ()
+    range: tuple[float, float] | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(channels, *space) of one sample, or (features,)."""
+        return tuple(self.train.shape[1:])
+
+    @property
+    def is_image(self) -> bool:
+        """Whether a sample is (channels, height, width)."""
+        return len(self.shape) == 3
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, 0 without labels."""
+        return len(self.classes)
+
+    def clean(self, raw: Tensor) -> Tensor:
+        """Raw (n, *shape) → float32 (n, *shape), in [-1, 1] where there is a range."""
+        value = raw.float()
+        if self.range is None:
+            return value
+        low, high = self.range
+        return (value - low) * (2.0 / (high - low)) - 1.0
+
+    def raw(self, clean: Tensor) -> Tensor:
+        """The inverse of `clean`, clamped to the range, in the dtype of `train`."""
+        if self.range is None:
+            return clean.to(self.train.dtype)
+        low, high = self.range
+        value = (clean.float().clamp(-1.0, 1.0) + 1.0) * ((high - low) / 2.0) + low
+        return value.round().to(self.train.dtype) if not self.train.is_floating_point() else value.to(self.train.dtype)
+
+
+@dataclass(frozen=True)
+class NodeData:
+    """One graph, of whose nodes some have known classes.
+
+    Args:
+        name: what it was loaded as.
+        card: where it is from.
+        graph: features (nodes, features) and edges.
+        labels: (nodes,) int64 in [0, classes); -1 where unknown.
+        train: (training nodes,) int64, numbers of nodes in increasing order.
+        validation: (validation nodes,) int64.
+        test: (test nodes,) int64.
+        classes: their names by number.
+        positions: (nodes, 2) float32 for drawing, or None.
+    """
+
+    name: str
+    card: Card
+    graph: Graph
+    labels: Tensor
+    train: Tensor
+    validation: Tensor
+    test: Tensor
+    classes: tuple[str, ...]
+    positions: Tensor | None = None
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    @property
+    def splits(self) -> dict[str, Tensor]:
+        """The parts by name, as `NodeClassification` takes them."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}

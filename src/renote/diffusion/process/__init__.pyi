@@ -1,0 +1,2 @@
+from .gaussian import GaussianProcess as GaussianProcess
+from .gaussian import Variance as Variance

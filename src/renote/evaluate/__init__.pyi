@@ -1,0 +1,12 @@
+from .features import Features as Features
+from .features import features as features
+from .frechet import frechet_distance as frechet_distance
+from .picture import draw_comparison as draw_comparison
+from .picture import draw_graph as draw_graph
+from .picture import draw_points as draw_points
+from .picture import film_strip as film_strip
+from .picture import image_grid as image_grid
+from .picture import save_figure as save_figure
+from .picture import write_film as write_film
+from .picture import write_samples as write_samples
+from .report import Report as Report

@@ -1,0 +1,17 @@
+from .backbone import BackboneOptions as BackboneOptions
+from .backbone import backbone as backbone
+from .compare import compare as compare
+from .lab import Lab as Lab
+from .node import NodeLearner as NodeLearner
+from .node import NodeRun as NodeRun
+from .reproduce import reproduce as reproduce
+from .run import Run as Run
+from .run import train as train
+from .sample import SampleLearner as SampleLearner
+from .sample import SampleRun as SampleRun
+from .system import Claim as Claim
+from .system import GenerativeSystem as GenerativeSystem
+from .system import NodeSystem as NodeSystem
+from .system import Outcome as Outcome
+from .system import Paper as Paper
+from .system import System as System

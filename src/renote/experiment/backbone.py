@@ -1,0 +1,57 @@
+"""The network that a data set's form asks for, and its options. Light: building is what imports the networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from renote.train.options import TrainOptions
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from renote.data import SampleData
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneOptions(TrainOptions):
+    """The size of the network: a U-Net for images, volumes and signals, residual layers for points."""
+
+    channels: int = 128
+    """Channels at full resolution, or width of a network for points."""
+    multipliers: tuple[int, ...] = (1, 2, 2, 2)
+    """Channels at each halved resolution, as multiples of the first."""
+    blocks: int = 2
+    """Residual blocks at each resolution."""
+    attention: tuple[int, ...] = (2,)
+    """Factors by which the resolution is reduced where attention is used."""
+    head_channels: int = 64
+    """Channels of an attention head."""
+    dropout: float = 0.1
+    """Probability of dropout inside residual blocks."""
+
+
+def backbone(config: BackboneOptions, data: SampleData, num_classes: int = 0) -> nn.Module:
+    """A network (noisy, time, label) → value of a sample's shape.
+
+    Args:
+        config: its size.
+        data: its samples' shape.
+        num_classes: classes that it is told of; 0 for none.
+    """
+    from renote import nets
+
+    if len(data.shape) == 1:
+        return nets.PointNetwork(data.shape[0], config.channels, config.blocks + 1, num_classes)
+    return nets.UNet(
+        data.shape[0],
+        data.shape[0],
+        dims=len(data.shape) - 1,
+        channels=config.channels,
+        multipliers=config.multipliers,
+        blocks=config.blocks,
+        attention=config.attention,
+        head_channels=config.head_channels,
+        num_classes=num_classes,
+        dropout=config.dropout,
+    )

@@ -1,0 +1,101 @@
+"""Several systems on the same data under one protocol."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from renote.data import NodeData
+from renote.errors import UsageError
+from renote.experiment.memory import peak_memory
+from renote.experiment.run import Data, load_data, train
+from renote.experiment.sample import SampleRun
+from renote.experiment.system import System
+from renote.train.log import StepProgress
+
+
+def compare(
+    systems: Sequence[System[Any]],
+    data: str | Data,
+    seeds: int = 10,
+    *,
+    preset: str = "laptop",
+    data_options: dict[str, Any] | None = None,
+    samples: int = 1000,
+    progress: bool = False,
+    **changes: Any,
+) -> dict[str, Any]:
+    """Train each system once a seed, in turn, and measure.
+
+    Nodes: test accuracy of the weights with the lowest validation loss; the test nodes select nothing. Samples: Fréchet
+    distance to the training samples, with each system's own sampler.
+
+    Args:
+        systems: the candidates.
+        data: name, path, or loaded data.
+        seeds: how many; seeds 0, 1, ….
+        preset: of every configuration.
+        data_options: of the data set's loader.
+        samples: drawn from each generative model.
+        progress: show progress on standard error.
+        changes: fields of the configuration that apply to all.
+
+    Returns:
+        `{"data", "protocol", "seeds", "rows": [{"name", "metric", "mean", "std", "seconds", "parameters",
+        "peak_memory_mb", "values"}]}`; the standard deviation is that of the sample (n - 1), seconds and memory are
+        medians over seeds.
+
+    Raises:
+        UsageError: for fewer than one seed, a system named twice, or systems of different tasks.
+    """
+    if seeds < 1:
+        raise UsageError(f"seeds = {seeds}: at least one")
+    if len({system.name for system in systems}) < len(systems):
+        raise UsageError("a system is named twice: name each once")
+    if len({system.kind for system in systems}) > 1:
+        named = ", ".join(f"{system.name} ({system.task})" for system in systems)
+        raise UsageError(f"these do different tasks and cannot be compared: {named}")
+    loaded = load_data(data, data_options) if isinstance(data, str) else data
+    found: dict[str, list[dict[str, float]]] = {system.name: [] for system in systems}
+    metric = ""
+    with StepProgress("comparing", seeds * len(systems), shown=progress) as bar:
+        for seed in range(seeds):
+            for system in systems:
+                config = system.configure(preset, **changes, seed=seed)
+                with peak_memory() as peak:
+                    run = train(system, loaded, config, progress=False)
+                if run.trained is not None and run.trained.interrupted:
+                    raise KeyboardInterrupt
+                if isinstance(run, SampleRun):
+                    measures = run.evaluate(samples, seed=10_000 * (seed + 1))
+                    metric, value = f"Fréchet distance ({measures['features']})", measures["frechet_distance"]
+                else:
+                    metric, value = "test accuracy (%)", run.evaluate()["test_accuracy"]
+                seconds = run.trained.seconds if run.trained else 0.0
+                numbers = {"value": value, "seconds": seconds, "memory": peak.megabytes, "parameters": run.parameters}
+                found[system.name].append(numbers)
+                bar.to(sum(map(len, found.values())), f"{system.name} {value:.4g}")
+    rows = [
+        {
+            "name": name,
+            "metric": metric,
+            "mean": statistics.fmean(values),
+            "std": statistics.stdev(values) if seeds > 1 else 0.0,
+            "seconds": statistics.median(numbers["seconds"] for numbers in runs),
+            "parameters": int(runs[0]["parameters"]),
+            "peak_memory_mb": round(statistics.median(numbers["memory"] for numbers in runs), 1),
+            "values": values,
+        }
+        for name, runs in found.items()
+        if (values := [numbers["value"] for numbers in runs])
+    ]
+    return {"data": loaded.name, "protocol": _protocol(loaded, seeds, samples), "seeds": seeds, "rows": rows}
+
+
+def _protocol(data: Data, seeds: int, samples: int) -> str:
+    over = f"seeds 0 to {seeds - 1}" if seeds > 1 else "seed 0"
+    if isinstance(data, NodeData):
+        split = f"{len(data.train)} training, {len(data.validation)} validation, {len(data.test)} test nodes"
+        return f"one split ({split}), weights selected by validation loss, test accuracy in percent, {over}"
+    return f"each system's own sampler, {samples} samples against the training set, {over}"

@@ -1,0 +1,95 @@
+"""Where an experiment works: trainings that resume, measurements that are kept as they come."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from renote.experiment.run import Data, load_data, train
+from renote.experiment.system import Size, System
+from renote.train.checkpoint import write_json
+
+
+class Lab:
+    """The work folder of one experiment. Killed at any time, it goes on from what is there.
+
+    Args:
+        system: whose claim is tested.
+        size: `laptop` or `full`.
+        folder: where runs and measurements are kept.
+        progress: whether to tell of progress on standard error.
+    """
+
+    def __init__(self, system: System[Any], size: Size, folder: Path, progress: bool = True) -> None:
+        self.system, self.size, self.folder, self.progress = system, size, folder, progress
+        self._console = Console(stderr=True, quiet=not progress, highlight=False)
+        self._path = folder / "measurements.json"
+        self._kept: dict[str, Any] = json.loads(self._path.read_text()) if self._path.exists() else {}
+        self._data: dict[str, Data] = {}
+
+    @property
+    def laptop(self) -> bool:
+        """Whether this is the small size."""
+        return self.size == "laptop"
+
+    def say(self, text: str) -> None:
+        """Tell of progress."""
+        self._console.print(text, markup=False)
+
+    def data(self, name: str, **options: Any) -> Any:
+        """A data set, loaded once."""
+        key = f"{name} {sorted(options.items())}"
+        if key not in self._data:
+            self._data[key] = load_data(name, options)
+        return self._data[key]
+
+    def train(
+        self, data: str, key: str, system: System[Any] | None = None, preset: str = "laptop", **changes: Any
+    ) -> Any:
+        """A trained run, kept in the work folder under `key`; a finished one is loaded.
+
+        Args:
+            data: name of the data set.
+            key: name of the run's folder.
+            system: another system than the experiment's own.
+            preset: of the configuration.
+            changes: fields of the configuration.
+        """
+        system = system or self.system
+        config = system.configure(preset, **changes)
+        self.say(f"train {system.name} on {data}: {key}")
+        run = train(system, self.data(data), config, self.folder / "runs" / key, resume=True, progress=self.progress)
+        if run.trained is not None and run.trained.interrupted:
+            raise KeyboardInterrupt
+        return run
+
+    def measure(self, key: str, function: Callable[[], Any]) -> Any:
+        """What `function()` returns, as JSON takes it; computed once, and kept under `key` with its seconds."""
+        if key not in self._kept:
+            started = time.perf_counter()
+            value = function()
+            self._kept[key] = {"value": value, "seconds": time.perf_counter() - started}
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_json(self._path, self._kept)
+            self.say(f"{key}: {_short(value)}")
+        return self._kept[key]["value"]
+
+    def seconds(self) -> float:
+        """Time of all kept measurements and trainings, over all interrupted parts."""
+        trained = 0.0
+        for state in self.folder.glob("runs/*/checkpoints/step-*/state.json"):
+            trained += float(json.loads(state.read_text()).get("seconds", 0.0))
+        return trained + sum(float(kept["seconds"]) for kept in self._kept.values())
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_short(item)}" for key, item in value.items())
+    return str(value)[:200]

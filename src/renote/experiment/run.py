@@ -1,0 +1,223 @@
+"""From a system and data to a run folder, and from a run folder back to a model that works."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from renote import data as data_sets
+from renote.data import NodeData, SampleData
+from renote.errors import CheckpointError, UsageError
+from renote.experiment import environment
+from renote.experiment.system import System
+from renote.train import Trained, Trainer, TrainOptions, load_weights
+from renote.train.checkpoint import write_json
+from renote.train.order import mixed_seed
+
+Data = SampleData | NodeData
+
+# what may differ when a run goes on: none of it changes what a finished step was
+FREE_ON_RESUME = {"steps", "device", "log_every", "checkpoint_every", "preview_every", "patience"}
+
+
+class Run:
+    """Trained weights, and all that is needed to use them.
+
+    Args:
+        system: the system they are of.
+        config: its configuration.
+        data: what it was trained on; after loading only its form may be there.
+        module: the module with the weights to use.
+        folder: the run folder, if it was kept.
+
+    Attributes:
+        trained: how training ended; None for a loaded run.
+    """
+
+    def __init__(
+        self, system: System[Any], config: TrainOptions, data: Any, module: nn.Module, folder: Path | None
+    ) -> None:
+        self.system, self.config, self.data, self.folder = system, config, data, folder
+        self.module = module.eval()
+        self.trained: Trained | None = None
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained weights."""
+        return sum(p.numel() for p in self.module.parameters())
+
+    def evaluate(self) -> dict[str, Any]:
+        """The measures of the system's task."""
+        raise NotImplementedError
+
+
+def load_data(name: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> Data:
+    """Load data by name or path with the loader's options."""
+    return data_sets.load(name, **(options or {}))
+
+
+def train(
+    system: System[Any],
+    data: str | os.PathLike[str] | Data,
+    config: TrainOptions,
+    out: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    progress: bool = True,
+    data_options: Mapping[str, Any] | None = None,
+) -> Run:
+    """Train a system on data.
+
+    Args:
+        system: what to train.
+        data: a name, a path, or loaded data.
+        config: how.
+        out: the run folder: new, empty, or one of the same run with `resume`; None keeps nothing.
+        resume: go on from the newest checkpoint in `out`; starts at the beginning if there is none.
+        progress: show a progress bar on standard error.
+        data_options: options of the data set's loader.
+
+    Raises:
+        UsageError: if the data do not suit the system, or the folder holds something else.
+    """
+    loaded = data if isinstance(data, SampleData | NodeData) else load_data(data, data_options)
+    if not isinstance(loaded, SampleData if system.kind == "samples" else NodeData):
+        raise UsageError(
+            f"{system.name} needs {_KINDS[system.kind]}, but {loaded.name} is {_KINDS[loaded.card.kind]}: "
+            f"choose other data (renote data list), e.g. {system.data}"
+        )
+    folder = Path(out) if out is not None else None
+    if folder is not None and int(os.environ.get("RANK", "0")) == 0:
+        _claim_folder(folder, _describe(system, loaded, config, data_options), resume)
+    with torch.random.fork_rng():
+        torch.manual_seed(mixed_seed(config.seed, 0))  # initial weights
+        learner = system.learner(config, loaded)
+    title = f"{system.name} on {loaded.name}"
+    if any(True for _ in learner.module.parameters()):
+        trainer = Trainer(learner, config, folder, resume=resume, title=title, progress=progress)
+        trained = trainer.run()
+    else:
+        trained = Trained(step=0, seconds=0.0)
+    run: Run = system.run(config, loaded, learner, folder)
+    run.trained = trained
+    return run
+
+
+def open_run(
+    system: System[Any], folder: Path, saved: Mapping[str, Any], data: str | os.PathLike[str] | Data | None = None
+) -> Run:
+    """The run of a folder, with the weights to use; `renote.load_run` finds the system.
+
+    Args:
+        system: that of the run.
+        folder: the run folder.
+        saved: what `read_config` read there.
+        data: data in the place of what it was trained on.
+
+    Raises:
+        CheckpointError: if there is no checkpoint, or it is damaged.
+    """
+    config = system.configure("paper", **_tuples(saved["config"]))
+    loaded = _data_of(saved) if data is None else data if isinstance(data, SampleData | NodeData) else load_data(data)
+    learner = system.learner(config, loaded)
+    if any(True for _ in learner.module.parameters()):
+        load_weights(folder / "checkpoints", learner.module)
+    run: Run = system.run(config, loaded, learner, folder)
+    return run
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """What a run folder says of itself.
+
+    Raises:
+        CheckpointError: if it is no run folder.
+    """
+    path = folder / "config.json"
+    try:
+        saved: dict[str, Any] = json.loads(path.read_text())
+        saved["system"], saved["config"], saved["data"]["name"]
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder} is not a run folder: it has no config.json. Give the --out of a training"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}. Restore it or train anew") from error
+    return saved
+
+
+def reload_data(folder: Path) -> Data:
+    """The data that a run was trained on, loaded again."""
+    saved = read_config(folder)
+    return load_data(saved["data"]["name"], saved["data"]["options"])
+
+
+_KINDS = {"samples": "samples to generate", "nodes": "a graph with node classes"}
+
+
+def _describe(
+    system: System[Any], data: Data, config: TrainOptions, options: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    form: dict[str, Any] = {"name": data.name, "options": dict(options or {}), "classes": list(data.classes)}
+    if isinstance(data, SampleData):
+        dtype = str(data.train.dtype).removeprefix("torch.")
+        form |= {"shape": list(data.shape), "range": list(data.range) if data.range else None, "dtype": dtype}
+    return {"system": system.name, "data": form, "config": dataclasses.asdict(config)}
+
+
+def _claim_folder(folder: Path, description: dict[str, Any], resume: bool) -> None:
+    description = json.loads(json.dumps(description, default=str))
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"out = {folder} is a file: give a folder")
+    if (folder / "config.json").exists():
+        saved = read_config(folder)
+        if not resume:
+            raise UsageError(
+                f"out = {folder} already holds a run ({saved['system']} on {saved['data']['name']}): "
+                "choose another folder, or go on with it by --resume"
+            )
+        _same(folder, saved, description)
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise UsageError(f"out = {folder} is not empty and holds no run: choose a new folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the folder out = {folder}: {error.strerror}") from error
+    write_json(folder / "config.json", description)
+    write_json(folder / "environment.json", environment.describe())
+
+
+def _same(folder: Path, saved: dict[str, Any], asked: dict[str, Any]) -> None:
+    different = [key for key in ("system", "data") if saved[key] != asked[key]]
+    if different:
+        there = f"{saved['system']} on {saved['data']['name']} {saved['data']['options'] or ''}".strip()
+        raise UsageError(f"out = {folder} holds another run, {there}: choose another folder")
+    changed = [
+        f"{key} = {asked['config'].get(key)} (there {saved['config'].get(key)})"
+        for key in {**saved["config"], **asked["config"]}
+        if key not in FREE_ON_RESUME and saved["config"].get(key) != asked["config"].get(key)
+    ]
+    if changed:
+        raise UsageError(f"cannot resume {folder} with another configuration: {', '.join(changed)}")
+
+
+def _data_of(saved: Mapping[str, Any]) -> Data:
+    form = saved["data"]
+    if "shape" not in form:
+        return load_data(form["name"], form["options"])
+    # sampling needs the form of a sample, not the samples
+    empty = torch.empty(0, *form["shape"], dtype=getattr(torch, form["dtype"]))
+    card = data_sets.Card(
+        form["name"], form["name"], "samples", 0, tuple(form["shape"]), tuple(form["classes"]), "", ""
+    )
+    limits = tuple(form["range"]) if form["range"] else None
+    return SampleData(form["name"], card, empty, None, empty, None, tuple(form["classes"]), limits)
+
+
+def _tuples(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}

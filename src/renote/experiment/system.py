@@ -1,0 +1,247 @@
+"""What a file of `systems/` declares: a paper, parts, a configuration, and claims that run. Light: no tensor library."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+
+from renote.errors import UsageError, unknown
+from renote.train.options import TrainOptions
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from renote.data import NodeData, SampleData
+    from renote.experiment.lab import Lab
+    from renote.experiment.node import NodeRun
+    from renote.experiment.run import Run
+    from renote.experiment.sample import SampleRun
+    from renote.train import Learner
+
+Size = Literal["laptop", "full"]
+R = TypeVar("R", bound="Run", covariant=True)
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Where a system was published.
+
+    Args:
+        authors: as they are cited, e.g. `"Ho, Jain & Abbeel"`.
+        title: the paper's title.
+        year: of publication.
+        venue: conference or journal.
+        id: identifier, e.g. `"arXiv:2006.11239"`.
+    """
+
+    authors: str
+    title: str
+    year: int
+    venue: str
+    id: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an experiment found.
+
+    Args:
+        measured: numbers by name.
+        holds: whether the claim holds in them.
+        figure: the picture of it.
+        seeds: the seeds that were run.
+        note: what a reader must know of the set-up.
+    """
+
+    measured: Mapping[str, Any]
+    holds: bool
+    figure: Figure
+    seeds: tuple[int, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence of a paper, and the experiment that tests it.
+
+    Args:
+        id: short name.
+        statement: the claim, in one sentence.
+        where: table or figure of the paper.
+        published: the paper's numbers by name.
+        experiment: `experiment(lab)` measures; `lab.size` is `laptop` or `full`.
+        verified: whether the published numbers were checked in a copy of the paper.
+    """
+
+    id: str
+    statement: str
+    where: str
+    published: Mapping[str, Any]
+    experiment: Callable[[Lab], Outcome]
+    verified: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class System(Generic[R]):
+    """A published system as a recipe.
+
+    Args:
+        name: its name on the command line, that of its file.
+        title: one line.
+        paper: where it was published.
+        parts: the parts that it is composed of.
+        data: the data set that it is shown on.
+        config: its configuration; the defaults are the paper's.
+        build: `build(config, data)` gives the module that is trained.
+        presets: changes to the paper's values, by name; `laptop` trains in minutes on two cores.
+        claims: what its paper says of it.
+        notes: what holds here and what does not.
+    """
+
+    name: str
+    title: str
+    paper: Paper
+    parts: tuple[str, ...]
+    data: str
+    config: type[TrainOptions]
+    build: Callable[[Any, Any], Any]
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"laptop": {}})
+    claims: tuple[Claim, ...] = ()
+    notes: str = ""
+    family: ClassVar[str]
+    task: ClassVar[str]
+    kind: ClassVar[str]
+
+    def configure(self, preset: str = "laptop", **changes: Any) -> TrainOptions:
+        """A configuration: the paper's values, then the preset's, then these.
+
+        Raises:
+            UsageError: for an unknown preset or option, or a value out of range.
+        """
+        if preset != "paper" and preset not in self.presets:
+            raise unknown(f"preset of {self.name}", preset, ["paper", *self.presets])
+        known = [f.name for f in dataclasses.fields(self.config)]
+        for change in changes:
+            if change not in known:
+                raise unknown(f"option of {self.name}", change, known)
+        try:
+            return self.config(**{**({} if preset == "paper" else self.presets[preset]), **changes})
+        except TypeError as error:
+            raise UsageError(f"configuration of {self.name}: {error}") from error
+
+    def claim(self, id: str | None = None) -> Claim:
+        """The claim of that name, or the first.
+
+        Raises:
+            UsageError: if there is none.
+        """
+        if not self.claims:
+            raise UsageError(f"{self.name} makes no claim of its own: it is the floor under other systems")
+        if id is None:
+            return self.claims[0]
+        for claim in self.claims:
+            if claim.id == id:
+                return claim
+        raise unknown(f"claim of {self.name}", id, [claim.id for claim in self.claims])
+
+    def train(
+        self,
+        data: str | SampleData | NodeData | None = None,
+        out: str | Path | None = None,
+        *,
+        preset: str = "laptop",
+        resume: bool = False,
+        progress: bool = True,
+        **changes: Any,
+    ) -> R:
+        """Train on data, keeping everything below `out` if given.
+
+        Args:
+            data: a name, a path, or loaded data; the system's own by default.
+            out: a new folder, or one of the same run with `resume`.
+            preset: `"laptop"` or `"paper"`.
+            resume: go on from the newest checkpoint.
+            progress: show a progress bar on standard error.
+            changes: fields of the configuration, e.g. `steps=2000, seed=1`.
+
+        Raises:
+            UsageError: for options out of range, unsuitable data, or a folder that holds another run.
+        """
+        from renote.experiment.run import train
+
+        config = self.configure(preset, **changes)
+        run: Any = train(self, self.data if data is None else data, config, out, resume, progress)
+        return run  # type: ignore[no-any-return]
+
+    def learner(self, config: TrainOptions, data: Any) -> Learner:
+        """The module, its loss and its batches, for the trainer."""
+        raise NotImplementedError
+
+    def run(self, config: TrainOptions, data: Any, learner: Learner, folder: Path | None) -> R:
+        """What can be done with trained weights."""
+        raise NotImplementedError
+
+    def summary(self) -> dict[str, Any]:
+        """The row of `renote list --json`."""
+        paper = dataclasses.asdict(self.paper)
+        return {
+            "name": self.name,
+            "title": self.title,
+            "family": self.family,
+            "task": self.task,
+            "paper": {key: paper[key] for key in ("authors", "title", "year", "id")},
+            "claims": [
+                {"id": claim.id, "statement": claim.statement, "published": dict(claim.published)}
+                for claim in self.claims
+            ],
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerativeSystem(System["SampleRun"]):
+    """A system that learns to make samples like those of a data set."""
+
+    family: ClassVar[str] = "diffusion"
+    task: ClassVar[str] = "generation"
+    kind: ClassVar[str] = "samples"
+
+    def learner(self, config: TrainOptions, data: SampleData) -> Learner:
+        """The diffusion model with batches of the data."""
+        from renote.experiment.sample import SampleLearner
+
+        return SampleLearner(self.build(config, data), data, config)
+
+    def run(self, config: TrainOptions, data: SampleData, learner: Learner, folder: Path | None) -> SampleRun:
+        """A run that can sample."""
+        from renote.experiment.sample import SampleRun
+
+        return SampleRun(self, config, data, learner.module, folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeSystem(System["NodeRun"]):
+    """A system that tells the classes of a graph's nodes from some that are known.
+
+    Args:
+        trained: whether it has weights to train.
+    """
+
+    trained: bool = True
+    family: ClassVar[str] = "graph"
+    task: ClassVar[str] = "node classification"
+    kind: ClassVar[str] = "nodes"
+
+    def learner(self, config: TrainOptions, data: NodeData) -> Learner:
+        """The network on its graph, full batch."""
+        from renote.experiment.node import NodeLearner
+
+        return NodeLearner(self.build(config, data))
+
+    def run(self, config: TrainOptions, data: NodeData, learner: Learner, folder: Path | None) -> NodeRun:
+        """A run that can predict."""
+        from renote.experiment.node import NodeRun
+
+        return NodeRun(self, config, data, learner.module, folder)

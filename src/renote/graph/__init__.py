@@ -1,0 +1,5 @@
+"""From a graph to predictions, by passing messages."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

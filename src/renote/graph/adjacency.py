@@ -1,0 +1,292 @@
+"""The edges of a graph, sorted by receiver, with everything that layers ask of them made once and kept here.
+
+Messages flow source → receiver: `adjacency` as a matrix has A[receiver, source], so that `A @ x` gathers. Layers keep no cache of their own: a
+normalization belongs to the edges, not to the layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from renote.errors import DataError
+from renote.graph.pattern import Pattern
+from renote.graph.segment import product
+
+
+class Adjacency:
+    """Edges source → receiver, sorted by receiver and then source.
+
+    Args:
+        pattern: receivers × sources, square.
+        weight: (edges,) constant and finite, in the pattern's order; None means ones.
+        order: (edges,) for each edge the place it had in the list it was made from; None if it was sorted already.
+
+    Example:
+        >>> from renote.graph import Adjacency
+        >>> path = Adjacency.from_edges([0, 1], [1, 2], num_nodes=3)
+        >>> path.in_degree().tolist()
+        [0.0, 1.0, 1.0]
+    """
+
+    def __init__(self, pattern: Pattern, weight: Tensor | None = None, order: Tensor | None = None) -> None:
+        self.pattern = pattern
+        self.weight = weight
+        self.order = order
+        self._values: dict[torch.dtype, Tensor] = {}
+        self._transposed_values: dict[torch.dtype, Tensor] = {}
+        self._made: dict[str, Adjacency] = {}
+
+    @classmethod
+    def from_edges(
+        cls,
+        source: Tensor | Sequence[int],
+        target: Tensor | Sequence[int],
+        num_nodes: int,
+        weight: Tensor | Sequence[float] | None = None,
+    ) -> Adjacency:
+        """Sorts and checks edges source[k] → target[k].
+
+        Args:
+            source: (edges,) integers in [0, num_nodes).
+            target: (edges,) integers in [0, num_nodes).
+            num_nodes: explicit, because the last nodes may have no edge.
+            weight: (edges,) finite; for weights that are learned, give them to `spmm` instead.
+
+        Raises:
+            DataError: a shape, dtype, index or weight is wrong; the message names the first offending edge.
+        """
+        source, target = _indices(source, "source"), _indices(target, "target")
+        if source.shape != target.shape:
+            raise DataError(f"{source.shape[0]} sources and {target.shape[0]} targets: an edge has one of each")
+        if num_nodes < 0:
+            raise DataError(f"num_nodes is {num_nodes}: it must be 0 or more")
+        outside = (source < 0) | (source >= num_nodes) | (target < 0) | (target >= num_nodes)
+        if bool(outside.any()):
+            edge = int(outside.nonzero()[0])
+            raise DataError(
+                f"edge {edge} ({int(source[edge])} -> {int(target[edge])}) points outside the {num_nodes} nodes: "
+                f"indices go from 0 to {num_nodes - 1}"
+            )
+        values = None if weight is None else _weights(weight, source)
+        pattern, order = Pattern.from_pairs(target, source, num_nodes, num_nodes)
+        if values is not None and order is not None:
+            values = values.index_select(0, order)
+        return cls(pattern, values, order)
+
+    @classmethod
+    def from_edge_list(
+        cls,
+        edges: Tensor | Sequence[Sequence[int]],
+        num_nodes: int,
+        weight: Tensor | Sequence[float] | None = None,
+        layout: str | None = None,
+    ) -> Adjacency:
+        """From one table of edges.
+
+        Args:
+            edges: (2, edges), sources above targets, or (edges, 2), one pair a row.
+            num_nodes: number of nodes.
+            weight: (edges,) or None.
+            layout: `"rows"` for (2, edges), `"pairs"` for (edges, 2); None tells them apart by the shape.
+
+        Raises:
+            DataError: the shape fits neither, or both (two edges) and no layout is given.
+        """
+        table = torch.as_tensor(edges)
+        if table.numel() == 0:
+            table = table.reshape(2, 0).long()
+            layout = "rows"
+        if table.dim() != 2 or 2 not in table.shape:
+            raise DataError(f"an edge list of shape {tuple(table.shape)}: it must be (2, edges) or (edges, 2)")
+        if layout is None:
+            if table.shape == (2, 2):
+                raise DataError(
+                    "a 2 × 2 edge list can be read in two ways: say layout='rows' (sources above targets) "
+                    "or layout='pairs' (one edge a row)"
+                )
+            layout = "rows" if table.shape[0] == 2 else "pairs"
+        if layout not in ("rows", "pairs"):
+            raise DataError(f"layout {layout!r}: it is 'rows' or 'pairs'")
+        if table.shape[0 if layout == "rows" else 1] != 2:
+            raise DataError(f"an edge list of shape {tuple(table.shape)} has not the layout {layout!r}: transpose it")
+        source, target = table if layout == "rows" else table.t()
+        return cls.from_edges(source, target, num_nodes, weight)
+
+    @property
+    def num_nodes(self) -> int:
+        """Number of nodes, with or without edges."""
+        return self.pattern.num_rows
+
+    @property
+    def num_edges(self) -> int:
+        """Number of directed edges; duplicates count."""
+        return self.pattern.num_entries
+
+    @property
+    def source(self) -> Tensor:
+        """(edges,) where each message comes from."""
+        return self.pattern.column
+
+    @property
+    def target(self) -> Tensor:
+        """(edges,) where each message goes, never decreasing."""
+        return self.pattern.row
+
+    @property
+    def device(self) -> torch.device:
+        """Where the indices are."""
+        return self.pattern.column.device
+
+    def edge_index(self) -> Tensor:
+        """(2, edges) int64, sources above targets."""
+        return torch.stack([self.source, self.target]).long()
+
+    def values(self, dtype: torch.dtype) -> Tensor:
+        """(edges,) weights in a dtype; ones if there are none."""
+        if self.weight is None:
+            return self.pattern.ones(dtype)
+        if dtype not in self._values:
+            self._values[dtype] = self.weight.to(dtype)
+        return self._values[dtype]
+
+    def transposed_values(self, dtype: torch.dtype) -> Tensor:
+        """(edges,) weights in the transpose's order."""
+        if dtype not in self._transposed_values:
+            self._transposed_values[dtype] = self.values(dtype).index_select(0, self.pattern.to_transposed)
+        return self._transposed_values[dtype]
+
+    def in_degree(self, weighted: bool = False) -> Tensor:
+        """(nodes,) edges that arrive; weighted: the sum of the absolute weights."""
+        return _degree(self.pattern, self.weight.abs() if weighted and self.weight is not None else None)
+
+    def out_degree(self, weighted: bool = False) -> Tensor:
+        """(nodes,) edges that leave; weighted: the sum of the absolute weights."""
+        if weighted and self.weight is not None:
+            return _degree(self.pattern.transposed, self.transposed_values(self.weight.dtype).abs())
+        return _degree(self.pattern.transposed, None)
+
+    def with_weight(self, weight: Tensor | None) -> Adjacency:
+        """The same edges with other weights (edges,), in this order; the structure is shared."""
+        if weight is not None:
+            weight = _weights(weight, self.source)
+        return Adjacency(self.pattern, weight, self.order)
+
+    def transpose(self) -> Adjacency:
+        """Every edge turned round."""
+        if "transpose" not in self._made:
+            weight = None if self.weight is None else self.transposed_values(self.weight.dtype)
+            self._made["transpose"] = Adjacency(self.pattern.transposed, weight)
+        return self._made["transpose"]
+
+    def with_self_loops(self, weight: float = 1.0) -> Adjacency:
+        """One loop on every node: where loops exist the last given is kept with its weight, others get `weight`.
+
+        That is PyTorch Geometric's `add_remaining_self_loops`, which its GCNConv uses.
+        """
+        source, target = self.source, self.target
+        loop = source == target
+        plain = (~loop).nonzero().squeeze(1)
+        nodes = torch.arange(self.num_nodes, dtype=source.dtype, device=self.device)
+        weights: Tensor | None = None
+        if self.weight is not None or weight != 1.0:
+            values = self.values(torch.get_default_dtype() if self.weight is None else self.weight.dtype)
+            on_loops = values.new_full((self.num_nodes,), weight)
+            place = loop.nonzero().squeeze(1)
+            node = source.index_select(0, place)
+            last = torch.ones_like(node, dtype=torch.bool)
+            last[:-1] = node[1:] != node[:-1]
+            on_loops[node[last].long()] = values[place[last]]
+            weights = torch.cat([values.index_select(0, plain), on_loops])
+        source = torch.cat([source.index_select(0, plain), nodes])
+        target = torch.cat([target.index_select(0, plain), nodes])
+        pattern, order = Pattern.from_pairs(target, source, self.num_nodes, self.num_nodes)
+        return Adjacency(pattern, weights if weights is None or order is None else weights.index_select(0, order))
+
+    def kipf(self) -> Adjacency:
+        """D^-1/2 (A + I) D^-1/2, with D_ii = Σ_j |A + I|_ij; made once.
+
+        For weights that are not negative this is the renormalization trick itself (Kipf & Welling 2017, eq. 2 and section 2.2); with absolute
+        values in D, as for signed Laplacians (Kunegis et al. 2010), negative weights keep the spectrum of a symmetric A in [-1, 1]
+        instead of taking roots of negative degrees. Existing loops: `with_self_loops`. An empty row stays zero.
+        """
+        if "kipf" not in self._made:
+            looped = self.with_self_loops()
+            degree = looped.in_degree(weighted=True)
+            scale = degree.rsqrt().masked_fill(degree == 0, 0.0)
+            weight = looped.values(scale.dtype)
+            weight = scale.index_select(0, looped.target) * weight * scale.index_select(0, looped.source)
+            self._made["kipf"] = Adjacency(looped.pattern, weight)
+        return self._made["kipf"]
+
+    def symmetric(self) -> Adjacency:
+        """D^-1/2 A D^-1/2 without added loops, D_ii = Σ_j |A_ij|; made once. An empty row stays zero."""
+        if "symmetric" not in self._made:
+            degree = self.in_degree(weighted=True)
+            scale = degree.rsqrt().masked_fill(degree == 0, 0.0)
+            weight = scale.index_select(0, self.target) * self.values(scale.dtype) * scale.index_select(0, self.source)
+            self._made["symmetric"] = Adjacency(self.pattern, weight, self.order)
+        return self._made["symmetric"]
+
+    def random_walk(self) -> Adjacency:
+        """D^-1 A, D_ii = Σ_j |A_ij|: each node takes the mean of what arrives; made once. An empty row stays zero."""
+        if "random_walk" not in self._made:
+            degree = self.in_degree(weighted=True)
+            scale = degree.reciprocal().masked_fill(degree == 0, 0.0)
+            weight = scale.index_select(0, self.target) * self.values(scale.dtype)
+            self._made["random_walk"] = Adjacency(self.pattern, weight, self.order)
+        return self._made["random_walk"]
+
+    def to_dense(self, dtype: torch.dtype = torch.float64) -> Tensor:
+        """(nodes, nodes) A[receiver, source]; duplicates add. For small graphs and tests."""
+        dense = torch.zeros(self.num_nodes, self.num_nodes, dtype=dtype, device=self.device)
+        return dense.index_put_((self.target.long(), self.source.long()), self.values(dtype), accumulate=True)
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Adjacency:
+        """The same edges with each tensor passed through a function, e.g. to another device."""
+        weight = None if self.weight is None else function(self.weight)
+        return Adjacency(self.pattern.map(function), weight, None if self.order is None else function(self.order))
+
+    def to(self, device: torch.device | str) -> Adjacency:
+        """On another device; what was made lazily is made there anew."""
+        return self if torch.device(device) == self.device else self.map(lambda tensor: tensor.to(device))
+
+    def __repr__(self) -> str:
+        return f"Adjacency(nodes={self.num_nodes}, edges={self.num_edges}, weighted={self.weight is not None})"
+
+
+def _degree(pattern: Pattern, values: Tensor | None) -> Tensor:
+    if values is None:
+        return pattern.count.to(torch.get_default_dtype())
+    return product(pattern, values, values.new_ones(pattern.num_columns, 1)).squeeze(1)
+
+
+def _indices(given: Any, name: str) -> Tensor:
+    tensor = torch.as_tensor(given)
+    if tensor.numel() == 0:
+        tensor = tensor.reshape(-1).long()
+    if tensor.dim() != 1:
+        raise DataError(f"{name} has shape {tuple(tensor.shape)}: it must be a list of node numbers, one an edge")
+    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+        raise DataError(f"{name} is of {tensor.dtype}: node numbers must be integers, e.g. {name}.long()")
+    return tensor.long()
+
+
+def _weights(given: Any, source: Tensor) -> Tensor:
+    weight = torch.as_tensor(given, device=source.device)
+    if weight.numel() == 0:
+        weight = weight.to(torch.get_default_dtype())
+    if weight.shape != source.shape:
+        raise DataError(f"weights of shape {tuple(weight.shape)} for {source.shape[0]} edges: give one number an edge")
+    if not weight.is_floating_point():
+        raise DataError(f"weights are of {weight.dtype}: they must be floating point, e.g. weight.float()")
+    if weight.requires_grad:
+        raise DataError("weights of an adjacency are constants: give learned ones to spmm(adjacency, x, edge_weight)")
+    wrong = ~torch.isfinite(weight)
+    if bool(wrong.any()):
+        edge = int(wrong.nonzero()[0])
+        raise DataError(f"edge {edge} has the weight {float(weight[edge])}: weights must be finite numbers")
+    return weight

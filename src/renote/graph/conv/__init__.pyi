@@ -1,0 +1,1 @@
+from .spatial import KipfConvolution as KipfConvolution

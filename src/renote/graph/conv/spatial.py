@@ -1,0 +1,64 @@
+"""Convolutions that apply one fixed operator on node signals.
+
+Kipf & Welling (2017), "Semi-supervised classification with graph convolutional networks", arXiv 1609.02907.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from renote.graph.adjacency import Adjacency
+from renote.graph.segment import spmm
+from renote.graph.sparse import SparseFeatures
+
+
+class KipfConvolution(nn.Module):
+    """Y = Â X W + b, with Â = D^-1/2 (A + I) D^-1/2.
+
+    The product is taken in the cheaper order: X W first where the output is narrower, Â X first where it is wider, or where X needs no gradient
+    and nothing is lost, since then no sparse product is left for the backward pass.
+
+    Args:
+        in_features: features a node comes with.
+        out_features: features it leaves with.
+        bias: whether b is there; it starts at zero, W as in Glorot & Bengio (2010), uniform.
+
+    Shapes:
+        x: (nodes, in_features), dense or `SparseFeatures`. Output: (nodes, out_features).
+
+    Source:
+        Kipf & Welling (2017), eq. 2 with the renormalization of section 2.2.
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+        super().__init__()
+        self.in_features = in_features
+        self.out_features = out_features
+        self.weight = nn.Parameter(torch.empty(in_features, out_features))
+        self.bias = nn.Parameter(torch.empty(out_features)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Glorot uniform weights, zero bias."""
+        nn.init.xavier_uniform_(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor | SparseFeatures, adjacency: Adjacency) -> Tensor:
+        """One hop; arguments as the class says."""
+        operator = adjacency.kipf()
+        if isinstance(x, Tensor) and self._signal_first(x):
+            signal = spmm(operator, x)
+            return signal @ self.weight if self.bias is None else torch.addmm(self.bias, signal, self.weight)
+        out = spmm(operator, x @ self.weight)
+        return out if self.bias is None else out.add_(self.bias)
+
+    def _signal_first(self, x: Tensor) -> bool:
+        if self.in_features == self.out_features:
+            return not x.requires_grad
+        return self.in_features < self.out_features
+
+    def extra_repr(self) -> str:
+        """What `print` shows."""
+        return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"

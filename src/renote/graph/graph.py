@@ -1,0 +1,199 @@
+"""One graph, or many as a disjoint union.
+
+After jraph's GraphsTuple and PyTorch Geometric's Batch: many graphs are one graph whose parts share no edge, so every layer works on both
+alike. Fields declare what they belong to, and are batched by that, never by what their name looks like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from renote.errors import DataError, unknown
+from renote.graph.adjacency import Adjacency
+from renote.graph.pattern import Pattern
+from renote.graph.sparse import SparseFeatures
+
+Kind = Literal["node", "edge", "graph", "index"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """A tensor and what its rows belong to.
+
+    Args:
+        kind: `"node"`, `"edge"` (in the adjacency's order) or `"graph"`: one row each. `"index"`: any number of rows, whose entries are node
+            numbers; they alone are shifted when graphs are joined. A row may name nodes of one graph only.
+        value: (rows, …).
+    """
+
+    kind: Kind
+    value: Tensor
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise unknown("kind of field", self.kind, get_args(Kind))
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Node features, edges, and which graph each node is of.
+
+    Args:
+        x: (nodes, features), dense or sparse; None if there are none.
+        adjacency: the edges.
+        edge_features: (edges, …) in the adjacency's order.
+        relation: (edges,) int64, the type of each edge.
+        graph_of_node: (nodes,) int64, never decreasing; None if all nodes are of one graph.
+        num_graphs: explicit, because the last graphs may be empty.
+        fields: any further tensors by name, each with its kind; read as `graph["name"]`.
+
+    Raises:
+        DataError: shapes that do not fit, features that are not finite, an edge between two graphs; the message names the first.
+
+    Example:
+        >>> import torch
+        >>> from renote.graph import Adjacency, Graph, batch
+        >>> triangle = Graph(torch.ones(3, 2), Adjacency.from_edges([0, 1, 2], [1, 2, 0], num_nodes=3))
+        >>> batch([triangle, triangle]).graph_of_node.tolist()
+        [0, 0, 0, 1, 1, 1]
+    """
+
+    x: Tensor | SparseFeatures | None
+    adjacency: Adjacency
+    edge_features: Tensor | None = None
+    relation: Tensor | None = None
+    graph_of_node: Tensor | None = None
+    num_graphs: int = 1
+    fields: Mapping[str, Field] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.x is not None:
+            _check_rows("x", self.x.shape, self.num_nodes, "nodes")
+            self._check_finite()
+        if self.edge_features is not None:
+            _check_rows("edge_features", self.edge_features.shape, self.num_edges, "edges")
+            _check_finite_rows("edge", self.edge_features)
+        if self.relation is not None:
+            _check_rows("relation", self.relation.shape, self.num_edges, "edges")
+            _check_integers("relation", self.relation)
+        self._check_graphs()
+        rows = {"node": self.num_nodes, "edge": self.num_edges, "graph": self.num_graphs}
+        for name, item in self.fields.items():
+            if item.kind != "index":
+                _check_rows(name, item.value.shape, rows[item.kind], f"{item.kind}s")
+                continue
+            _check_integers(name, item.value)
+            outside = (item.value < 0) | (item.value >= self.num_nodes)
+            if bool(outside.any()):
+                wrong = int(item.value[outside][0])
+                raise DataError(
+                    f"{name} names the node {wrong}: there are {self.num_nodes}, from 0 to {self.num_nodes - 1}"
+                )
+
+    @property
+    def num_nodes(self) -> int:
+        """Number of nodes of all graphs."""
+        return self.adjacency.num_nodes
+
+    @property
+    def num_edges(self) -> int:
+        """Number of directed edges of all graphs."""
+        return self.adjacency.num_edges
+
+    @property
+    def num_features(self) -> int:
+        """Features a node; 0 if there are none."""
+        return 0 if self.x is None else self.x.shape[1]
+
+    @cached_property
+    def members(self) -> Pattern:
+        """Graphs × nodes: what a readout reduces over, as in `segment_mean(x, graph.members)`."""
+        graph_of_node = self.graph_of_node
+        if graph_of_node is None:
+            graph_of_node = torch.zeros(self.num_nodes, dtype=torch.long, device=self.adjacency.device)
+        return Pattern.from_segments(graph_of_node, self.num_graphs)
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self.fields:
+            raise unknown("field", name, self.fields)
+        return self.fields[name].value
+
+    def with_x(self, x: Tensor | SparseFeatures | None) -> Graph:
+        """The same graph with other node features."""
+        parts = (self.adjacency, self.edge_features, self.relation, self.graph_of_node, self.num_graphs, self.fields)
+        return Graph(x, *parts)
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Graph:
+        """The same graph with each tensor passed through a function, e.g. to another device."""
+
+        def optional(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else function(tensor)
+
+        x = self.x.map(function) if isinstance(self.x, SparseFeatures) else optional(self.x)
+        fields = {name: Field(item.kind, function(item.value)) for name, item in self.fields.items()}
+        ends = (optional(self.edge_features), optional(self.relation), optional(self.graph_of_node))
+        return Graph(x, self.adjacency.map(function), *ends, self.num_graphs, fields)
+
+    def to(self, device: torch.device | str) -> Graph:
+        """On another device."""
+        return self.map(lambda tensor: tensor.to(device))
+
+    def _check_finite(self) -> None:
+        if isinstance(self.x, SparseFeatures):
+            wrong = ~torch.isfinite(self.x.values)
+            if bool(wrong.any()):
+                node = int(self.x.pattern.row[wrong.nonzero()[0, 0]])
+                raise DataError(f"features of node {node} are not finite: replace NaN and infinity first")
+        elif self.x is not None:
+            _check_finite_rows("node", self.x)
+
+    def _check_graphs(self) -> None:
+        if self.num_graphs < 0:
+            raise DataError(f"num_graphs is {self.num_graphs}: it must be 0 or more")
+        graph_of_node = self.graph_of_node
+        if graph_of_node is None:
+            if self.num_graphs != 1 and self.num_nodes:
+                raise DataError(
+                    f"num_graphs is {self.num_graphs}: then graph_of_node must say which node is in which graph"
+                )
+            return
+        _check_rows("graph_of_node", graph_of_node.shape, self.num_nodes, "nodes")
+        _check_integers("graph_of_node", graph_of_node)
+        if not self.num_nodes:
+            return
+        if bool((graph_of_node[1:] < graph_of_node[:-1]).any()):
+            raise DataError("graph_of_node must never decrease: put the nodes of a graph together, graphs in order")
+        if int(graph_of_node[0]) < 0 or int(graph_of_node[-1]) >= self.num_graphs:
+            wrong = int(graph_of_node[0]) if int(graph_of_node[0]) < 0 else int(graph_of_node[-1])
+            raise DataError(f"graph_of_node names the graph {wrong}: num_graphs is {self.num_graphs}")
+        source, target = self.adjacency.source, self.adjacency.target
+        crossing = graph_of_node.index_select(0, source) != graph_of_node.index_select(0, target)
+        if bool(crossing.any()):
+            edge = int(crossing.nonzero()[0])
+            raise DataError(f"the edge {int(source[edge])} -> {int(target[edge])} joins two graphs of the batch")
+
+
+def _check_rows(name: str, shape: Sequence[int], rows: int, what: str) -> None:
+    if len(shape) == 0 or shape[0] != rows:
+        raise DataError(f"{name} has shape {tuple(shape)} and there are {rows} {what}: give one row each")
+    if name == "x" and len(shape) < 2:
+        raise DataError(f"x has shape {tuple(shape)}: it must be (nodes, features)")
+
+
+def _check_integers(name: str, value: Tensor) -> None:
+    if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
+        raise DataError(f"{name} is of {value.dtype}: it must hold integers")
+
+
+def _check_finite_rows(what: str, value: Tensor) -> None:
+    wrong = ~torch.isfinite(value)
+    if bool(wrong.any()):
+        raise DataError(
+            f"features of {what} {int(wrong.nonzero()[0, 0])} are not finite: replace NaN and infinity first"
+        )

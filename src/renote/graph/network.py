@@ -1,0 +1,124 @@
+"""Networks that read a graph and give logits for each node."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from renote.errors import UsageError
+from renote.graph.conv.spatial import KipfConvolution
+from renote.graph.graph import Graph
+from renote.graph.sparse import SparseFeatures
+
+
+def _widths(features: int, hidden: int, classes: int, layers: int) -> list[int]:
+    if layers < 1:
+        raise UsageError(f"layers is {layers}: a network has at least one")
+    return [features, *[hidden] * (layers - 1), classes]
+
+
+def _drop(x: Tensor | SparseFeatures, probability: float, training: bool) -> Tensor | SparseFeatures:
+    if isinstance(x, SparseFeatures):
+        return x.dropout(probability, training)
+    return functional.dropout(x, probability, training)
+
+
+def _features(graph: Graph) -> Tensor | SparseFeatures:
+    if graph.x is None:
+        raise UsageError("the graph has no node features: give each node some, e.g. graph.with_x(torch.eye(nodes))")
+    return graph.x
+
+
+def _groups(first: nn.Module, module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    decayed = list(first.parameters())
+    kept = {id(parameter) for parameter in decayed}
+    rest = [parameter for parameter in module.parameters() if id(parameter) not in kept]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+class GCN(nn.Module):
+    """Z = Â ReLU(Â X W⁰) W¹ for two layers; dropout before each.
+
+    Args:
+        features: features a node comes with.
+        hidden: width of every hidden layer.
+        classes: width of the output.
+        layers: number of convolutions.
+        dropout: probability, on the input of every layer; on sparse features it falls on the non-zeros.
+
+    Source:
+        Kipf & Welling (2017), eq. 9.
+
+    Example:
+        >>> import torch
+        >>> from renote.graph import GCN, Adjacency, Graph
+        >>> graph = Graph(torch.ones(3, 4), Adjacency.from_edges([0, 1], [1, 2], num_nodes=3))
+        >>> GCN(features=4, classes=2)(graph).shape
+        torch.Size([3, 2])
+    """
+
+    def __init__(
+        self, features: int, hidden: int = 16, classes: int = 2, layers: int = 2, dropout: float = 0.5
+    ) -> None:
+        super().__init__()
+        widths = _widths(features, hidden, classes, layers)
+        self.convolutions = nn.ModuleList(KipfConvolution(i, o) for i, o in itertools.pairwise(widths))
+        self.dropout = dropout
+
+    def forward(self, graph: Graph) -> Tensor:
+        """Logits (nodes, classes)."""
+        x = _features(graph)
+        for number, convolution in enumerate(self.convolutions):
+            x = functional.relu(x) if number and isinstance(x, Tensor) else x
+            x = convolution(_drop(x, self.dropout, self.training), graph.adjacency)
+        assert isinstance(x, Tensor)
+        return x
+
+    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """Weight decay on the first layer only, as in the paper's section 5.2."""
+        return _groups(self.convolutions[0], self, weight_decay)
+
+
+class MLP(nn.Module):
+    """Z = ReLU(X W⁰ + b⁰) W¹ + b¹ for two layers: what the features alone tell, without the edges.
+
+    Args:
+        features: features a node comes with.
+        hidden: width of every hidden layer.
+        classes: width of the output.
+        layers: number of linear maps.
+        dropout: probability, on the input of every layer; on sparse features it falls on the non-zeros.
+
+    Source:
+        The baseline of Kipf & Welling (2017), table 3.
+    """
+
+    def __init__(
+        self, features: int, hidden: int = 16, classes: int = 2, layers: int = 2, dropout: float = 0.5
+    ) -> None:
+        super().__init__()
+        widths = _widths(features, hidden, classes, layers)
+        self.weights = nn.ParameterList(torch.empty(i, o) for i, o in itertools.pairwise(widths))
+        self.biases = nn.ParameterList(torch.zeros(o) for o in widths[1:])
+        self.dropout = dropout
+        for weight in self.weights:
+            nn.init.xavier_uniform_(weight)
+
+    def forward(self, graph: Graph) -> Tensor:
+        """Logits (nodes, classes)."""
+        x = _features(graph)
+        for number, (weight, bias) in enumerate(zip(self.weights, self.biases)):
+            x = functional.relu(x) if number and isinstance(x, Tensor) else x
+            x = _drop(x, self.dropout, self.training) @ weight + bias
+        assert isinstance(x, Tensor)
+        return x
+
+    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """Weight decay on the first layer only, as for `GCN`."""
+        first = nn.ParameterList([self.weights[0], self.biases[0]])
+        return _groups(first, self, weight_decay)

@@ -1,0 +1,105 @@
+"""Which entries of a rows × columns matrix are there: the structure under every sparse thing here.
+
+Neighbours → node, nodes → graph, words → document are all one shape: for each row a run of columns. The pattern keeps that run
+(compressed sparse rows), its transpose with the permutation of entries between the two, and the number of entries a row, each made
+when first asked for and then kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+INT32_MAX = 2**31 - 1
+
+
+class Pattern:
+    """Entry k lies in row r where `rowptr[r] <= k < rowptr[r + 1]`, in column `column[k]`.
+
+    Args:
+        rowptr: (rows + 1,) where each row's run begins, and the end of the last.
+        column: (entries,) of the same integer dtype.
+        num_columns: explicit, because the last columns may be empty.
+    """
+
+    def __init__(self, rowptr: Tensor, column: Tensor, num_columns: int) -> None:
+        self.rowptr = rowptr
+        self.column = column
+        self.num_rows = rowptr.shape[0] - 1
+        self.num_columns = num_columns
+        self.num_entries = column.shape[0]
+        self._ones: dict[torch.dtype, Tensor] = {}
+
+    @classmethod
+    def from_pairs(cls, row: Tensor, column: Tensor, num_rows: int, num_columns: int) -> tuple[Pattern, Tensor | None]:
+        """Sorts entries by row, then column, keeping the given order of equal ones.
+
+        Args:
+            row: (entries,) integers in [0, num_rows).
+            column: (entries,) integers in [0, num_columns).
+            num_rows: number of rows.
+            num_columns: number of columns.
+
+        Returns:
+            The pattern, and for each of its entries the place in the given lists; None if they were sorted already.
+        """
+        key = row.long() * max(num_columns, 1) + column.long()
+        order: Tensor | None = None
+        if key.numel() > 1 and bool((key[1:] < key[:-1]).any()):
+            order = torch.argsort(key, stable=True)
+            row, column = row.index_select(0, order), column.index_select(0, order)
+        index = torch.int32 if max(num_rows, num_columns, row.shape[0]) < INT32_MAX else torch.int64
+        return cls(_rowptr(row, num_rows, index), column.to(index).contiguous(), num_columns), order
+
+    @classmethod
+    def from_segments(cls, segment: Tensor, num_segments: int) -> Pattern:
+        """Rows are segments; column i is item i, which lies in the row `segment[i]`."""
+        items = torch.arange(segment.shape[0], device=segment.device)
+        return cls.from_pairs(segment, items, num_segments, segment.shape[0])[0]
+
+    @cached_property
+    def count(self) -> Tensor:
+        """(rows,) entries in each row, in `rowptr`'s dtype."""
+        return self.rowptr[1:] - self.rowptr[:-1]
+
+    @cached_property
+    def row(self) -> Tensor:
+        """(entries,) the row of each entry, in `rowptr`'s dtype."""
+        rows = torch.arange(self.num_rows, dtype=self.rowptr.dtype, device=self.rowptr.device)
+        return rows.repeat_interleave(self.count.long(), output_size=self.num_entries)
+
+    @cached_property
+    def transposed(self) -> Pattern:
+        """Rows and columns exchanged; its entries are `self`'s entries in the order `to_transposed`."""
+        row = self.column.index_select(0, self.to_transposed)
+        other = Pattern(
+            _rowptr(row, self.num_columns, row.dtype), self.row.index_select(0, self.to_transposed), self.num_rows
+        )
+        other.__dict__["transposed"] = self
+        return other
+
+    @cached_property
+    def to_transposed(self) -> Tensor:
+        """(entries,) for each entry of the transpose, its place here: `values[to_transposed]` are the transpose's values."""
+        given = self.__dict__.get("transposed")
+        order = torch.argsort(self.column if given is None else given.to_transposed, stable=True)
+        return order.to(self.rowptr.dtype)
+
+    def ones(self, dtype: torch.dtype) -> Tensor:
+        """(entries,) ones, kept for the kernels that insist on values."""
+        if dtype not in self._ones:
+            self._ones[dtype] = torch.ones(self.num_entries, dtype=dtype, device=self.column.device)
+        return self._ones[dtype]
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Pattern:
+        """The same pattern with each index tensor passed through a function, e.g. to another device."""
+        return Pattern(function(self.rowptr), function(self.column), self.num_columns)
+
+
+def _rowptr(sorted_row: Tensor, num_rows: int, dtype: torch.dtype) -> Tensor:
+    rowptr = torch.zeros(num_rows + 1, dtype=dtype, device=sorted_row.device)
+    rowptr[1:] = torch.bincount(sorted_row, minlength=num_rows).cumsum(0)
+    return rowptr

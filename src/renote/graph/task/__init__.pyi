@@ -1,0 +1,1 @@
+from .node import NodeClassification as NodeClassification

@@ -1,0 +1,5 @@
+"""Backbones that know nothing of diffusion or of graphs."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,100 @@
+"""Classifier-free guidance: a conditional and an unconditional model in one network.
+
+Ho & Salimans, "Classifier-Free Diffusion Guidance", 2022, arXiv:2207.12598.
+
+    training: the class is dropped with probability p_uncond                   (algorithm 1)
+    ε̃ = ε(x_t) + s (ε(x_t, c) - ε(x_t)), with s = 1 + w                        (6)
+
+The scale s is 0 for unconditional, 1 for conditional samples; the paper's weight w is s - 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from renote.errors import UsageError
+from renote.experiment import BackboneOptions, GenerativeSystem, Paper, backbone
+
+if TYPE_CHECKING:
+    from renote.data import SampleData
+    from renote.diffusion import DiffusionModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(BackboneOptions):
+    """Ho & Salimans (2022), section 4, with the discrete steps of DDPM."""
+
+    steps: int = 400_000
+    learning_rate: float = 1e-4
+    gradient_clip: float = 1.0
+    ema_decay: float = 0.9999
+    condition_dropout: float = 0.1
+    """Probability p_uncond with which a sample's class is hidden in training."""
+    guidance_scale: float = 1.3
+    """Scale of samples: 0 unconditional, 1 conditional, above 1 exaggerated; the paper's w is this less 1."""
+    num_train_steps: int = 1000
+    """Steps T of the forward process."""
+    schedule: Literal["linear", "cosine"] = "cosine"
+    """Noise schedule."""
+    parameterization: Literal["noise", "clean", "velocity"] = "noise"
+    """What the network estimates."""
+    sampler: Literal["ancestral", "ddim"] = "ancestral"
+    """How samples are drawn."""
+    sampling_steps: int = 256
+    """Steps a sample."""
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        super().__post_init__()
+        if not 0 <= self.condition_dropout <= 1:
+            raise UsageError(f"condition_dropout = {self.condition_dropout}: a probability lies in [0, 1]")
+
+
+def build(config: Config, data: SampleData) -> DiffusionModel:
+    """DDPM told of the class, which is dropped at random."""
+    from renote import diffusion
+
+    if data.num_classes < 2:
+        raise UsageError(
+            f"cfg needs data with classes, but {data.name} has none: train ddpm, or put images in a folder a class"
+        )
+    network = backbone(config, data, data.num_classes)
+    schedule = diffusion.SCHEDULES[config.schedule](config.num_train_steps)
+    return diffusion.DiffusionModel(
+        diffusion.Denoiser(network, schedule, config.parameterization),
+        diffusion.GaussianProcess(schedule),
+        data.shape,
+        num_train_steps=config.num_train_steps,
+        num_classes=data.num_classes,
+        condition_dropout=config.condition_dropout,
+    )
+
+
+LAPTOP = {
+    "steps": 4000,
+    "learning_rate": 1e-3,
+    "warmup_steps": 200,
+    "ema_decay": 0.999,
+    "channels": 32,
+    "multipliers": (1, 2, 2),
+    "blocks": 1,
+    "attention": (4,),
+    "head_channels": 32,
+    "dropout": 0.0,
+    "guidance_scale": 2.0,
+    "sampler": "ddim",
+    "sampling_steps": 25,
+    "preview_every": 1000,
+}
+
+SYSTEM = GenerativeSystem(
+    name="cfg",
+    title="Classifier-free diffusion guidance",
+    paper=Paper("Ho & Salimans", "Classifier-Free Diffusion Guidance", 2022, "arXiv", "arXiv:2207.12598"),
+    parts=("condition dropout", "extrapolated estimate", "VP schedule", "U-Net with class embedding"),
+    data="digits",
+    config=Config,
+    build=build,
+    presets={"laptop": LAPTOP},
+)

@@ -1,0 +1,55 @@
+"""Label propagation: the known labels flow along the edges; no features, nothing to train.
+
+Zhu & Ghahramani, "Learning from Labeled and Unlabeled Data with Label Propagation", 2002, CMU-CALD-02-107.
+
+    F ← D⁻¹ A F,  F_known ← Y_known,  until F stands
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from renote.experiment import NodeSystem, Paper
+from renote.train.options import TrainOptions
+
+if TYPE_CHECKING:
+    from renote.data import NodeData
+    from renote.graph import NodeClassification
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(TrainOptions):
+    """Iterations until the scores stand."""
+
+    batch_size: int = 0
+    max_iterations: int = 1000
+    """Iterations at most."""
+    tolerance: float = 1e-6
+    """Iterations end when no score moves by more than this."""
+
+
+def build(config: Config, data: NodeData) -> NodeClassification:
+    """The scores of the propagation in the place of a network's logits."""
+    from renote import graph
+
+    network = graph.LabelPropagation(data.labels, data.train, data.num_classes, config.max_iterations, config.tolerance)
+    return graph.NodeClassification(network, data.graph, data.labels, data.splits)
+
+
+SYSTEM = NodeSystem(
+    name="label-propagation",
+    title="Label propagation",
+    paper=Paper(
+        "Zhu & Ghahramani",
+        "Learning from Labeled and Unlabeled Data with Label Propagation",
+        2002,
+        "Technical report, Carnegie Mellon University",
+        "CMU-CALD-02-107",
+    ),
+    parts=("random walk", "clamped labels"),
+    data="cora",
+    config=Config,
+    build=build,
+    notes="A baseline: what the edges tell without features.",
+)

@@ -1,0 +1,5 @@
+"""One trainer for both halves: precision, averaging, checkpoints, resume, progress, distribution."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,11 @@
+from .average import WeightAverage as WeightAverage
+from .checkpoint import Checkpoint as Checkpoint
+from .checkpoint import latest as latest
+from .checkpoint import load_weights as load_weights
+from .learner import Learner as Learner
+from .options import TrainOptions as TrainOptions
+from .order import EpochOrder as EpochOrder
+from .order import step_generator as step_generator
+from .trainer import Trained as Trained
+from .trainer import Trainer as Trainer
+from .trainer import choose_device as choose_device

@@ -1,0 +1,169 @@
+"""Parameterizations: three meanings of a network's output, one estimate."""
+
+import pytest
+import torch
+from exact_denoisers import GaussianDenoiser
+
+from renote.diffusion import (
+    PARAMETERIZATIONS,
+    WEIGHTINGS,
+    CosineSchedule,
+    Denoiser,
+    GaussianProcess,
+    LinearSchedule,
+    weighted_loss,
+)
+from renote.diffusion.schedule import broadcast
+from renote.errors import UsageError
+
+SCHEDULES = [LinearSchedule(), CosineSchedule()]
+SHAPES = [(3,), (2, 7), (3, 4, 5), (1, 2, 3, 4)]
+
+
+class Says(torch.nn.Module):
+    """Gives what it was told to, whatever it is asked."""
+
+    def __init__(self, output):
+        super().__init__()
+        self.output = output
+
+    def forward(self, x, time, label):
+        self.asked = x, time, label
+        return self.output
+
+
+class Imitates(torch.nn.Module):
+    """The F for which a parameterization's estimate is that of another denoiser."""
+
+    def __init__(self, estimator, schedule, parameterization):
+        super().__init__()
+        self.estimator, self.schedule, self.parameterization = estimator, schedule, PARAMETERIZATIONS[parameterization]
+
+    def forward(self, x, time, label):
+        t = time / 1000
+        estimate = self.estimator(x, t)
+        c = self.parameterization.coefficients(self.schedule.alpha(t), self.schedule.sigma(t), t)
+        return (estimate - broadcast(c.skip, x) * x) / broadcast(c.out, x)
+
+
+def draw(shape, n=6):
+    generator = torch.Generator().manual_seed(1)
+    clean, noise = torch.randn(2, n, *shape, dtype=torch.float64, generator=generator)
+    return clean, noise, torch.linspace(0.001, 1, n, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
+@pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
+def test_the_perfect_output_gives_the_truth(parameterization, schedule, shape):
+    clean, noise, t = draw(shape)
+    noisy = GaussianProcess(schedule).corrupt(clean, t, noise)
+    network = Says(None)
+    denoiser = Denoiser(network, schedule, parameterization)
+    network.output = denoiser.network_target(clean, noise, t)
+    estimate = denoiser(noisy, t)
+    torch.testing.assert_close(estimate, clean, rtol=0, atol=1e-10)
+    x, time, label = network.asked
+    assert x is noisy
+    assert label is None
+    torch.testing.assert_close(time, 1000 * t)
+    torch.testing.assert_close(denoiser.noise(noisy, clean, t), noise, rtol=0, atol=1e-9)
+    alpha, sigma = broadcast(schedule.alpha(t), clean), broadcast(schedule.sigma(t), clean)
+    torch.testing.assert_close(denoiser.velocity(noisy, clean, t), alpha * noise - sigma * clean, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
+@pytest.mark.parametrize("weighting", WEIGHTINGS)
+def test_a_weighting_means_the_same_for_every_parameterization(weighting, schedule):
+    clean, noise, t = draw((4, 3))
+    estimator = GaussianDenoiser(schedule, 0.3, 0.7)
+    process = GaussianProcess(schedule)
+    noisy = process.corrupt(clean, t, noise)
+    snr = schedule.log_snr(t).exp()
+    weight = {"simple": snr, "clean": 1, "velocity": 1 + snr, "bound": snr * schedule.log_snr_rate(t) / 2}[weighting]
+    expected = weight * (estimator(noisy, t) - clean).square().flatten(1).mean(1)
+    for name in PARAMETERIZATIONS:
+        denoiser = Denoiser(Imitates(estimator, schedule, name), schedule, name)
+        torch.testing.assert_close(
+            weighted_loss(denoiser, process, clean, noise, t, None, weighting), expected, rtol=1e-6, atol=0
+        )
+
+
+@pytest.mark.parametrize(
+    ("weighting", "parameterization"), [("simple", "noise"), ("clean", "clean"), ("velocity", "velocity")]
+)
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
+def test_each_parameterizations_own_error_has_weight_one(schedule, weighting, parameterization):
+    clean, noise, t = draw((5,))
+    output = torch.randn(6, 5, dtype=torch.float64)
+    denoiser = Denoiser(Says(output), schedule, parameterization)
+    loss = weighted_loss(denoiser, GaussianProcess(schedule), clean, noise, t, None, weighting)
+    expected = (output - denoiser.network_target(clean, noise, t)).square().mean(1)
+    torch.testing.assert_close(loss, expected, rtol=1e-9, atol=0)
+
+
+def test_single_precision_keeps_the_last_step_accurate():
+    # sigma² = 1e-4 there: in single precision 1 - alpha² has three digits left
+    schedule = LinearSchedule()
+    clean, noise, _ = draw((50,))
+    t = torch.full((6,), 1 / 1000, dtype=torch.float64)
+    denoiser = Denoiser(Says(noise), schedule)
+    noisy = GaussianProcess(schedule).corrupt(clean, t, noise)
+    single = Denoiser(Says(noise.float()), schedule)(noisy.float(), t.float())
+    torch.testing.assert_close(single.double(), denoiser(noisy, t), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_corrupt_and_reverse_take_one_time_a_sample(shape):
+    schedule = CosineSchedule()
+    process = GaussianProcess(schedule)
+    clean, noise, t = draw(shape)
+    s = t / 3
+    for eta, variance in [(0.0, "small"), (0.4, "small"), (1.0, "small"), (1.0, "large")]:
+        together = process.reverse(noise, clean, t, s, clean, eta, variance)
+        for i in range(6):
+            part = slice(i, i + 1)
+            alone = process.reverse(noise[part], clean[part], float(t[i]), float(s[i]), clean[part], eta, variance)
+            torch.testing.assert_close(together[part], alone, rtol=1e-9, atol=1e-12)
+            torch.testing.assert_close(
+                process.corrupt(clean, t, noise)[part],
+                process.corrupt(clean[part], t[part], noise[part]),
+                rtol=1e-12,
+                atol=0,
+            )
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
+def test_reverse_of_the_truth_keeps_the_marginal(eta):
+    """From x_t = alpha x_0 + sigma ε, the step with the true x_0 has mean alpha_s x_0 and total variance sigma_s²."""
+    schedule = LinearSchedule()
+    process = GaussianProcess(schedule)
+    t, s = 0.7, 0.4
+    both = torch.tensor([t, s], dtype=torch.float64)
+    a, b, w = (float(c) for c in process.reverse_coefficients(both[0], both[1], eta))
+    (alpha_t, alpha_s), (sigma_t, sigma_s) = schedule.alpha(both).tolist(), schedule.sigma(both).tolist()
+    assert a * alpha_t + b == pytest.approx(alpha_s, rel=1e-12)
+    assert (a * sigma_t) ** 2 + w**2 == pytest.approx(sigma_s**2, rel=1e-12)
+
+
+def test_bad_arguments():
+    process = GaussianProcess(LinearSchedule())
+    x = torch.zeros(2, 3)
+    for arguments, options in [
+        ((0.5, 0.5), {}),
+        ((0.2, 0.4), {}),
+        ((1.2, 0.4), {}),
+        ((0.5, 0.2), {}),
+        ((0.5, 0.2), {"noise": x, "eta": 1.5}),
+        ((0.5, 0.2), {"noise": x, "eta": 0.5, "variance": "large"}),
+        ((0.5, 0.2), {"noise": x, "variance": "huge"}),
+        ((torch.tensor([0.5, 0.5]), torch.tensor([0.2, 0.0])), {}),
+    ]:
+        with pytest.raises(UsageError):
+            process.reverse(x, x, *arguments, **options)
+    with pytest.raises(UsageError, match="velocity"):
+        Denoiser(Says(None), LinearSchedule(), "velocty")
+    with pytest.raises(UsageError, match="shape"):
+        Denoiser(Says(torch.zeros(2, 4)), LinearSchedule())(x, torch.ones(2))
+    with pytest.raises(UsageError, match="simple"):
+        weighted_loss(Denoiser(Says(x), LinearSchedule()), process, x, x, torch.ones(2), None, "simpel")
