@@ -92,12 +92,12 @@ def train(
             f"{system.name} needs {_KINDS[system.kind]}, but {loaded.name} is {_KINDS[loaded.card.kind]}: "
             f"choose other data (renote data list), e.g. {system.data}"
         )
-    folder = Path(out) if out is not None else None
-    if folder is not None and int(os.environ.get("RANK", "0")) == 0:
-        _claim_folder(folder, _describe(system, loaded, config, data_options), resume)
     with torch.random.fork_rng():
         torch.manual_seed(mixed_seed(config.seed, 0))  # initial weights
         learner = system.learner(config, loaded)
+    folder = Path(out) if out is not None else None
+    if folder is not None and int(os.environ.get("RANK", "0")) == 0:
+        _claim_folder(folder, _describe(system, loaded, config, data_options), resume)
     title = f"{system.name} on {loaded.name}"
     if any(True for _ in learner.module.parameters()):
         trainer = Trainer(learner, config, folder, resume=resume, title=title, progress=progress)

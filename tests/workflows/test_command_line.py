@@ -1,0 +1,312 @@
+"""The command line as a user runs it: real processes, real data, real files."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from renote.train import checkpoint as checkpoints
+
+TINY = ["--channels", "8", "--multipliers", "1", "2", "--attention", "2", "--batch-size", "16", "--device", "cpu"]
+DDPM = ["train", "ddpm", "--data", "digits", *TINY]
+
+
+def start(*arguments: str, **options: object) -> subprocess.Popen[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "renote.cli", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        **options,  # type: ignore[call-overload]
+    )
+
+
+def renote(*arguments: str, status: int = 0, **options: object) -> tuple[str, str]:
+    process = start(*arguments, **options)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == status, f"exit status {process.returncode}\n{out}\n{err}"
+    assert "Traceback" not in err
+    return out, err
+
+
+@pytest.fixture(scope="module")
+def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A conditional model after a few steps: its pictures are noise, its files are real."""
+    out = tmp_path_factory.mktemp("runs") / "cfg"
+    arguments = ["train", "cfg", "--data", "digits", "--out", str(out), "--steps", "6", *TINY, "--preview-every", "3"]
+    renote(*arguments, "--checkpoint-every", "2", "--log-every", "2")
+    return out
+
+
+def test_a_run_folder_has_all_that_is_promised(digits_run: Path) -> None:
+    config = json.loads((digits_run / "config.json").read_text())
+    assert config["system"] == "cfg"
+    assert config["config"]["steps"] == 6
+    assert "torch" in json.loads((digits_run / "environment.json").read_text())["versions"]
+    assert [p.name for p in sorted((digits_run / "checkpoints").iterdir())] == ["step-00000004", "step-00000006"]
+    assert Image.open(digits_run / "previews" / "step-00000003.png").size[0] > 64
+    assert list((digits_run / "tensorboard").iterdir())
+    unsafe = [p for p in digits_run.rglob("*") if p.suffix in {".pt", ".pth", ".pkl", ".ckpt", ".bin", ".tmp"}]
+    assert not unsafe
+
+
+def test_sample_writes_a_picture_and_a_film(digits_run: Path, tmp_path: Path) -> None:
+    grid, film = tmp_path / "grid.png", tmp_path / "film.png"
+    common = ["--sampler", "ddim", "--steps", "5", "--guidance-scale", "2", "--class", "3"]
+    renote("sample", str(digits_run), "-n", "9", *common, "--out", str(grid), "--film", str(film))
+    width, height = Image.open(grid).size
+    assert width == height
+    assert Image.open(film).size[0] > 0
+
+
+def test_samples_do_not_depend_on_how_many_there_are(digits_run: Path, tmp_path: Path) -> None:
+    for name, number in (("many", "5"), ("few", "2")):
+        renote("sample", str(digits_run), "-n", number, "--steps", "4", "--out", str(tmp_path / f"{name}.npy"))
+    many, few = np.load(tmp_path / "many.npy"), np.load(tmp_path / "few.npy")
+    assert many.shape == (5, 1, 8, 8)
+    assert many.dtype == np.uint8
+    assert np.abs(many[:2].astype(int) - few.astype(int)).max() <= 1
+
+
+def test_evaluate_names_its_features(digits_run: Path) -> None:
+    out, _ = renote("evaluate", str(digits_run), "--samples", "40", "--json")
+    measures = json.loads(out)["measures"]
+    assert measures["features"] == "digits classifier features"
+    assert measures["frechet_distance"] > 0
+    assert 0 <= measures["class_accuracy"] <= 100
+
+
+def test_a_killed_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    schedule = ["--steps", "40", "--checkpoint-every", "5", "--log-every", "5"]
+    process = start(*DDPM, *schedule, "--out", str(tmp_path / "killed"))
+    folder = tmp_path / "killed" / "checkpoints"
+    while process.poll() is None and not list(folder.glob("step-*")):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert list(folder.glob("step-*"))
+    renote(*DDPM, *schedule, "--out", str(tmp_path / "killed"), "--resume")
+    renote(*DDPM, *schedule, "--out", str(tmp_path / "whole"))
+    killed, whole = (checkpoints.load(tmp_path / n / "checkpoints" / "step-00000040") for n in ("killed", "whole"))
+    for stem in ("weights", "ema", "optimizer"):
+        for name, tensor in whole.tensors[stem].items():
+            assert torch.equal(tensor, killed.tensors[stem][name]), f"{stem}: {name}"
+    logs = [
+        [(row["step"], row["name"], row["value"]) for row in csv.DictReader((tmp_path / n / "log.csv").open())]
+        for n in ("killed", "whole")
+    ]
+    assert logs[0] == logs[1]
+
+
+def test_two_processes_train_as_one(tmp_path: Path) -> None:
+    schedule = ["--steps", "4", "--checkpoint-every", "4", "--log-every", "2"]
+    renote(*DDPM, *schedule, "--out", str(tmp_path / "one"))
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "renote.cli",
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [*launch, *DDPM, *schedule, "--out", str(tmp_path / "two")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    one, two = (
+        checkpoints.load(tmp_path / n / "checkpoints" / "step-00000004").tensors["weights"] for n in ("one", "two")
+    )
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, rtol=1e-3, atol=2e-5)
+
+
+def test_a_folder_with_another_run_is_refused_and_left_alone(digits_run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(digits_run, copy)
+    before = {p: p.read_bytes() for p in copy.rglob("*") if p.is_file()}
+    _, err = renote(*DDPM, "--out", str(copy), status=2)
+    assert "already holds a run (cfg on digits)" in err
+    _, err = renote(*DDPM, "--out", str(copy), "--resume", status=2)
+    assert "holds another run" in err
+    same = ["train", "cfg", "--data", "digits", "--out", str(copy), "--steps", "6", *TINY]
+    _, err = renote(*same, "--learning-rate", "0.5", "--resume", status=2)
+    assert "learning_rate = 0.5 (there 0.001)" in err
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("mine")
+    _, err = renote(*DDPM, "--out", str(tmp_path / "notes"), status=2)
+    assert "is not empty and holds no run" in err
+    assert {p: p.read_bytes() for p in copy.rglob("*") if p.is_file()} == before
+
+
+def test_a_checkpoint_cut_short_is_named_and_the_one_before_serves(digits_run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(digits_run, copy)
+    file = copy / "checkpoints" / "step-00000006" / "ema.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+    out = ["--steps", "2", "--out", str(tmp_path / "x.png")]
+    _, err = renote("sample", str(copy), *out, status=1)
+    assert "ema.safetensors is cut short" in err
+    assert "Remove that folder to go on from step-00000004" in err
+    shutil.rmtree(copy / "checkpoints" / "step-00000006")
+    renote("sample", str(copy), *out)
+
+
+def test_no_space_while_saving_keeps_the_earlier_checkpoint(tmp_path: Path) -> None:
+    out = str(tmp_path / "run")
+    schedule = ["--checkpoint-every", "100", "--log-every", "1"]
+    renote(*DDPM, *schedule, "--steps", "2", "--out", out)
+    file = tmp_path / "run" / "checkpoints" / "step-00000002" / "weights.safetensors"
+    before = file.read_bytes()
+
+    def small_files() -> None:
+        # a file system that refuses large files behaves like a full one
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    _, err = renote(*DDPM, *schedule, "--steps", "3", "--out", out, "--resume", status=1, preexec_fn=small_files)
+    assert "cannot save" in err
+    assert "untouched" in err
+    assert file.read_bytes() == before
+    assert [p.name for p in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000002"]
+    renote(*DDPM, *schedule, "--steps", "3", "--out", out, "--resume")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["show", "gnc"], "Did you mean gcn"),
+        (["train", "ddmp", "--out", "x"], "Did you mean"),
+        (["train", "ddpm", "--data", "digitz", "--out", "x"], "Did you mean digits"),
+        (["train", "ddpm", "--data", "digits-knn", "--out", "x"], "needs samples to generate"),
+        (["train", "gcn", "--data", "digits", "--out", "x"], "needs a graph"),
+        (["train", "ddpm", "--steps", "0", "--out", "x"], "steps = 0"),
+        (["train", "ddpm", "--stepz", "3", "--out", "x"], "--steps"),
+        (["train", "cfg", "--data", "toy-2d", "--out", "x"], "needs data with classes"),
+        (["train", "ddpm", "--data-option", "size", "--out", "x"], "KEY=VALUE"),
+        (["compare", "gcn", "ddpm"], "different tasks"),
+        (["reproduce", "mlp"], "makes no claim"),
+        (["sampel", "x"], "Did you mean sample"),
+        (["data", "describe", "corra"], "Did you mean cora"),
+    ],
+)
+def test_wrong_usage_has_status_2_and_says_what_to_do(arguments: list[str], message: str, tmp_path: Path) -> None:
+    _, err = renote(*arguments, status=2, cwd=tmp_path)
+    assert message in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_wrong_samples_are_refused(digits_run: Path, tmp_path: Path) -> None:
+    for options, message in (
+        (["--class", "10"], "0 to 9"),
+        (["--class", "x"], "no class of digits"),
+        (["--sampler", "dimm"], "Did you mean ddim"),
+        (["--steps", "2000"], "1000"),
+        (["--sampler", "ddim", "--eta", "2"], "eta = 2"),
+        (["-n", "0"], "n = 0"),
+        (["--steps", "2", "--out", "x.gif"], "write a picture"),
+    ):
+        _, err = renote("sample", str(digits_run), *options, status=2, cwd=tmp_path)
+        assert message in err
+    _, err = renote("sample", str(tmp_path), status=1)
+    assert "is not a run folder" in err
+
+
+def test_a_graph_of_ones_own_from_tables_to_predictions(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    classes = np.repeat([0, 1], 30)
+    edges = [
+        (i, j) for i in range(60) for j in range(i) if generator.random() < (0.3 if classes[i] == classes[j] else 0.02)
+    ]
+    (tmp_path / "edges.csv").write_text("source,target\n" + "".join(f"{i},{j}\n" for i, j in edges))
+    rows = [
+        f"{i},{generator.normal():.3f},{generator.normal():.3f},{'red' if c else 'blue'}" for i, c in enumerate(classes)
+    ]
+    (tmp_path / "nodes.csv").write_text("id,a,b,label\n" + "\n".join(rows) + "\n")
+    data = f"graph:{tmp_path}/edges.csv,{tmp_path}/nodes.csv"
+    run = str(tmp_path / "run")
+    renote("train", "gcn", "--data", data, "--out", run, "--steps", "60")
+    out, _ = renote("evaluate", run, "--json")
+    assert json.loads(out)["measures"]["test_accuracy"] > 60
+    renote("predict", run, "--out", str(tmp_path / "p.csv"))
+    with (tmp_path / "p.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == 60
+    assert {row["class"] for row in table} <= {"red", "blue"}
+
+
+def test_pictures_of_ones_own_of_another_size(tmp_path: Path) -> None:
+    generator = np.random.default_rng(1)
+    (tmp_path / "pictures").mkdir()
+    for number in range(6):
+        pixels = generator.integers(0, 255, (12, 9, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{number}.png")
+    run = str(tmp_path / "run")
+    renote("train", "ddpm", "--data", f"folder:{tmp_path}/pictures", "--out", run, "--steps", "2", *TINY)
+    renote("sample", run, "-n", "2", "--steps", "3", "--out", str(tmp_path / "s.npy"))
+    assert np.load(tmp_path / "s.npy").shape == (2, 3, 12, 9)
+
+
+def test_points_train_and_sample(tmp_path: Path) -> None:
+    run = str(tmp_path / "run")
+    renote("train", "ddpm", "--data", "toy-2d", "--out", run, "--steps", "20", "--channels", "32")
+    renote("sample", run, "-n", "50", "--steps", "10", "--out", str(tmp_path / "points.png"))
+    assert Image.open(tmp_path / "points.png").size[0] > 100
+
+
+def test_json_documents_have_the_promised_fields() -> None:
+    systems = json.loads(renote("list", "--json")[0])
+    assert {s["name"] for s in systems} >= {"ddpm", "ddim", "cfg", "gcn", "mlp", "label-propagation"}
+    for system in systems:
+        assert system.keys() == {"name", "title", "family", "task", "paper", "claims"}
+        assert system["paper"].keys() == {"authors", "title", "year", "id"}
+        assert system["family"] in ("diffusion", "graph")
+        assert all(claim.keys() == {"id", "statement", "published"} for claim in system["claims"])
+    compared = json.loads(
+        renote("compare", "gcn", "mlp", "--data", "digits-knn", "--seeds", "2", "--steps", "5", "--json")[0]
+    )
+    assert compared.keys() == {"data", "protocol", "seeds", "rows"}
+    fields = {"name", "metric", "mean", "std", "seconds", "parameters", "peak_memory_mb"}
+    assert all(row.keys() >= fields for row in compared["rows"])
+    assert "about" in json.loads(renote("show", "ddim", "--json")[0])
+    assert any(card["name"] == "digits" for card in json.loads(renote("data", "list", "--json")[0]))
+
+
+def test_every_commands_help_has_an_example() -> None:
+    for command in (
+        "list",
+        "show",
+        "sample",
+        "predict",
+        "evaluate",
+        "compare",
+        "reproduce",
+        "data list",
+        "data describe",
+    ):
+        assert f"renote {command}" in renote(*command.split(), "--help")[0]
+    assert "renote train ddpm" in renote("train", "--help")[0]
+    out, _ = renote("train", "ddpm", "--help")
+    for option in ("--learning-rate", "--ema-decay", "--multipliers", "--parameterization"):
+        assert option in out
+
+
+def test_listing_imports_no_tensor_library() -> None:
+    code = "import sys, renote.cli; renote.cli.main(['list', '--json']); assert not {'torch', 'numpy', 'scipy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
