@@ -1,4 +1,4 @@
-"""What every benchmark shares: interleaved timing, the machine's own limits, and a record of where it ran.
+"""What every benchmark shares: interleaved timing, the machine's own limits.
 
 Rivals are timed in turn, round after round, so that a slow moment of the machine falls on all of them alike.
 """
@@ -6,19 +6,12 @@ Rivals are timed in turn, round after round, so that a slow moment of the machin
 from __future__ import annotations
 
 import gc
-import importlib.metadata
-import json
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
-
-PEERS = ("renote", "torch", "torch-geometric", "diffusers", "numpy", "scipy")
 
 
 def interleave(rivals: Mapping[str, Callable[[], Any]], repeats: int = 10, warmup: int = 2) -> dict[str, list[float]]:
@@ -68,38 +61,3 @@ def matmul_rate(dtype: torch.dtype = torch.float32, size: int = 2048, repeats: i
     out = torch.empty(size, size, dtype=dtype)
     took = interleave({"matmul": lambda: torch.mm(left, right, out=out)}, repeats)["matmul"]
     return 2 * size**3 / statistics.median(took)
-
-
-def environment() -> dict[str, Any]:
-    """Processor, threads and versions: what a figure means nothing without."""
-    versions = {}
-    for name in PEERS:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return {
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "versions": versions,
-    }
-
-
-def write_json(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Rows and the environment in one JSON file."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"environment": environment(), "rows": list(rows)}, indent=2) + "\n")
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()

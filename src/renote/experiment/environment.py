@@ -10,7 +10,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("renote", "torch", "numpy", "scipy", "accelerate", "safetensors", "scikit-learn")
+PACKAGES = (
+    "renote",
+    "torch",
+    "numpy",
+    "scipy",
+    "accelerate",
+    "safetensors",
+    "scikit-learn",
+    "torch-geometric",
+    "diffusers",
+)
 
 
 def command() -> str:

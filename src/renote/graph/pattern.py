@@ -88,6 +88,16 @@ class Pattern:
         order = torch.argsort(self.column if given is None else given.to_transposed, stable=True)
         return order.to(self.rowptr.dtype)
 
+    @cached_property
+    def distinct(self) -> tuple[Pattern, Tensor | None]:
+        """Each place once, and for every entry here its number there; (self, None) where no place is there twice."""
+        again = (self.row[1:] == self.row[:-1]) & (self.column[1:] == self.column[:-1])
+        if not bool(again.any()):
+            return self, None
+        first = torch.cat([again.new_ones(1), ~again])
+        rowptr = _rowptr(self.row[first], self.num_rows, self.rowptr.dtype)
+        return Pattern(rowptr, self.column[first], self.num_columns), first.cumsum(0) - 1
+
     def ones(self, dtype: torch.dtype) -> Tensor:
         """(entries,) ones, kept for the kernels that insist on values."""
         if dtype not in self._ones:

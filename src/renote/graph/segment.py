@@ -165,9 +165,11 @@ class _SampledProduct(torch.autograd.Function):
         ctx.pattern = pattern
         if pattern.num_entries == 0 or left.shape[1] == 0:
             return left.new_zeros(pattern.num_entries)
-        zeros = _csr(pattern, left.new_zeros(pattern.num_entries))
+        # the kernel takes no place twice
+        distinct, number = pattern.distinct
+        zeros = _csr(distinct, left.new_zeros(distinct.num_entries))
         out: Tensor = torch.sparse.sampled_addmm(zeros, left.detach(), right.detach().t(), beta=0.0).values()
-        return out
+        return out if number is None else out.index_select(0, number)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:

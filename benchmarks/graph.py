@@ -1,0 +1,140 @@
+"""Graph kernels and training steps beside PyTorch Geometric's defaults (edge_index and scatter)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from benchmarks.harness import copy_bandwidth, interleave, median_ms
+from renote.errors import DataError
+from renote.graph import GCN, Adjacency, Graph, KipfConvolution, SparseFeatures, neighbor_max, neighbor_mean, spmm
+
+
+def run(quick: bool = False) -> list[dict[str, Any]]:
+    """Rows of the table: sum, mean, max, a convolution on a large graph; a training step on Cora."""
+    return [*_large(quick), _cora(quick)]
+
+
+def _row(name: str, ours: Callable[[], Any], theirs: Callable[[], Any], repeats: int, note: str) -> dict[str, Any]:
+    took = interleave({"renote": ours, "peer": theirs}, repeats)
+    renote, peer = median_ms(took["renote"]), median_ms(took["peer"])
+    return {"name": name, "renote_ms": renote, "peer_ms": peer, "ratio": peer / renote, "note": note}
+
+
+def _large(quick: bool) -> list[dict[str, Any]]:
+    from torch_geometric.nn import GCNConv
+    from torch_geometric.utils import scatter
+
+    nodes, edges, width = (2_000, 30_000, 64) if quick else (100_000, 1_500_000, 64)
+    repeats = 2 if quick else 9
+    generator = torch.Generator().manual_seed(0)
+    source, target = (torch.randint(nodes, (edges,), generator=generator) for _ in range(2))
+    adjacency = Adjacency.from_edges(source, target, nodes)
+    index = torch.stack([source, target])
+    x = torch.randn(nodes, width, generator=generator, requires_grad=True)
+    upstream = torch.randn(nodes, width, generator=generator)
+    bandwidth = copy_bandwidth(16 if quick else 256)
+
+    def back(function: Callable[[], Tensor]) -> Callable[[], None]:
+        def step() -> None:
+            x.grad = None
+            function().backward(upstream)
+
+        return step
+
+    def peer(reduce: str) -> Callable[[], Tensor]:
+        return lambda: scatter(x.index_select(0, index[0]), index[1], 0, nodes, reduce)
+
+    def note(milliseconds: float, directions: int = 2) -> str:
+        # what must move at least, if caches held nothing: a row of x and an index for each edge, and the output
+        least = directions * (edges * (4 * width + 4) + nodes * 4 * width)
+        rate = least / (milliseconds / 1000)
+        return f"{least / edges:.0f} bytes per edge uncached, {rate / 1e9:.1f} GB/s = {100 * rate / bandwidth:.0f} % of copy bandwidth"
+
+    rows = []
+    ours = {
+        "sum": lambda: spmm(adjacency, x),
+        "mean": lambda: neighbor_mean(adjacency, x),
+        "max": lambda: neighbor_max(adjacency, x),
+    }
+    for reduce, function in ours.items():
+        row = _row(f"neighbour {reduce}, forward + backward", back(function), back(peer(reduce)), repeats, "")
+        rows.append(row | {"note": note(row["renote_ms"])})
+    mine, other = KipfConvolution(width, width), GCNConv(width, width)
+
+    def layer(call: Callable[[], Tensor], module: nn.Module) -> Callable[[], None]:
+        step = back(call)
+
+        def whole() -> None:
+            module.zero_grad()
+            step()
+
+        return whole
+
+    row = _row(
+        "gcn layer, forward + backward",
+        layer(lambda: mine(x, adjacency), mine),
+        layer(lambda: other(x, index), other),
+        repeats,
+        "",
+    )
+    rows.append(row | {"note": note(row["renote_ms"])})
+    size = f"{nodes:,} nodes, {edges:,} edges, {width} features"
+    return [row | {"name": f"{row['name']} ({size})"} for row in rows]
+
+
+def _cora_data() -> tuple[Graph, Tensor, Tensor, str]:
+    from renote import data
+
+    try:
+        cora = data.load("cora")
+    except DataError:
+        generator = torch.Generator().manual_seed(0)
+        dense = (torch.rand(2708, 1433, generator=generator) < 0.0127).float()
+        from scipy.sparse import csr_array
+
+        ends = torch.randint(2708, (2, 10_556), generator=generator)
+        graph = Graph(SparseFeatures.from_scipy(csr_array(dense.numpy())), Adjacency.from_edges(ends[0], ends[1], 2708))
+        return graph, torch.randint(7, (2708,), generator=generator), torch.arange(140), "drawn graph of Cora's size"
+    assert isinstance(cora.graph, Graph)
+    return cora.graph, cora.labels, cora.train, "Cora"
+
+
+class _PeerGCN(nn.Module):
+    """PyTorch Geometric's own example of GCN: dense features, dropout on them."""
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        from torch_geometric.nn import GCNConv
+
+        self.first, self.second = GCNConv(features, 16), GCNConv(16, classes)
+
+    def forward(self, x: Tensor, index: Tensor) -> Tensor:
+        x = functional.dropout(x, 0.5, self.training)
+        x = functional.dropout(self.first(x, index).relu(), 0.5, self.training)
+        out: Tensor = self.second(x, index)
+        return out
+
+
+def _cora(quick: bool) -> dict[str, Any]:
+    graph, labels, train, name = _cora_data()
+    assert isinstance(graph.x, SparseFeatures)
+    dense, index = graph.x.to_dense(), graph.adjacency.edge_index()
+    mine, other = GCN(graph.num_features, 16, 7), _PeerGCN(graph.num_features, 7)
+
+    def step(module: nn.Module, call: Callable[[], Tensor]) -> Callable[[], None]:
+        optimizer = torch.optim.Adam(module.parameters(), lr=0.01, weight_decay=5e-4, fused=module is mine)
+
+        def whole() -> None:
+            optimizer.zero_grad()
+            functional.cross_entropy(call()[train], labels[train]).backward()
+            optimizer.step()
+
+        return whole
+
+    ours, theirs = step(mine, lambda: mine(graph)), step(other, lambda: other(dense, index))
+    return _row(f"gcn training step ({name})", ours, theirs, 5 if quick else 60, "goal: at most 3 ms")

@@ -1,0 +1,162 @@
+"""The sparse kernels against plain loops, and their gradients against float64 finite differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from layer_harness import random_graph
+from torch import Tensor
+
+from renote.errors import UsageError
+from renote.graph import (
+    Adjacency,
+    SparseFeatures,
+    neighbor_max,
+    neighbor_mean,
+    sampled_product,
+    segment_max,
+    segment_mean,
+    segment_sum,
+    spmm,
+)
+
+
+def loop(adjacency: Adjacency, x: Tensor, reduce: Callable[[Tensor], Tensor]) -> Tensor:
+    rows = []
+    for node in range(adjacency.num_nodes):
+        arriving = adjacency.source[adjacency.target == node].long()
+        rows.append(reduce(x[arriving]) if len(arriving) else torch.zeros_like(x[0]))
+    return torch.stack(rows) if rows else x
+
+
+def draw(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+graphs = {"nodes": st.integers(1, 9), "edges": st.integers(0, 30), "seed": st.integers(0, 10**6)}
+
+
+@given(**graphs)
+def test_sum_mean_and_max_are_loops_over_neighbours(nodes: int, edges: int, seed: int) -> None:
+    adjacency, x = random_graph(nodes, edges, seed, loops=True), draw(nodes, 3, seed=seed)
+    torch.testing.assert_close(spmm(adjacency, x), loop(adjacency, x, lambda m: m.sum(0)))
+    torch.testing.assert_close(neighbor_mean(adjacency, x), loop(adjacency, x, lambda m: m.mean(0)))
+    torch.testing.assert_close(neighbor_max(adjacency, x), loop(adjacency, x, lambda m: m.max(0).values))
+    single = x.float()
+    torch.testing.assert_close(spmm(adjacency, single).double(), spmm(adjacency, x), rtol=1e-4, atol=1e-5)
+
+
+@given(**graphs)
+def test_weighted_sum_is_the_dense_product(nodes: int, edges: int, seed: int) -> None:
+    plain = random_graph(nodes, edges, seed, loops=True)
+    weight = draw(plain.num_edges, seed=seed)
+    adjacency, x = plain.with_weight(weight), draw(nodes, 3, seed=seed)
+    torch.testing.assert_close(spmm(adjacency, x), adjacency.to_dense() @ x)
+    torch.testing.assert_close(spmm(plain, x, weight), adjacency.to_dense() @ x)
+    torch.testing.assert_close(spmm(adjacency.transpose(), x), adjacency.to_dense().T @ x)
+    entries = (draw(nodes, 3, seed=1) @ x.T)[plain.target.long(), plain.source.long()]
+    torch.testing.assert_close(sampled_product(plain.pattern, draw(nodes, 3, seed=1), x), entries)
+
+
+ADJACENCY = random_graph(6, 16, 5, loops=True)
+
+
+@pytest.mark.parametrize("width", [1, 3, 64])
+def test_gradients_of_the_sum(width: int) -> None:
+    x, weight = draw(6, width).requires_grad_(), draw(ADJACENCY.num_edges).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: spmm(ADJACENCY, x), (x,))
+    constant = ADJACENCY.with_weight(weight.detach())
+    assert torch.autograd.gradcheck(lambda x: spmm(constant, x), (x,))
+    assert torch.autograd.gradcheck(lambda x, w: spmm(ADJACENCY, x, w), (x, weight))
+
+
+def test_gradients_of_gradients() -> None:
+    x, weight = draw(6, 2).requires_grad_(), draw(ADJACENCY.num_edges).requires_grad_()
+    assert torch.autograd.gradgradcheck(lambda x, w: spmm(ADJACENCY, x, w), (x, weight))
+
+
+@pytest.mark.parametrize("function", [neighbor_mean, neighbor_max])
+def test_gradients_of_mean_and_max(function: Callable[[Adjacency, Tensor], Tensor]) -> None:
+    assert torch.autograd.gradcheck(lambda x: function(ADJACENCY, x), (draw(6, 3).requires_grad_(),))
+
+
+def test_gradient_of_the_sampled_product() -> None:
+    left, right = draw(6, 3).requires_grad_(), draw(6, 3, seed=1).requires_grad_()
+    assert torch.autograd.gradcheck(lambda a, b: sampled_product(ADJACENCY.pattern, a, b), (left, right))
+
+
+@pytest.mark.parametrize("function", [segment_sum, segment_mean, segment_max])
+def test_gradients_of_segments(function: Callable[..., Tensor]) -> None:
+    segment = torch.tensor([2, 0, 0, 2, 1, 2])
+    assert torch.autograd.gradcheck(lambda x: function(x, segment, 5), (draw(6, 3).requires_grad_(),))
+
+
+@given(items=st.lists(st.integers(0, 4), max_size=12), seed=st.integers(0, 10**6))
+def test_segments_are_loops(items: list[int], seed: int) -> None:
+    segment, x = torch.tensor(items, dtype=torch.long), draw(len(items), 2, seed=seed)
+    for function, plain in (
+        (segment_sum, lambda m: m.sum(0)),
+        (segment_mean, lambda m: m.mean(0)),
+        (segment_max, lambda m: m.max(0).values),
+    ):
+        expected = [plain(x[segment == s]) if bool((segment == s).any()) else torch.zeros(2).double() for s in range(6)]
+        torch.testing.assert_close(function(x, segment, 6), torch.stack(expected))
+
+
+def test_ties_of_a_maximum_give_the_gradient_to_one() -> None:
+    adjacency = Adjacency.from_edges([0, 1], [2, 2], 3)
+    x = torch.ones(3, 1, requires_grad=True)
+    neighbor_max(adjacency, x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.flatten().tolist() == [1.0, 0.0, 0.0]
+
+
+def test_sums_are_deterministic() -> None:
+    adjacency, x = random_graph(500, 20_000, 1), torch.randn(500, 64)
+    assert all(torch.equal(spmm(adjacency, x), spmm(adjacency, x)) for _ in range(3))
+
+
+def test_signals_of_any_rank() -> None:
+    x = draw(6, 2, 3)
+    torch.testing.assert_close(spmm(ADJACENCY, x)[:, 1], spmm(ADJACENCY, x[:, 1]))
+    assert spmm(ADJACENCY, draw(6, 0)).shape == (6, 0)
+    assert spmm(Adjacency.from_edges([], [], 0), draw(0, 3)).shape == (0, 3)
+
+
+def test_shapes_that_do_not_fit_are_named() -> None:
+    with pytest.raises(UsageError, match="5 rows"):
+        spmm(ADJACENCY, draw(5, 2))
+    with pytest.raises(UsageError, match="one number an edge"):
+        spmm(ADJACENCY, draw(6, 2), draw(3))
+    with pytest.raises(UsageError, match="num_segments is missing"):
+        segment_sum(draw(2, 1), torch.tensor([0, 1]))
+    with pytest.raises(UsageError, match="segment 7"):
+        segment_sum(draw(2, 1), torch.tensor([0, 7]), 3)
+
+
+def test_sparse_features_are_their_dense_matrix() -> None:
+    dense = torch.tensor([[0.0, 2.0, 0.0], [1.0, 0.0, -3.0], [0.0, 0.0, 0.0]], dtype=torch.float64)
+    from scipy.sparse import csr_array
+
+    sparse = SparseFeatures.from_scipy(csr_array(dense.numpy()), torch.float64)
+    weight = draw(3, 2).requires_grad_()
+    assert torch.autograd.gradcheck(lambda w: sparse @ w, (weight,))
+    torch.testing.assert_close(sparse @ weight, dense @ weight)
+    torch.testing.assert_close(sparse.to_dense(), dense)
+    rows = sparse.normalize_rows().to_dense()
+    torch.testing.assert_close(rows.abs().sum(1), torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64))
+
+
+def test_sparse_dropout_keeps_the_mean_and_drops_only_what_is_there() -> None:
+    from scipy.sparse import csr_array
+
+    sparse = SparseFeatures.from_scipy(csr_array(torch.ones(100, 50).numpy()))
+    torch.manual_seed(0)
+    dropped = sparse.dropout(0.25).to_dense()
+    assert dropped.unique().tolist() == pytest.approx([0.0, 4 / 3])
+    assert float(dropped.mean()) == pytest.approx(1.0, abs=0.03)
+    assert sparse.dropout(0.25, training=False) is sparse

@@ -1,0 +1,115 @@
+"""Every layer of the harness against its formula and its symmetries."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from layer_harness import LAYERS, Layer, permuted, random_graph
+
+from renote.graph import Adjacency, Graph, batch
+
+each_layer = pytest.mark.parametrize("layer", LAYERS, ids=[layer.name for layer in LAYERS])
+sizes = {"nodes": st.integers(0, 9), "edges": st.integers(0, 25), "seed": st.integers(0, 10**6)}
+
+
+def features(nodes: int, seed: int = 0, width: int = 4) -> torch.Tensor:
+    return torch.randn(nodes, width, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+@each_layer
+@given(**sizes)
+@settings(max_examples=40)
+def test_formula(layer: Layer, nodes: int, edges: int, seed: int) -> None:
+    adjacency, x = random_graph(nodes, edges, seed), features(nodes, seed)
+    module = layer.make(4, 3).double()
+    torch.testing.assert_close(module(x, adjacency), layer.oracle(module, adjacency.to_dense(), x))
+
+
+@each_layer
+@given(**sizes)
+@settings(max_examples=40)
+def test_permuting_nodes_permutes_the_output(layer: Layer, nodes: int, edges: int, seed: int) -> None:
+    adjacency, x = random_graph(nodes, edges, seed, loops=True), features(nodes, seed)
+    module = layer.make(4, 3).double()
+    order = torch.randperm(nodes, generator=torch.Generator().manual_seed(seed + 1))
+    torch.testing.assert_close(module(x[order], permuted(adjacency, order)), module(x, adjacency)[order])
+
+
+@each_layer
+@given(
+    parts=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 12)), min_size=1, max_size=5), seed=st.integers(0, 10**6)
+)
+@settings(max_examples=40)
+def test_a_batch_is_a_loop_over_its_graphs(layer: Layer, parts: list[tuple[int, int]], seed: int) -> None:
+    graphs = [Graph(features(n, seed + i), random_graph(n, e, seed + i)) for i, (n, e) in enumerate(parts)]
+    module = layer.make(4, 3).double()
+    joined = batch(graphs)
+    looped = torch.cat([module(graph.x, graph.adjacency) for graph in graphs])
+    torch.testing.assert_close(module(joined.x, joined.adjacency), looped)
+
+
+@each_layer
+def test_gradients(layer: Layer) -> None:
+    adjacency = random_graph(6, 14, 3)
+    module = layer.make(4, 3).double()
+    x = features(6).requires_grad_()
+    names = [name for name, _ in module.named_parameters()]
+
+    def function(x: torch.Tensor, *parameters: torch.Tensor) -> torch.Tensor:
+        out = torch.func.functional_call(module, dict(zip(names, parameters, strict=True)), (x, adjacency))
+        assert isinstance(out, torch.Tensor)
+        return out
+
+    assert torch.autograd.gradcheck(function, (x, *module.parameters()))
+
+
+@each_layer
+def test_messages_flow_from_source_to_target(layer: Layer) -> None:
+    adjacency = Adjacency.from_edges([0], [1], 2)
+    module = layer.make(4, 3).double()
+    x = features(2).requires_grad_()
+    module(x, adjacency)[0].sum().backward()
+    assert x.grad is not None
+    assert bool((x.grad[1] == 0).all())
+    x.grad = None
+    module(x, adjacency)[1].sum().backward()
+    assert bool((x.grad[0] != 0).any())  # type: ignore[index]
+
+
+@each_layer
+def test_an_isolated_node_sees_itself_alone(layer: Layer) -> None:
+    module = layer.make(4, 3).double()
+    x = features(5)
+    alone = module(x[4:], Adjacency.from_edges([], [], 1))
+    torch.testing.assert_close(module(x, random_graph(5, 9, 1))[4:], alone)
+
+
+@each_layer
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_lower_precision_is_close(layer: Layer, dtype: torch.dtype) -> None:
+    adjacency, x = random_graph(40, 200, 2), features(40)
+    module = layer.make(4, 3).double()
+    exact = module(x, adjacency)
+    tolerance = 1e-5 if dtype == torch.float32 else 5e-2
+    torch.testing.assert_close(module.to(dtype)(x.to(dtype), adjacency).double(), exact, rtol=tolerance, atol=tolerance)
+
+
+@each_layer
+def test_duplicate_edges_count_as_often_as_they_are_there(layer: Layer) -> None:
+    x = features(3)
+    module = layer.make(4, 3).double()
+    twice = Adjacency.from_edges([0, 0], [1, 1], 3)
+    weighted = Adjacency.from_edges([0], [1], 3, torch.tensor([2.0], dtype=torch.float64))
+    torch.testing.assert_close(module(x, twice), module(x, weighted))
+
+
+@each_layer
+def test_negative_weights_give_no_nan(layer: Layer) -> None:
+    weight = torch.tensor([-1.0, -3.0, 0.5], dtype=torch.float64)
+    adjacency = Adjacency.from_edges([0, 1, 2], [1, 0, 1], 3, weight)
+    module = layer.make(4, 3).double()
+    out = module(features(3), adjacency)
+    assert bool(out.isfinite().all())
+    torch.testing.assert_close(out, layer.oracle(module, adjacency.to_dense(), features(3)))

@@ -1,0 +1,134 @@
+"""Networks for nodes: parity with PyTorch Geometric, label propagation's closed form, the task, published figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from layer_harness import random_graph
+
+from renote import data
+from renote.errors import RenoteError
+from renote.experiment import compare
+from renote.graph import (
+    GCN,
+    MLP,
+    Adjacency,
+    Graph,
+    KipfConvolution,
+    NodeClassification,
+    label_propagation,
+    label_spreading,
+)
+from renote.systems import get
+
+
+def undirected(nodes: int, edges: int, seed: int) -> Adjacency:
+    one = random_graph(nodes, edges, seed).edge_index()
+    both = torch.unique(torch.cat([one, one.flip(0)], 1), dim=1)
+    return Adjacency.from_edges(both[0], both[1], nodes)
+
+
+@pytest.mark.parametrize("widths", [(5, 3), (3, 5)])
+def test_kipf_convolution_is_pygs(widths: tuple[int, int]) -> None:
+    geometric = pytest.importorskip("torch_geometric.nn")
+    adjacency, x = random_graph(30, 120, 0, loops=True), torch.randn(30, widths[0])
+    ours, theirs = KipfConvolution(*widths), geometric.GCNConv(*widths)
+    with torch.no_grad():
+        theirs.lin.weight.copy_(ours.weight.T)
+        theirs.bias.copy_(ours.bias.normal_())
+    torch.testing.assert_close(ours(x, adjacency), theirs(x, adjacency.edge_index()), rtol=1e-5, atol=1e-5)
+
+
+def test_gcn_is_pygs_with_gradients() -> None:
+    geometric = pytest.importorskip("torch_geometric.nn")
+    adjacency, x = undirected(40, 150, 1), torch.randn(40, 6)
+    ours = GCN(6, 8, 3).eval()
+    theirs = [geometric.GCNConv(6, 8), geometric.GCNConv(8, 3)]
+    with torch.no_grad():
+        for mine, other in zip(ours.convolutions, theirs, strict=True):
+            other.lin.weight.copy_(mine.weight.T)
+            other.bias.copy_(mine.bias.normal_())
+    index = adjacency.edge_index()
+    expected = theirs[1](theirs[0](x, index).relu(), index)
+    out = ours(Graph(x, adjacency))
+    torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-5)
+    out.square().sum().backward()
+    expected.square().sum().backward()
+    for mine, other in zip(ours.convolutions, theirs, strict=True):
+        torch.testing.assert_close(mine.weight.grad, other.lin.weight.grad.T, rtol=1e-4, atol=1e-4)
+
+
+def test_sparse_features_give_what_dense_ones_do() -> None:
+    from scipy.sparse import csr_array
+
+    from renote.graph import SparseFeatures
+
+    dense = torch.rand(20, 9) * (torch.rand(20, 9) < 0.3)
+    adjacency = undirected(20, 50, 2)
+    for network in (GCN(9, 4, 3).eval(), MLP(9, 4, 3).eval()):
+        sparse = Graph(SparseFeatures.from_scipy(csr_array(dense.numpy())), adjacency)
+        torch.testing.assert_close(network(sparse), network(Graph(dense, adjacency)))
+
+
+def test_label_propagation_is_its_closed_form() -> None:
+    adjacency = undirected(12, 40, 3)
+    labels = torch.arange(12) % 3
+    known, unknown = torch.tensor([0, 1, 2, 5]), torch.tensor([3, 4, 6, 7, 8, 9, 10])
+    walk = adjacency.random_walk().to_dense()
+    given = torch.nn.functional.one_hot(labels[known], 3).double()
+    system = torch.eye(len(unknown)) - walk[unknown][:, unknown]
+    expected = torch.linalg.solve(system.double(), walk[unknown][:, known] @ given)
+    scores = label_propagation(adjacency, labels, known, 3, tolerance=1e-9)
+    torch.testing.assert_close(scores[unknown].double(), expected, rtol=1e-4, atol=1e-5)
+    assert torch.equal(scores[known].double(), given)
+    assert bool((scores[11] == 0).all())  # isolated
+
+
+def test_label_spreading_is_its_closed_form() -> None:
+    adjacency = undirected(12, 40, 3)
+    labels, known = torch.arange(12) % 3, torch.tensor([0, 1, 2, 5])
+    given = torch.zeros(12, 3, dtype=torch.float64)
+    given[known, labels[known]] = 1
+    operator = adjacency.symmetric().to_dense()
+    expected = 0.1 * torch.linalg.solve(torch.eye(12).double() - 0.9 * operator, given)
+    scores = label_spreading(adjacency, labels, known, 3, alpha=0.9, tolerance=1e-9)
+    torch.testing.assert_close(scores.double(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_loss_is_on_training_nodes_alone() -> None:
+    adjacency, x = undirected(10, 20, 4), torch.randn(10, 3)
+    labels = torch.arange(10) % 2
+    train = torch.tensor([1, 4])
+    task = NodeClassification(
+        MLP(3, 4, 2, dropout=0.0), Graph(x, adjacency), labels, {"train": train, "test": torch.arange(10)}
+    )
+    logits = task.logits()
+    expected = -logits.log_softmax(1)[train, labels[train]].mean()
+    torch.testing.assert_close(task({}), expected)
+    right = (logits.argmax(1) == labels).double().mean()
+    assert task.accuracy("test") == pytest.approx(float(right))
+    assert not [name for name in task.state_dict() if "graph" in name]
+
+
+def test_a_split_without_labels_is_refused() -> None:
+    graph = Graph(torch.zeros(3, 1), Adjacency.from_edges([], [], 3))
+    with pytest.raises(RenoteError, match="node 1"):
+        NodeClassification(MLP(1, 2, 2), graph, torch.tensor([0, -1, 1]), {"train": torch.tensor([0, 1])})
+    with pytest.raises(RenoteError, match="train"):
+        NodeClassification(MLP(1, 2, 2), graph, torch.tensor([0, 1, 1]), {"test": torch.tensor([0, 1])})
+
+
+def test_edges_help_on_digits() -> None:
+    found = compare([get("gcn"), get("mlp"), get("label-propagation")], "digits-knn", seeds=2)
+    mean = {row["name"]: row["mean"] for row in found["rows"]}
+    assert mean["gcn"] > mean["mlp"] + 3
+    assert mean["label-propagation"] > 80
+
+
+@pytest.mark.parametrize(("name", "published"), [("cora", 81.3), ("citeseer", 70.0)])
+def test_published_accuracy(mirror: Path, name: str, published: float) -> None:
+    assert (mirror / "planetoid").is_dir()
+    found = compare([get("gcn")], data.load(name), seeds=4)  # type: ignore[arg-type]
+    assert found["rows"][0]["mean"] > published - 1.0
