@@ -41,7 +41,7 @@ class LabelEmbedding(nn.Module):
     def __init__(self, num_classes: int, width: int) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.table = nn.Embedding(num_classes + 1, width, padding_idx=0)
+        self.table = nn.Embedding(num_classes, width)
 
     def forward(self, label: Tensor) -> Tensor:
         """Labels (n,) int64 in [-1, num_classes) → (n, width).
@@ -56,5 +56,6 @@ class LabelEmbedding(nn.Module):
         ):
             bad = int(label.max()) if int(label.max()) >= self.num_classes else int(label.min())
             raise UsageError(f"label = {bad}: classes are numbered 0 to {self.num_classes - 1}, and -1 is none")
-        out: Tensor = self.table(label + 1)
+        known = (label >= 0)[:, None]
+        out: Tensor = torch.where(known, self.table(label.clamp(min=0)), 0.0)
         return out

@@ -1,0 +1,191 @@
+"""Networks: shapes, symmetries of batches, formulas of their parts, precision."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from renote.errors import UsageError
+from renote.nets import GroupNorm, LabelEmbedding, PointNetwork, ResidualBlock, SelfAttention, UNet, sinusoidal
+
+
+def awake(module: nn.Module, seed: int = 0) -> nn.Module:
+    """The module with weights that are nowhere zero: fresh ones hide what is behind a zero layer."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    return module
+
+
+def unet(dims: int = 2, channels: int = 3, classes: int = 0) -> UNet:
+    network = UNet(
+        channels, channels, dims, channels=8, multipliers=(1, 2), blocks=1, attention=(2,), num_classes=classes
+    )
+    awake(network)
+    return network.eval()
+
+
+@settings(max_examples=25)
+@given(dims=st.integers(1, 3), data=st.data())
+def test_any_size_comes_back_as_it_was(dims: int, data: st.DataObject) -> None:
+    size = data.draw(st.lists(st.integers(1, 9), min_size=dims, max_size=dims))
+    x = torch.randn(2, 3, *size)
+    assert unet(dims)(x, torch.tensor([1.0, 500.0])).shape == x.shape
+
+
+def test_a_batch_is_a_loop_over_samples() -> None:
+    network, x = unet(classes=4), torch.randn(5, 3, 7, 10)
+    time, label = torch.linspace(0, 999, 5), torch.tensor([0, 3, -1, 2, 1])
+    looped = torch.cat([network(x[i : i + 1], time[i : i + 1], label[i : i + 1]) for i in range(5)])
+    torch.testing.assert_close(network(x, time, label), looped, rtol=1e-4, atol=1e-5)
+
+
+def test_time_and_class_matter_and_no_class_is_no_class() -> None:
+    network, x = unet(classes=4), torch.randn(1, 3, 8, 8)
+    zero, late = torch.tensor([0.0]), torch.tensor([900.0])
+    none = network(x, zero, torch.tensor([-1]))
+    torch.testing.assert_close(none, network(x, zero, None))
+    assert not torch.allclose(none, network(x, late, None), atol=1e-3)
+    assert not torch.allclose(none, network(x, zero, torch.tensor([2])), atol=1e-3)
+
+
+def test_fresh_networks_give_zero_and_every_weight_gets_a_gradient() -> None:
+    network = UNet(1, 1, channels=8, multipliers=(1, 2), blocks=1, attention=(2,), num_classes=3)
+    x, time, label = torch.randn(2, 1, 8, 8), torch.tensor([3.0, 700.0]), torch.tensor([0, 2])
+    assert torch.equal(network(x, time, label), torch.zeros_like(x))
+    awake(network)
+    network(x, time, label).square().sum().backward()
+    without = [
+        name for name, parameter in network.named_parameters() if parameter.grad is None or not parameter.grad.any()
+    ]
+    assert not without
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_group_norm_is_torchs(dims: int) -> None:
+    norm = GroupNorm(12).double()
+    awake(norm)
+    x = torch.randn(3, 12, *[4] * dims, dtype=torch.float64, requires_grad=True)
+    expected = nn.functional.group_norm(x, norm.groups, norm.weight, norm.bias, norm.eps)
+    torch.testing.assert_close(norm(x), expected)
+    assert norm.groups == 3
+    assert torch.autograd.gradcheck(norm, (x[:1, :, ...].detach().requires_grad_(),))
+
+
+def test_group_norm_keeps_its_statistics_in_single_precision() -> None:
+    norm, x = GroupNorm(8), torch.randn(2, 8, 16, 16) * 0.01 + 100.0
+    low = norm(x.bfloat16())
+    assert low.dtype == torch.bfloat16
+    torch.testing.assert_close(low.float(), norm(x.bfloat16().float()), rtol=2e-2, atol=2e-2)
+
+
+def test_attention_is_its_formula() -> None:
+    layer = awake(SelfAttention(8, head_channels=4)).double()
+    assert isinstance(layer, SelfAttention)
+    assert layer.heads == 2
+    x = torch.randn(2, 8, 3, 2, dtype=torch.float64)
+    places = layer.norm(x).flatten(2).transpose(1, 2)
+    query, key, value = layer.qkv(places).chunk(3, -1)
+    mixed = []
+    for head in range(2):
+        part = slice(4 * head, 4 * head + 4)
+        scores = query[..., part] @ key[..., part].transpose(1, 2) / math.sqrt(4)
+        mixed.append(scores.softmax(-1) @ value[..., part])
+    expected = x + layer.out(torch.cat(mixed, -1)).transpose(1, 2).reshape(x.shape)
+    torch.testing.assert_close(layer(x), expected)
+
+
+def test_attention_sees_places_as_a_set() -> None:
+    layer = awake(SelfAttention(8)).double()
+    x = torch.randn(1, 8, 5, dtype=torch.float64)
+    order = torch.tensor([3, 0, 4, 1, 2])
+    torch.testing.assert_close(layer(x[..., order]), layer(x)[..., order])
+
+
+def test_residual_block_is_diffusers(  # the same block on copied weights
+) -> None:
+    resnet = pytest.importorskip("diffusers.models.resnet")
+    ours = awake(ResidualBlock(2, 8, 16, condition=12)).eval()
+    assert isinstance(ours, ResidualBlock)
+    groups = ours.norm1.groups
+    theirs = resnet.ResnetBlock2D(
+        in_channels=8, out_channels=16, temb_channels=12, groups=groups, groups_out=ours.norm2.groups,
+        eps=1e-5, time_embedding_norm="scale_shift",
+    )  # fmt: skip
+    pairs = {
+        "norm1": ours.norm1,
+        "conv1": ours.conv1,
+        "time_emb_proj": ours.modulation,
+        "norm2": ours.norm2,
+        "conv2": ours.conv2,
+    }
+    pairs["conv_shortcut"] = ours.skip  # type: ignore[assignment]
+    for name, mine in pairs.items():
+        getattr(theirs, name).load_state_dict(mine.state_dict())
+    x, condition = torch.randn(2, 8, 6, 6), torch.randn(2, 12)
+    # theirs applies silu to the embedding itself, ours is given it applied once for all blocks
+    torch.testing.assert_close(ours(x, nn.functional.silu(condition)), theirs(x, condition), rtol=1e-4, atol=1e-5)
+
+
+def test_embedding_of_time_is_its_formula() -> None:
+    value = torch.tensor([0.0, 1.0, 250.0])
+    out = sinusoidal(value, 6)
+    for n, v in enumerate(value.tolist()):
+        for i in range(3):
+            frequency = 10_000 ** (-2 * i / 6)
+            assert float(out[n, i]) == pytest.approx(math.cos(v * frequency), abs=2e-4)
+            assert float(out[n, 3 + i]) == pytest.approx(math.sin(v * frequency), abs=2e-4)
+
+
+def test_bf16_is_close_to_fp32() -> None:
+    network, x, time = unet(), torch.randn(2, 3, 16, 16), torch.tensor([10.0, 600.0])
+    exact = network(x, time)
+    with torch.autocast("cpu", torch.bfloat16):
+        low = network(x, time)
+    error = (low.float() - exact).detach().square().mean().sqrt() / exact.square().mean().sqrt()
+    assert float(error.detach()) < 0.03
+
+
+def test_dropout_is_for_training_alone() -> None:
+    network = UNet(1, 1, channels=8, multipliers=(1,), blocks=1, attention=(), dropout=0.5)
+    awake(network)
+    x, time = torch.randn(1, 1, 4, 4), torch.tensor([5.0])
+    assert not torch.equal(network(x, time), network(x, time))
+    network.eval()
+    assert torch.equal(network(x, time), network(x, time))
+
+
+def test_a_network_for_points() -> None:
+    network = awake(PointNetwork(2, hidden=16, layers=2, num_classes=3))
+    x, time, label = torch.randn(4, 2), torch.rand(4) * 1000, torch.tensor([0, 1, 2, -1])
+    out = network(x, time, label)
+    torch.testing.assert_close(
+        torch.cat([network(x[i : i + 1], time[i : i + 1], label[i : i + 1]) for i in range(4)]), out
+    )
+    torch.testing.assert_close(network(x, time, torch.full((4,), -1)), network(x, time))
+
+
+def test_wrong_inputs_are_named() -> None:
+    time = torch.tensor([1.0])
+    for call, message in (
+        (lambda: UNet(1, 1, dims=4), "dims = 4"),
+        (lambda: UNet(1, 1, multipliers=()), "multipliers"),
+        (lambda: unet()(torch.zeros(1, 3, 8), time), "height, width"),
+        (lambda: unet()(torch.zeros(1, 1, 8, 8), time), r"\(n, 3"),
+        (lambda: LabelEmbedding(3, 4)(torch.tensor([3])), "label = 3"),
+        (lambda: PointNetwork(2)(torch.zeros(1, 3), time), r"\(n, 2\)"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            call()
+
+
+def test_a_memory_format_changes_nothing() -> None:
+    network, x, time = unet(), torch.randn(2, 3, 8, 8), torch.tensor([1.0, 2.0])
+    last: Tensor = network(x.to(memory_format=torch.channels_last), time)
+    torch.testing.assert_close(last, network(x, time))
