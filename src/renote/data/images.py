@@ -42,10 +42,9 @@ def load(
     channels: Channels = "auto",
     test_fraction: float = 0.1,
     seed: int = 0,
+    skip_damaged: bool = False,
 ) -> SampleData:
-    """All readable images under a folder, (n, 1 or 3, height, width) uint8.
-
-    Files that cannot be read are skipped; how many, and the first few, is logged as a warning.
+    """All images under a folder, (n, 1 or 3, height, width) uint8.
 
     Args:
         path: the folder. If it has sub-folders with images, each is a class and only images in them are used.
@@ -54,9 +53,10 @@ def load(
         channels: `"grey"`, `"colour"`, or `"auto"`: grey if every image is.
         test_fraction: share of each class to hold out.
         seed: of the split.
+        skip_damaged: leave out files that cannot be read, with a warning, in the place of an error.
 
     Raises:
-        DataError: the folder is missing or has no readable image; an option is out of range.
+        DataError: the folder is missing or has no image, an image is damaged, or an option is out of range.
         UsageError: an unknown `fit` or `channels`.
     """
     root = Path(path).expanduser()
@@ -89,9 +89,10 @@ def load(
     if bad:
         shown = ", ".join(str(file.relative_to(root)) for file in bad[:_NAMED_FILES])
         more = f" and {len(bad) - _NAMED_FILES} more" if len(bad) > _NAMED_FILES else ""
-        _log.warning(
-            "%s: skipped %d of %d files that are no readable image: %s%s", root, len(bad), len(files), shown, more
-        )
+        told = f"{root}: {len(bad)} of {len(files)} files cannot be read as images: {shown}{more}"
+        if not skip_damaged:
+            raise DataError(f"{told}. Repair or remove them, or leave them out with skip_damaged=true")
+        _log.warning("%s; they are left out", told)
     good = [picture for picture in pictures if picture is not None]
     if not good:
         raise DataError(f"none of the {len(files)} images in {str(root)!r} can be read: they are damaged or empty")

@@ -1,0 +1,293 @@
+"""From names and paths to data: what is built in, what is the user's own, and what is refused."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from renote import data
+from renote.data import Card, File, NodeData, SampleData, idx, planetoid, store
+from renote.errors import DataError, RenoteError
+
+
+def samples(name: str, **options: object) -> SampleData:
+    loaded = data.load(name, **options)
+    assert isinstance(loaded, SampleData)
+    return loaded
+
+
+def nodes(name: str, **options: object) -> NodeData:
+    loaded = data.load(name, **options)
+    assert isinstance(loaded, NodeData)
+    return loaded
+
+
+def test_looking_at_the_registry_imports_no_tensor_library() -> None:
+    code = "import sys, renote; renote.data.names(); renote.data.describe('cora'); assert not {'torch', 'numpy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_digits() -> None:
+    digits = samples("digits")
+    assert digits.train.shape == (1500, 1, 8, 8)
+    assert digits.train.dtype == torch.uint8
+    assert torch.equal(digits.train, samples("digits").train)
+    clean = digits.clean(digits.train)
+    assert (float(clean.min()), float(clean.max())) == (-1.0, 1.0)
+    assert torch.equal(digits.raw(clean), digits.train)
+    assert samples("digits", size=5).shape == (1, 5, 5)
+
+
+def test_digits_as_a_graph() -> None:
+    graph = nodes("digits-knn")
+    parts = torch.cat([graph.train, graph.validation, graph.test])
+    assert torch.equal(parts.sort().values, torch.arange(1797))
+    assert torch.bincount(graph.labels[graph.train]).tolist() == [10] * 10
+    assert graph.positions is not None
+    assert graph.positions.shape == (1797, 2)
+    dense = graph.graph.adjacency.to_dense()
+    assert torch.equal(dense, dense.T)
+    assert not torch.equal(graph.train, nodes("digits-knn", seed=1).train)
+
+
+def test_points_are_reproducible_and_held_out_ones_do_not_depend_on_n() -> None:
+    for name in [name for name in data.names() if name.startswith("toy-")]:
+        few, many = samples(name, n=100), samples(name, n=1000)
+        assert torch.equal(few.test, many.test)
+        assert many.train.shape == (1000, 2)
+        assert 0.5 < float(many.train.std(0).mean()) < 1.5
+
+
+FACTS = {
+    "cora": (2708, 5278, 1433, 49_216, 7, 140),
+    "citeseer": (3327, 4552, 3703, 105_165, 6, 120),
+    "pubmed": (19_717, 44_324, 500, 988_031, 3, 60),
+}
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_citation_graphs_are_as_published(mirror: Path, name: str) -> None:
+    size, edges, features, entries, classes, train = FACTS[name]
+    graph = nodes(name)
+    assert (graph.graph.num_nodes, graph.graph.num_edges // 2, graph.graph.num_features) == (size, edges, features)
+    assert graph.graph.x.values.numel() == entries  # type: ignore[union-attr]
+    assert (graph.num_classes, len(graph.train), len(graph.validation), len(graph.test)) == (classes, train, 500, 1000)
+    assert not set(graph.train.tolist()) & set(graph.test.tolist())
+    sums = (graph.graph.x @ torch.ones(features, 1)).flatten()  # type: ignore[operator]
+    empty = sums == 0
+    torch.testing.assert_close(sums[~empty], torch.ones(int((~empty).sum())))
+    if name == "citeseer":
+        isolated = graph.graph.adjacency.in_degree() == 0
+        assert int(isolated.sum()) == 48
+        assert int(empty.sum()) == 15
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_idx_images_are_as_published(mirror: Path, name: str) -> None:
+    images = samples(name)
+    assert images.train.shape == (60_000, 1, 28, 28)
+    assert images.test.shape == (10_000, 1, 28, 28)
+    assert images.train_labels is not None
+    counts = torch.bincount(images.train_labels)
+    assert counts.tolist() == [6000] * 10 if name == "fashion-mnist" else int(counts.min()) > 5000
+    assert samples(name, size=14).train[:1].float().mean() == pytest.approx(images.train[:1].float().mean(), abs=1)
+
+
+def test_unknown_names_have_near_ones() -> None:
+    for name, near in (("corra", "cora"), ("fashion_mnits", "fashion-mnist"), ("toy-moon", "toy-moons")):
+        with pytest.raises(RenoteError, match=f"Did you mean.*{near}"):
+            data.load(name)
+    with pytest.raises(RenoteError, match="option of the data set 'digits': 'sise'. Did you mean size"):
+        data.load("digits", sise=3)
+    with pytest.raises(DataError, match="does not exist"):
+        data.load("folder/that/is/not")
+
+
+# --- files
+
+
+CONTENT = b"official"
+CARD = Card("set", "", "samples", 1, (1,), (), "", "", folder="set")
+
+
+def official(packed: bool = False) -> File:
+    return File("a.gz" if packed else "a", hashlib.sha256(CONTENT).hexdigest(), "http://127.0.0.1:9/a")
+
+
+def test_files_come_from_the_cache_then_the_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RENOTE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("RENOTE_MIRROR", str(tmp_path / "mirror"))
+    (tmp_path / "mirror" / "set").mkdir(parents=True)
+    (tmp_path / "mirror" / "set" / "a.gz").write_bytes(gzip.compress(CONTENT, 1))
+    assert store.read(CARD, official(packed=True)) == CONTENT
+    (tmp_path / "cache" / "set").mkdir(parents=True)
+    (tmp_path / "cache" / "set" / "a.gz").write_bytes(gzip.compress(CONTENT, 9))
+    assert store.locate(CARD, official(packed=True)).parent == tmp_path / "cache" / "set"
+
+
+def test_a_file_with_another_checksum_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RENOTE_CACHE", str(tmp_path))
+    (tmp_path / "set").mkdir()
+    for content in (b"other", b"offic"):
+        (tmp_path / "set" / "a").write_bytes(content)
+        with pytest.raises(DataError, match="is not the official a .SHA-256"):
+            store.read(CARD, official())
+
+
+def test_without_a_network_the_error_says_where_to_put_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RENOTE_CACHE", str(tmp_path))
+    monkeypatch.delenv("RENOTE_MIRROR", raising=False)
+    with pytest.raises(DataError, match="could not download a from http.*Put the file at"):
+        store.read(CARD, official())
+    assert not list((tmp_path / "set").iterdir())
+
+
+@given(shape=st.lists(st.integers(1, 4), min_size=1, max_size=3), seed=st.integers(0, 1000))
+def test_idx_is_read_as_it_was_written(shape: list[int], seed: int) -> None:
+    values = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    content = bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes() + values.tobytes()
+    assert np.array_equal(idx.parse(content, "x").numpy(), values)
+    with pytest.raises(DataError, match=r"x (has|is)"):
+        idx.parse(content[:-1], "x")
+    with pytest.raises(DataError, match="not an idx file"):
+        idx.parse(b"\x89PNG" + content, "x")
+
+
+def test_a_pickle_that_would_run_code_is_refused() -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (print, ("code ran",))
+
+    with pytest.raises(DataError, match="print"):
+        planetoid.read_pickle(pickle.dumps(Evil(), 2), "ind.x")
+    with pytest.raises(DataError, match="damaged"):
+        planetoid.read_pickle(b"\x80\x02", "ind.x")
+
+
+# --- the user's own
+
+
+def picture(path: Path, size: tuple[int, int] = (6, 4), mode: str = "RGB", value: int = 7) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, value if mode == "L" else (value,) * 3).save(path)
+
+
+def test_a_folder_of_pictures_with_classes(tmp_path: Path) -> None:
+    for number in range(4):
+        picture(tmp_path / "cat" / f"{number}.png", value=10)
+        picture(tmp_path / "dog" / f"{number}.jpg", value=200)
+    loaded = samples(f"folder:{tmp_path}", test_fraction=0.25)
+    assert loaded.classes == ("cat", "dog")
+    assert loaded.train.shape == (6, 3, 4, 6)
+    assert loaded.test.shape == (2, 3, 4, 6)
+    assert loaded.train_labels is not None
+    assert bool(((loaded.train.float().mean((1, 2, 3)) > 100) == (loaded.train_labels == 1)).all())
+    assert samples(str(tmp_path), size=5, channels="grey").shape == (1, 5, 5)
+
+
+def test_a_folder_without_classes_is_grey_if_all_pictures_are(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png", mode="L")
+    picture(tmp_path / "b.png", mode="L")
+    loaded = samples(f"folder:{tmp_path}")
+    assert loaded.shape == (1, 4, 6)
+    assert loaded.train_labels is None
+
+
+def test_bad_folders_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not exist"):
+        data.load(f"folder:{tmp_path}/no")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="has no image"):
+        data.load(f"folder:{tmp_path}/empty")
+    picture(tmp_path / "mixed" / "good.png")
+    whole = (tmp_path / "mixed" / "good.png").read_bytes()
+    (tmp_path / "mixed" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "mixed" / "text.png").write_text("no picture")
+    with pytest.raises(DataError, match=r"2 of 3 files cannot be read as images.*cut.png"):
+        data.load(f"folder:{tmp_path}/mixed")
+    assert len(samples(f"folder:{tmp_path}/mixed", skip_damaged=True, test_fraction=0).train) == 1
+    with pytest.raises(DataError, match="size is 0"):
+        data.load(f"folder:{tmp_path}/mixed", size=0)
+
+
+def test_arrays(tmp_path: Path) -> None:
+    file = str(tmp_path / "a.npz")
+    images, labels = np.zeros((20, 5, 6, 3), np.uint8), np.array(["b", "a"] * 10)
+    np.savez(file, images=images, labels=labels)
+    loaded = samples(file)
+    assert loaded.shape == (3, 5, 6)
+    assert loaded.classes == ("a", "b")
+    np.savez(file, x=np.zeros((20, 4), np.float32))
+    assert samples(file).shape == (4,)
+    for arrays, message in (
+        ({"pictures": images}, "must be under 'images' or 'x'"),
+        ({"images": images, "labels": labels[:3]}, "one label each"),
+        ({"x": np.full((3, 2), np.nan)}, "3 of 3 samples hold NaN"),
+        (
+            {"images": images, "labels": np.arange(20), "classes": np.array(["a", "b"])},
+            "labels must be numbers of names",
+        ),
+        ({"x": np.array([{"a": 1}], dtype=object)}, "objects and pickles are not accepted"),
+    ):
+        np.savez(file, **arrays, allow_pickle=True)  # type: ignore[arg-type]
+        with pytest.raises(DataError, match=message):
+            data.load(file)
+    content = Path(file).read_bytes()
+    Path(file).write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=r"cannot be read as .npz"):
+        data.load(file)
+
+
+NODES = "id,a,label\nx,1,red\ny,2,blue\nz,3,\n"
+
+
+@pytest.mark.parametrize(
+    ("edges", "table", "message"),
+    [
+        ("source,target\nx,y\ny,q\n", NODES, r"edges.csv, line 3: the target 'q' is not an id"),
+        (
+            "source,target\nx,y\n",
+            "id,a,label\nx,nan,red\ny,2,blue\n",
+            r"nodes.csv, line 2: 'nan' in the column 'a' is not finite",
+        ),
+        ("source,target\nx,y\n", "id,a,label\nx,one,red\ny,2,blue\n", "'one' in the column 'a' is not a number"),
+        ("source,target\nx,y\n", "id,a,label\nx,1,red\nx,2,blue\n", "the id 'x' appears again"),
+        ("from,to\nx,y\n", NODES, "the column 'source' is missing"),
+        ("source,target\nx\n", NODES, "line 2: the number of values is not 2"),
+        ("source,target\nx,y\n", "id,a,label\nx,1,\ny,2,\n", "no node has a label"),
+        ("source,target\nx,y\n", "id,label,split\nx,red,trian\ny,blue,test\n", "Did you mean train"),
+        ("source,target\nx,y\n", "id,label,split\nx,,train\ny,blue,test\n", "has no label"),
+        ("source,target,weight\nx,y,1\ny,x,2\n", NODES, "another weight elsewhere"),
+        ("", NODES, "is empty"),
+    ],
+)
+def test_bad_tables_are_named_by_line(tmp_path: Path, edges: str, table: str, message: str) -> None:
+    (tmp_path / "edges.csv").write_text(edges)
+    (tmp_path / "nodes.csv").write_text(table)
+    with pytest.raises(DataError, match=message):
+        data.load(f"graph:{tmp_path}/edges.csv,{tmp_path}/nodes.csv")
+
+
+def test_tables(tmp_path: Path) -> None:
+    (tmp_path / "edges.csv").write_text("source;target\nx;y\ny;z\n")
+    (tmp_path / "nodes.csv").write_text("id,a,b,label,split\nx,1,2,red,train\ny,3,4,blue,test\nz,5,6,,\n")
+    loaded = nodes(f"graph:{tmp_path}/edges.csv,{tmp_path}/nodes.csv")
+    assert loaded.graph.adjacency.edge_index().T.tolist() == [[1, 0], [0, 1], [2, 1], [1, 2]]
+    assert loaded.labels.tolist() == [1, 0, -1]
+    assert (loaded.train.tolist(), loaded.validation.tolist(), loaded.test.tolist()) == ([0], [], [1])
+    assert loaded.graph.x.tolist() == [[1, 2], [3, 4], [5, 6]]  # type: ignore[union-attr]
+    directed = nodes(f"graph:{tmp_path}/edges.csv,{tmp_path}/nodes.csv", directed=True)
+    assert directed.graph.adjacency.edge_index().T.tolist() == [[0, 1], [1, 2]]
