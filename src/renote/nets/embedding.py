@@ -25,9 +25,20 @@ def sinusoidal(value: Tensor, width: int, longest: float = 10_000.0) -> Tensor:
         Vaswani et al. (2017), section 3.5; order of halves as in Ho et al. (2020).
     """
     half = width // 2
-    frequency = torch.exp(torch.arange(half, device=value.device, dtype=torch.float32) * (-math.log(longest) / half))
-    angle = value.float()[:, None] * frequency
+    value = value.to(torch.promote_types(value.dtype, torch.float32))
+    frequency = torch.exp(torch.arange(half, device=value.device, dtype=value.dtype) * (-math.log(longest) / half))
+    angle = value[:, None] * frequency
     return torch.cat([angle.cos(), angle.sin()], 1)
+
+
+def check_time(time: Tensor, count: int) -> None:
+    """One time a sample, or an error.
+
+    Raises:
+        UsageError: for another shape than (count,).
+    """
+    if time.shape != (count,):
+        raise UsageError(f"time of shape {tuple(time.shape)}: give one time a sample, shape ({count},)")
 
 
 class LabelEmbedding(nn.Module):
@@ -47,15 +58,17 @@ class LabelEmbedding(nn.Module):
         """Labels (n,) int64 in [-1, num_classes) → (n, width).
 
         Raises:
-            UsageError: for a label outside its range.
+            UsageError: for labels of another shape or type, or outside their range (elsewhere than on a processor, the
+                device's own index check speaks: looking here would make every step wait for it).
         """
-        if (
-            label.device.type == "cpu"
-            and label.numel()
-            and not -1 <= int(label.min()) <= int(label.max()) < self.num_classes
-        ):
-            bad = int(label.max()) if int(label.max()) >= self.num_classes else int(label.min())
-            raise UsageError(f"label = {bad}: classes are numbered 0 to {self.num_classes - 1}, and -1 is none")
-        known = (label >= 0)[:, None]
-        out: Tensor = torch.where(known, self.table(label.clamp(min=0)), 0.0)
+        if label.ndim != 1 or label.dtype not in (torch.int64, torch.int32):
+            raise UsageError(
+                f"label of shape {tuple(label.shape)}, {label.dtype}: give one class number a sample, shape (n,), torch.int64"
+            )
+        if label.device.type == "cpu" and len(label):
+            low, high = (int(bound) for bound in label.aminmax())
+            if low < -1 or high >= self.num_classes:
+                bad = low if low < -1 else high
+                raise UsageError(f"label = {bad}: classes are numbered 0 to {self.num_classes - 1}, and -1 is none")
+        out: Tensor = self.table(label + 1)
         return out

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from renote.errors import UsageError
-from renote.nets.embedding import LabelEmbedding, sinusoidal
+from renote.nets.embedding import LabelEmbedding, check_time, sinusoidal
 
 
 class PointNetwork(nn.Module):
@@ -17,10 +17,16 @@ class PointNetwork(nn.Module):
         hidden: width of h.
         layers: number of residual layers.
         num_classes: classes that it may be told; 0 for none.
+
+    Raises:
+        UsageError: for numbers that make no network.
     """
 
     def __init__(self, features: int, hidden: int = 128, layers: int = 3, num_classes: int = 0) -> None:
         super().__init__()
+        for name, value in {"features": features, "hidden": hidden, "layers": layers}.items():
+            if value < 1:
+                raise UsageError(f"{name} = {value}: must be at least 1")
         self.features, self.width = features, 2 * ((hidden + 1) // 2)
         self.embed = nn.Sequential(nn.Linear(self.width, hidden), nn.SiLU(), nn.Linear(hidden, hidden))
         self.label = LabelEmbedding(num_classes, hidden) if num_classes else None
@@ -33,9 +39,14 @@ class PointNetwork(nn.Module):
         nn.init.zeros_(self.last.bias)
 
     def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
-        """Points (n, features) at times (n,), of classes (n,) or None → (n, features)."""
+        """Points (n, features) at times (n,), of classes (n,) int64, -1 for none, or None → (n, features).
+
+        Raises:
+            UsageError: for another number of features or times, or a class that does not exist.
+        """
         if x.ndim != 2 or x.shape[1] != self.features:
             raise UsageError(f"points of shape {tuple(x.shape)}: this network takes (n, {self.features})")
+        check_time(time, len(x))
         condition = self.embed(sinusoidal(time, self.width).to(x.dtype))
         if self.label is not None and label is not None:
             condition = condition + self.label(label)

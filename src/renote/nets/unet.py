@@ -15,8 +15,9 @@ from torch.nn import functional
 
 from renote.errors import UsageError
 from renote.nets.attention import SelfAttention
-from renote.nets.embedding import LabelEmbedding, sinusoidal
+from renote.nets.embedding import LabelEmbedding, check_time, sinusoidal
 from renote.nets.norm import GroupNorm
+from renote.nets.upsample import grow
 
 CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
@@ -84,7 +85,8 @@ class UNet(nn.Module):
         channels: at full resolution.
         multipliers: channels at each resolution, as multiples of `channels`.
         blocks: residual blocks at each resolution on the way down, one more on the way up.
-        attention: factors by which space is reduced where attention follows each block, e.g. (4,).
+        attention: factors by which space is reduced where attention follows each block, e.g. (4,); unless empty, there
+            is attention at the lowest resolution's middle as well.
         head_channels: channels of an attention head.
         num_classes: classes that it may be told; 0 for none.
         dropout: probability within residual blocks.
@@ -115,10 +117,16 @@ class UNet(nn.Module):
         super().__init__()
         if dims not in CONVOLUTIONS:
             raise UsageError(f"dims = {dims}: a U-Net has 1, 2 or 3 dimensions of space; use a PointNetwork for points")
-        if channels < 1 or blocks < 1 or not multipliers or min(multipliers) < 1:
-            raise UsageError(
-                f"channels = {channels}, blocks = {blocks}, multipliers = {tuple(multipliers)}: each must be at least 1"
-            )
+        sizes = {"in_channels": in_channels, "out_channels": out_channels, "channels": channels, "blocks": blocks}
+        for name, value in {
+            **sizes,
+            "head_channels": head_channels,
+            "multipliers": min(multipliers, default=0),
+        }.items():
+            if value < 1:
+                raise UsageError(f"{name} = {value}: must be at least 1")
+        if not 0 <= dropout < 1:
+            raise UsageError(f"dropout = {dropout}: a probability from 0 to below 1")
         self.in_channels, self.dims, self.channels = in_channels, dims, channels
         self.factor = 2 ** (len(multipliers) - 1)
         width = 4 * channels
@@ -163,14 +171,18 @@ class UNet(nn.Module):
         Args:
             x: (n, in_channels, *space), any size.
             time: (n,), about 0 to 1000.
-            label: (n,) int64 class numbers, -1 for none; None for none at all.
+            label: (n,) int64 class numbers, -1 for none; None for none at all. Without `num_classes`, not looked at.
+
+        Returns:
+            (n, out_channels, *space).
 
         Raises:
-            UsageError: for another number of dimensions or channels.
+            UsageError: for another number of dimensions, channels or times, or a class that does not exist.
         """
-        if x.ndim != self.dims + 2 or x.shape[1] != self.in_channels:
-            space = ", ".join(("length", "height, width", "depth, height, width")[self.dims - 1 : self.dims])
+        if x.ndim != self.dims + 2 or x.shape[1] != self.in_channels or 0 in x.shape[2:]:
+            space = ("length", "height, width", "depth, height, width")[self.dims - 1]
             raise UsageError(f"input of shape {tuple(x.shape)}: this U-Net takes (n, {self.in_channels}, {space})")
+        check_time(time, len(x))
         condition = self.embed(sinusoidal(time, 2 * ((self.channels + 1) // 2)).to(x.dtype))
         if self.label is not None and label is not None:
             condition = condition + self.label(label)
@@ -194,7 +206,7 @@ class UNet(nn.Module):
             for stage in cast(nn.ModuleList, row):
                 x = stage(torch.cat([x, skips.pop()], 1), condition)
             if level < len(self.grow):
-                x = self.grow[level](functional.interpolate(x, scale_factor=2.0, mode="nearest"))
+                x = grow(x, self.grow[level])
         x = self.last(functional.silu(self.norm(x)))
         for axis, length in enumerate(size, 2):
             x = x.narrow(axis, 0, length)

@@ -1,0 +1,92 @@
+"""Distances against closed forms, pictures pixel by pixel, reports that stand alone."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from renote import data, evaluate
+from renote.errors import UsageError
+from renote.evaluate.frechet import moments
+
+
+def test_distance_of_gaussians_is_its_closed_form() -> None:
+    mean_1, mean_2 = np.array([1.0, 2.0]), np.array([0.0, -1.0])
+    variance_1, variance_2 = np.array([4.0, 1.0]), np.array([1.0, 9.0])
+    expected = ((mean_1 - mean_2) ** 2).sum() + ((np.sqrt(variance_1) - np.sqrt(variance_2)) ** 2).sum()
+    rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(2, 2)))[0]
+    first = (rotation @ mean_1, rotation @ np.diag(variance_1) @ rotation.T)
+    second = (rotation @ mean_2, rotation @ np.diag(variance_2) @ rotation.T)
+    assert evaluate.frechet_distance(first, second) == pytest.approx(expected)
+    assert evaluate.frechet_distance(first, first) == pytest.approx(0, abs=1e-9)
+
+
+def test_distance_of_samples_agrees_with_a_general_matrix_root() -> None:
+    from scipy.linalg import sqrtm
+
+    generator = torch.Generator().manual_seed(0)
+    first, second = torch.randn(300, 6, generator=generator), torch.randn(200, 6, generator=generator) * 2 + 1
+    (m1, c1), (m2, c2) = moments(first), moments(second)
+    expected = ((m1 - m2) ** 2).sum() + np.trace(c1 + c2 - 2 * sqrtm(c1 @ c2).real)
+    assert evaluate.frechet_distance(first, second) == pytest.approx(float(expected))
+
+
+def test_singular_covariances_are_no_trouble() -> None:
+    flat = torch.zeros(10, 3)
+    assert evaluate.frechet_distance(flat, flat + 2) == pytest.approx(12)
+    with pytest.raises(UsageError, match="at least two"):
+        evaluate.frechet_distance(flat[:1], flat)
+
+
+def test_features_of_digits_tell_digits_from_noise() -> None:
+    digits = data.load("digits")
+    assert isinstance(digits, data.SampleData)
+    features = evaluate.features(digits)
+    assert features.name == "digits classifier features"
+    assert features.classify is not None
+    assert digits.test_labels is not None
+    right = (features.classify(digits.test) == digits.test_labels).double().mean()
+    assert float(right) > 0.95
+    noise = torch.randint(0, 256, digits.test.shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    assert features.distance(digits.test) < 0.1 * features.distance(noise)
+
+
+def test_points_are_compared_as_they_are() -> None:
+    points = data.load("toy-2d", n=2000)
+    assert isinstance(points, data.SampleData)
+    features = evaluate.features(points)
+    assert features.classify is None
+    assert features.distance(points.train) == pytest.approx(0, abs=1e-6)
+
+
+def test_a_grid_holds_each_image_where_it_belongs() -> None:
+    images = torch.arange(3, dtype=torch.uint8).view(3, 1, 1, 1).expand(3, 1, 2, 2) * 100
+    picture = np.asarray(evaluate.image_grid(images, columns=2, scale=1, gap=1))
+    assert picture.shape == (5, 5)
+    assert (picture[:2, :2], picture[:2, 3:], picture[3:, :2]) == (
+        pytest.approx(np.zeros((2, 2))),
+        pytest.approx(np.full((2, 2), 100)),
+        pytest.approx(np.full((2, 2), 200)),
+    )
+    assert (picture[3:, 3:] == 255).all()
+    with pytest.raises(UsageError, match="npy"):
+        evaluate.image_grid(torch.zeros(2, 3))
+
+
+def test_a_report_stands_alone(tmp_path: Path) -> None:
+    report = evaluate.Report("A <title>")
+    report.heading("One & two")
+    report.text("run `renote list`")
+    report.table(("a",), [("<b>",)])
+    report.picture(Image.new("L", (2, 2)), "black")
+    report.save(tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text()
+    assert "A &lt;title&gt;" in page
+    assert "&lt;b&gt;" in page
+    assert "<code>renote list</code>" in page
+    assert not re.search(r'(src|href)="(?!data:)', page)
