@@ -167,6 +167,7 @@ def compare(
     preset: Literal["laptop", "paper"] = "laptop",
     samples: int = 1000,
     steps: int | None = None,
+    out: str | None = None,
     json: Json = False,
 ) -> None:
     """Train several systems on one data set over seeds, and measure them under one protocol.
@@ -181,6 +182,7 @@ def compare(
         preset: Of every configuration.
         samples: How many samples to draw from each generative model.
         steps: Optimizer steps for all, in the place of each one's own.
+        out: Also write the result to this file, with command, versions and machine.
     """
     from renote import experiment
 
@@ -198,6 +200,12 @@ def compare(
         progress=True,
         **changes,
     )
+    if out is not None:
+        from renote.experiment import environment
+        from renote.train.checkpoint import write_json
+
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        write_json(Path(out), {**found, **environment.describe()})
     if json:
         print_json(found)
         return

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,7 +35,7 @@ def peak_memory() -> Iterator[Peak]:
         yield peak
         peak.megabytes = (torch.cuda.max_memory_allocated() - before) / 1e6
         return
-    reset = _reset()
+    reset = _reset()  # first, as it lowers what is in use
     resident = psutil.Process().memory_info().rss
     yield peak
     highest = _highest() if reset else psutil.Process().memory_info().rss
@@ -40,6 +43,10 @@ def peak_memory() -> Iterator[Peak]:
 
 
 def _reset() -> bool:
+    gc.collect()
+    # what earlier work freed must go back to the system, or this work would use it unseen
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:

@@ -17,7 +17,7 @@ from renote.data import NodeData, SampleData
 from renote.errors import CheckpointError, UsageError
 from renote.experiment import environment
 from renote.experiment.system import System
-from renote.train import Trained, Trainer, TrainOptions, load_weights
+from renote.train import Trained, Trainer, TrainOptions, choose_device, load_weights
 from renote.train.checkpoint import write_json
 from renote.train.order import mixed_seed
 
@@ -129,6 +129,7 @@ def open_run(
     if any(True for _ in learner.module.parameters()):
         load_weights(folder / "checkpoints", learner.module)
     run: Run = system.run(config, loaded, learner, folder)
+    run.module.to(choose_device("cpu" if config.device == "cpu" else "auto"))
     return run
 
 

@@ -70,7 +70,10 @@ class SampleLearner:
             return None
         from renote.evaluate import image_grid
 
-        return image_grid(self.data.raw(self.module.sample(64, seed=0, sampler="ddim", steps=25).cpu()))
+        model = self.module
+        label = torch.arange(64) % model.num_classes if model.num_classes else None
+        samples = model.sample(64, label=label, sampler="ddim", steps=min(25, model.num_train_steps or 25))
+        return image_grid(self.data.raw(samples.cpu()))
 
 
 class SampleRun(Run):

@@ -32,15 +32,14 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, *space) → the same shape."""
-        n, channels = x.shape[:2]
         places = self.norm(x).flatten(2).transpose(1, 2)
-        query, key, value = self.qkv(places).view(n, -1, 3, self.heads, channels // self.heads).permute(2, 0, 3, 1, 4)
+        query, key, value = self.qkv(places).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         if x.device.type == "cpu" and query.dtype == torch.bfloat16:
             # the backward of bf16 attention on processors costs several times that of fp32
             with torch.autocast("cpu", enabled=False):
                 mixed = functional.scaled_dot_product_attention(query.float(), key.float(), value.float())
         else:
             mixed = functional.scaled_dot_product_attention(query, key, value)
-        out = self.out(mixed.transpose(1, 2).reshape(n, -1, channels))
+        out = self.out(mixed.transpose(1, 2).flatten(2))
         attended: Tensor = x + out.transpose(1, 2).reshape(x.shape)
         return attended

@@ -31,12 +31,14 @@ def sinusoidal(value: Tensor, width: int, longest: float = 10_000.0) -> Tensor:
     return torch.cat([angle.cos(), angle.sin()], 1)
 
 
-def check_time(time: Tensor, count: int) -> None:
-    """One time a sample, or an error.
+def check_each(count: int, time: Tensor, label: Tensor | None) -> None:
+    """One time a sample, and one label where there are labels, or an error.
 
     Raises:
         UsageError: for another shape than (count,).
     """
+    if label is not None and label.shape != (count,):
+        raise UsageError(f"label of shape {tuple(label.shape)}: give one class number a sample, shape ({count},)")
     if time.shape != (count,):
         raise UsageError(f"time of shape {tuple(time.shape)}: give one time a sample, shape ({count},)")
 
@@ -58,17 +60,16 @@ class LabelEmbedding(nn.Module):
         """Labels (n,) int64 in [-1, num_classes) → (n, width).
 
         Raises:
-            UsageError: for labels of another shape or type, or outside their range (elsewhere than on a processor, the
-                device's own index check speaks: looking here would make every step wait for it).
+            UsageError: for labels of another type, or outside their range (the range is looked
+                at on processors only: elsewhere every step would have to wait for the answer).
         """
-        if label.ndim != 1 or label.dtype not in (torch.int64, torch.int32):
-            raise UsageError(
-                f"label of shape {tuple(label.shape)}, {label.dtype}: give one class number a sample, shape (n,), torch.int64"
-            )
+        if label.dtype not in (torch.int64, torch.int32):
+            raise UsageError(f"label of {label.dtype}: class numbers are torch.int64")
         if label.device.type == "cpu" and len(label):
             low, high = (int(bound) for bound in label.aminmax())
             if low < -1 or high >= self.num_classes:
                 bad = low if low < -1 else high
                 raise UsageError(f"label = {bad}: classes are numbered 0 to {self.num_classes - 1}, and -1 is none")
-        out: Tensor = self.table(label + 1)
+        known = (label >= 0)[:, None]
+        out: Tensor = torch.where(known, self.table(label.clamp(min=0)), 0.0)
         return out

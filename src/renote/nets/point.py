@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from renote.errors import UsageError
-from renote.nets.embedding import LabelEmbedding, check_time, sinusoidal
+from renote.nets.embedding import LabelEmbedding, check_each, sinusoidal
 
 
 class PointNetwork(nn.Module):
@@ -46,7 +46,7 @@ class PointNetwork(nn.Module):
         """
         if x.ndim != 2 or x.shape[1] != self.features:
             raise UsageError(f"points of shape {tuple(x.shape)}: this network takes (n, {self.features})")
-        check_time(time, len(x))
+        check_each(len(x), time, None if self.label is None else label)
         condition = self.embed(sinusoidal(time, self.width).to(x.dtype))
         if self.label is not None and label is not None:
             condition = condition + self.label(label)

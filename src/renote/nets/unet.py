@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from renote.errors import UsageError
 from renote.nets.attention import SelfAttention
-from renote.nets.embedding import LabelEmbedding, check_time, sinusoidal
+from renote.nets.embedding import LabelEmbedding, check_each, sinusoidal
 from renote.nets.norm import GroupNorm
 from renote.nets.upsample import grow
 
@@ -56,7 +56,7 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Features (n, inputs, *space), silu(c) (n, condition) → (n, outputs, *space)."""
         h = self.conv1(functional.silu(self.norm1(x)))
-        scale, shift = self.modulation(condition).view(len(x), -1, *[1] * (x.ndim - 2)).chunk(2, 1)
+        scale, shift = self.modulation(condition)[(..., *[None] * (x.ndim - 2))].chunk(2, 1)
         h = functional.silu(torch.addcmul(shift, self.norm2(h), 1 + scale))
         h = self.conv2(functional.dropout(h, self.dropout, self.training))
         out: Tensor = self.skip(x) + h
@@ -182,7 +182,7 @@ class UNet(nn.Module):
         if x.ndim != self.dims + 2 or x.shape[1] != self.in_channels or 0 in x.shape[2:]:
             space = ("length", "height, width", "depth, height, width")[self.dims - 1]
             raise UsageError(f"input of shape {tuple(x.shape)}: this U-Net takes (n, {self.in_channels}, {space})")
-        check_time(time, len(x))
+        check_each(len(x), time, None if self.label is None else label)
         condition = self.embed(sinusoidal(time, 2 * ((self.channels + 1) // 2)).to(x.dtype))
         if self.label is not None and label is not None:
             condition = condition + self.label(label)
