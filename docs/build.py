@@ -78,7 +78,7 @@ def matching(key: str, measured: dict[str, Any]) -> Any:
 def system_page(name: str, documents: dict[str, dict[str, Any]]) -> str:
     """The page of a system."""
     system = systems.get(name)
-    module = inspect.getmodule(system.build)
+    module = inspect.getmodule(system.config)
     about = inspect.getdoc(module) or ""
     paper, laptop = system.configure("paper"), system.configure("laptop")
     rows = [

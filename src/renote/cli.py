@@ -65,7 +65,7 @@ def _train(arguments: Sequence[str]) -> None:
             out: The run folder: new, or one to go on with by --resume.
             data: A data set (renote data list), a folder of images, a .npz file, or graph:EDGES.csv,NODES.csv.
             data_option: Options of the data set's loader as KEY=VALUE, e.g. size=14.
-            preset: Where the defaults below come from: laptop (minutes) or paper.
+            preset: Where the defaults below come from: laptop (minutes), paper, or another of the system.
             resume: Go on from the newest checkpoint in the run folder.
             config: The system's configuration.
         """

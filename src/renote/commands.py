@@ -47,7 +47,7 @@ def show(name: Positional[str], json: Json = False) -> None:
     import inspect
 
     system = systems.get(name)
-    module = inspect.getmodule(system.build)
+    module = inspect.getmodule(system.config)
     about = inspect.getdoc(module) if module else ""
     paper, laptop = system.configure("paper"), system.configure("laptop")
     options = {f.name: [getattr(paper, f.name), getattr(laptop, f.name)] for f in dataclasses.fields(paper)}
@@ -164,7 +164,7 @@ def compare(
     data: str | None = None,
     seeds: int = 10,
     data_option: tuple[str, ...] = (),
-    preset: Literal["laptop", "paper"] = "laptop",
+    preset: str = "laptop",
     samples: int = 1000,
     steps: int | None = None,
     out: str | None = None,
@@ -179,7 +179,7 @@ def compare(
         data: The data set; the first system's own by default.
         seeds: How many seeds each.
         data_option: Options of the data set's loader as KEY=VALUE.
-        preset: Of every configuration.
+        preset: Of every configuration: laptop, paper, or another that all have.
         samples: How many samples to draw from each generative model.
         steps: Optimizer steps for all, in the place of each one's own.
         out: Also write the result to this file, with command, versions and machine.

@@ -7,20 +7,12 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from renote import evaluate, systems
 from renote.experiment import NodeRun, SampleRun, compare, environment
 from renote.experiment.memory import peak_memory
 
-# a third of the laptop preset's work: enough for digits that one can read
-DIFFUSION: dict[str, Any] = {
-    "steps": 1500,
-    "batch_size": 64,
-    "multipliers": (1, 2),
-    "attention": (2,),
-    "preview_every": 0,
-}
+STEPS = 1500  # enough for digits that one can read
 GRAPHS = ("gcn", "mlp", "label-propagation")
 
 
@@ -65,7 +57,7 @@ def _diffusion(report: evaluate.Report, folder: Path, quick: bool) -> None:
     print("1/2  a class-conditional diffusion model learns 1,797 handwritten digits", file=sys.stderr)
     system = systems.get("cfg")
     with peak_memory() as peak:
-        run = system.train("digits", folder, **{**DIFFUSION, **({"steps": 5} if quick else {})})
+        run = system.train("digits", folder, preset="small", steps=5 if quick else STEPS)
     assert isinstance(run, SampleRun)
     assert run.trained is not None
     labels = [digit for digit in range(10) for _ in range(10)]

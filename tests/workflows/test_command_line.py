@@ -307,6 +307,16 @@ def test_every_commands_help_has_an_example() -> None:
         assert option in out
 
 
+def test_the_demo_writes_one_page_that_stands_alone(tmp_path: Path) -> None:
+    _, err = renote("demo", "--quick", "--out", "report.html", cwd=tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 3
+    assert "Diffusion: digits from noise" in page
+    assert "label-propagation" in page
+    assert "report.html" in err
+    assert (tmp_path / "runs" / "demo" / "digits" / "config.json").exists()
+
+
 def test_listing_imports_no_tensor_library() -> None:
     code = "import sys, renote.cli; renote.cli.main(['list', '--json']); assert not {'torch', 'numpy', 'scipy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -1,9 +1,11 @@
 from .backbone import BackboneOptions as BackboneOptions
 from .backbone import backbone as backbone
 from .compare import compare as compare
+from .gaussian import GaussianOptions as GaussianOptions
 from .lab import Lab as Lab
 from .node import NodeLearner as NodeLearner
 from .node import NodeRun as NodeRun
+from .node_options import NodeOptions as NodeOptions
 from .reproduce import reproduce as reproduce
 from .run import Run as Run
 from .run import train as train

@@ -11,10 +11,11 @@ The scale s is 0 for unconditional, 1 for conditional samples; the paper's weigh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from renote.errors import UsageError
-from renote.experiment import BackboneOptions, GenerativeSystem, Paper, backbone
+from renote.experiment import GaussianOptions, GenerativeSystem, Paper
+from renote.experiment.gaussian import LAPTOP, SMALL, gaussian_model
 
 if TYPE_CHECKING:
     from renote.data import SampleData
@@ -22,27 +23,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(BackboneOptions):
-    """Ho & Salimans (2022), section 4, with the discrete steps of DDPM."""
+class Config(GaussianOptions):
+    """Ho & Salimans (2022), section 4, with DDPM's discrete steps."""
 
     steps: int = 400_000
     learning_rate: float = 1e-4
-    gradient_clip: float = 1.0
-    ema_decay: float = 0.9999
+    warmup_steps: int = 0
     condition_dropout: float = 0.1
     """Probability p_uncond with which a sample's class is hidden in training."""
     guidance_scale: float = 1.3
     """Scale of samples: 0 unconditional, 1 conditional, above 1 exaggerated; the paper's w is this less 1."""
-    num_train_steps: int = 1000
-    """Steps T of the forward process."""
     schedule: Literal["linear", "cosine"] = "cosine"
-    """Noise schedule."""
-    parameterization: Literal["noise", "clean", "velocity"] = "noise"
-    """What the network estimates."""
-    sampler: Literal["ancestral", "ddim"] = "ancestral"
-    """How samples are drawn."""
     sampling_steps: int = 256
-    """Steps a sample."""
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
@@ -53,41 +45,19 @@ class Config(BackboneOptions):
 
 def build(config: Config, data: SampleData) -> DiffusionModel:
     """DDPM told of the class, which is dropped at random."""
-    from renote import diffusion
-
     if data.num_classes < 2:
         raise UsageError(
             f"cfg needs data with classes, but {data.name} has none: train ddpm, or put images in a folder a class"
         )
-    network = backbone(config, data, data.num_classes)
-    schedule = diffusion.SCHEDULES[config.schedule](config.num_train_steps)
-    return diffusion.DiffusionModel(
-        diffusion.Denoiser(network, schedule, config.parameterization),
-        diffusion.GaussianProcess(schedule),
-        data.shape,
-        num_train_steps=config.num_train_steps,
-        num_classes=data.num_classes,
-        condition_dropout=config.condition_dropout,
-    )
+    return gaussian_model(config, data, data.num_classes, config.condition_dropout)
 
 
-LAPTOP = {
-    "steps": 4000,
-    "learning_rate": 1e-3,
-    "warmup_steps": 200,
-    "ema_decay": 0.999,
-    "channels": 32,
-    "multipliers": (1, 2, 2),
-    "blocks": 1,
-    "attention": (4,),
-    "head_channels": 32,
-    "dropout": 0.0,
+CHANGES: dict[str, Any] = {
     # read off the noise, the estimate is unbounded where a cosine schedule leaves no signal
     "parameterization": "velocity",
     "guidance_scale": 2.0,
     "sampler": "ddim",
     "sampling_steps": 25,
-    "preview_every": 1000,
 }
 
 SYSTEM = GenerativeSystem(
@@ -98,5 +68,5 @@ SYSTEM = GenerativeSystem(
     data="digits",
     config=Config,
     build=build,
-    presets={"laptop": LAPTOP},
+    presets={"laptop": LAPTOP | CHANGES, "small": SMALL | CHANGES},
 )

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from renote.experiment import Claim, NodeSystem, Outcome, Paper
-from renote.train.options import TrainOptions
+from renote.experiment import Claim, NodeOptions, NodeSystem, Outcome, Paper
 
 if TYPE_CHECKING:
     from renote.data import NodeData
@@ -23,22 +22,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(TrainOptions):
+class Config(NodeOptions):
     """Kipf & Welling (2017), section 5.2: at most 200 epochs, ended by 10 without a lower validation loss."""
 
-    steps: int = 200
-    batch_size: int = 0
-    learning_rate: float = 0.01
-    weight_decay: float = 5e-4
-    validate_every: int = 1
     patience: int = 10
-    log_every: int = 10
-    hidden: int = 16
-    """Width of the hidden layers."""
-    layers: int = 2
-    """Number of convolutions."""
-    dropout: float = 0.5
-    """Probability of dropout on the input of each layer."""
 
 
 def build(config: Config, data: NodeData) -> NodeClassification:

@@ -10,8 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from renote.experiment import NodeSystem, Paper
-from renote.train.options import TrainOptions
+from renote.experiment import NodeOptions, NodeSystem, Paper
 
 if TYPE_CHECKING:
     from renote.data import NodeData
@@ -19,22 +18,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(TrainOptions):
+class Config(NodeOptions):
     """As for GCN, so that only the edges differ."""
-
-    steps: int = 200
-    batch_size: int = 0
-    learning_rate: float = 0.01
-    weight_decay: float = 5e-4
-    validate_every: int = 1
-    patience: int = 0
-    log_every: int = 10
-    hidden: int = 16
-    """Width of the hidden layers."""
-    layers: int = 2
-    """Number of layers."""
-    dropout: float = 0.5
-    """Probability of dropout on the input of each layer."""
 
 
 def build(config: Config, data: NodeData) -> NodeClassification:
