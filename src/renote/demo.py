@@ -54,7 +54,7 @@ def run(out: Path, quick: bool = False) -> Path:
 
 
 def _diffusion(report: evaluate.Report, folder: Path, quick: bool) -> None:
-    print("1/2  a class-conditional diffusion model learns 1,797 handwritten digits", file=sys.stderr)
+    print("1/2  a class-conditional diffusion model learns 1,500 handwritten digits", file=sys.stderr)
     system = systems.get("cfg")
     with peak_memory() as peak:
         run = system.train("digits", folder, preset="small", steps=5 if quick else STEPS)
@@ -68,7 +68,7 @@ def _diffusion(report: evaluate.Report, folder: Path, quick: bool) -> None:
     report.heading("Diffusion: digits from noise")
     report.text(
         "A U-Net learned to remove noise from 8 × 8 images of handwritten digits, told of the class nine times out of ten "
-        "(DDPM with classifier-free guidance). Nothing below is a copy: each image began as noise."
+        "(DDPM with classifier-free guidance). Each image below began as noise."
     )
     report.picture(evaluate.image_grid(grid, columns=10), "One row a class: 25 DDIM steps, guidance scale 2.")
     film = run.film(8, label=[0, 1, 2, 3, 5, 6, 8, 9], sampler="ddim", steps=25, guidance_scale=2.0)

@@ -48,7 +48,7 @@ def load(
 
     Args:
         path: the folder. If it has sub-folders with images, each is a class and only images in them are used.
-        size: one number, or (height, width); None takes the most common size.
+        size: one number, or (height, width); needed if the images' sizes differ.
         fit: `"crop"` keeps proportions and cuts what is over, `"resize"` keeps everything and distorts.
         channels: `"grey"`, `"colour"`, or `"auto"`: grey if every image is.
         test_fraction: share of each class to hold out.
@@ -56,7 +56,7 @@ def load(
         skip_damaged: leave out files that cannot be read, with a warning, in the place of an error.
 
     Raises:
-        DataError: the folder is missing or has no image, an image is damaged, or an option is out of range.
+        DataError: the folder is missing or has no image, sizes differ, an image is damaged, or an option is out of range.
         UsageError: an unknown `fit` or `channels`.
     """
     root = Path(path).expanduser()
@@ -77,8 +77,19 @@ def load(
     with ThreadPoolExecutor(_THREADS) as pool:
         headers = list(pool.map(_header, (file for file, _ in files)))
         sizes = Counter(header[0] for header in headers if header is not None)
-        if target is None and sizes:
-            target = max(sizes, key=lambda size: (sizes[size], size))
+        if target is None and len(sizes) > 1:
+            (usual, _), (other, _) = sizes.most_common(2)
+            names = [
+                file.relative_to(root)
+                for size in (usual, other)
+                for (file, _), header in zip(files, headers)
+                if header is not None and header[0] == size
+            ]
+            raise DataError(
+                f"the images in {str(root)!r} are of {len(sizes)} sizes: {names[0]} is {usual[1]} × {usual[0]}, "
+                f"{names[sizes[usual]]} is {other[1]} × {other[0]}. Say which one to bring them to, e.g. size={min(usual)}"
+            )
+        target = target or next(iter(sizes), None)
         if channels == "auto":
             channels = "grey" if all(header[1] for header in headers if header is not None) else "colour"
         openable = [pair for pair, header in zip(files, headers) if header is not None]

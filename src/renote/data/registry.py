@@ -128,6 +128,8 @@ def _resolve(name: str) -> tuple[str, Card | str]:
         if not path:
             raise DataError(f"{name!r} names no path: write {' or '.join(own for own in OWN if own.startswith(form))}")
         return form, path
+    if colon and form == "npz":
+        return "npz", path
     if name.lower().endswith(".npz"):
         return "npz", name
     if Path(name).expanduser().is_dir():
