@@ -218,6 +218,11 @@ def test_bad_folders_are_named(tmp_path: Path) -> None:
     (tmp_path / "mixed" / "text.png").write_text("no picture")
     with pytest.raises(DataError, match=r"2 of 3 files cannot be read as images.*cut.png"):
         data.load(f"folder:{tmp_path}/mixed")
+    picture(tmp_path / "sizes" / "a.png")
+    picture(tmp_path / "sizes" / "b.png", size=(9, 9))
+    with pytest.raises(DataError, match=r"2 sizes: a.png is 6 × 4, b.png is 9 × 9.*size=4"):
+        data.load(f"folder:{tmp_path}/sizes")
+    assert samples(f"folder:{tmp_path}/sizes", size=4).shape == (3, 4, 4)
     assert len(samples(f"folder:{tmp_path}/mixed", skip_damaged=True, test_fraction=0).train) == 1
     with pytest.raises(DataError, match="size is 0"):
         data.load(f"folder:{tmp_path}/mixed", size=0)
@@ -231,7 +236,7 @@ def test_arrays(tmp_path: Path) -> None:
     assert loaded.shape == (3, 5, 6)
     assert loaded.classes == ("a", "b")
     np.savez(file, x=np.zeros((20, 4), np.float32))
-    assert samples(file).shape == (4,)
+    assert samples(f"npz:{file}").shape == (4,)
     for arrays, message in (
         ({"pictures": images}, "must be under 'images' or 'x'"),
         ({"images": images, "labels": labels[:3]}, "one label each"),
