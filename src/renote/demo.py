@@ -106,7 +106,8 @@ def _graph(report: evaluate.Report, folder: Path, quick: bool) -> None:
     report.table(("system", "test accuracy", "training", "weights"), rows)
     report.text(f"Protocol: {found['protocol']}.")
     report.picture(
-        run.draw(), "Nodes at the two main directions of variation, coloured by GCN's prediction; red rings: wrong."
+        run.draw(),
+        "Neighbours pulled together, others pushed apart; coloured by GCN's prediction; red rings: wrong test nodes.",
     )
     report.settings(dataclasses.asdict(run.config))
 

@@ -40,6 +40,7 @@ def kipf_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
 LAYERS = [
     Layer("kipf, narrower", lambda i, o: KipfConvolution(i, o), kipf_oracle),
     Layer("kipf, no bias", lambda i, o: KipfConvolution(i, o, bias=False), kipf_oracle),
+    Layer("kipf, as wide", lambda i, o: KipfConvolution(i, i), kipf_oracle),
     Layer("kipf, wider", lambda i, o: KipfConvolution(i, 2 * i), kipf_oracle),
 ]
 

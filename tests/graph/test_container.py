@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from layer_harness import random_graph
 
 from renote.errors import DataError, RenoteError
-from renote.graph import Adjacency, Field, Graph, batch, segment_sum, unbatch
+from renote.graph import Adjacency, Field, Graph, SparseFeatures, batch, segment_max, segment_mean, segment_sum, unbatch
 
 
 def graph(nodes: int, edges: int, seed: int = 0) -> Graph:
@@ -54,7 +54,12 @@ def test_an_empty_last_graph_stays() -> None:
     joined = batch([graph(3, 2), graph(0, 0), graph(2, 1), graph(0, 0)])
     assert joined.num_graphs == 4
     assert segment_sum(torch.ones(5, 1), joined.members).flatten().tolist() == [3.0, 0.0, 2.0, 0.0]
+    assert segment_mean(torch.ones(5, 1), joined.members).flatten().tolist() == [1.0, 0.0, 1.0, 0.0]
+    assert segment_max(-torch.ones(5, 1), joined.members).flatten().tolist() == [-1.0, 0.0, -1.0, 0.0]
     assert [part.num_nodes for part in unbatch(joined)] == [3, 0, 2, 0]
+    twice = batch([joined, joined])
+    assert twice.num_graphs == 8
+    assert [part.num_nodes for part in unbatch(twice)] == [3, 0, 2, 0] * 2
 
 
 def test_an_edge_past_the_nodes_is_named() -> None:
@@ -115,3 +120,54 @@ def test_normalizations_are_their_formulas(nodes: int, edges: int, seed: int) ->
     torch.testing.assert_close(adjacency.symmetric().to_dense(), root[:, None] * dense * root, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(adjacency.in_degree().double(), degree)
     torch.testing.assert_close(adjacency.out_degree().double(), dense.sum(0))
+
+
+def test_sparse_features_and_weights_are_batched_and_taken_apart() -> None:
+    graphs = []
+    for seed, nodes in enumerate((3, 0, 5)):
+        plain = random_graph(nodes, 8, seed)
+        words = SparseFeatures.from_dense((torch.arange(nodes * 4).view(nodes, 4) % 3).float())
+        graphs.append(Graph(words, plain.with_weight(torch.rand(plain.num_edges) - 0.5)))
+    joined = batch(graphs)
+    assert isinstance(joined.x, SparseFeatures)
+    assert torch.equal(joined.x.to_dense(), torch.cat([graph.x.to_dense() for graph in graphs]))  # type: ignore[union-attr]
+    assert torch.equal(joined.adjacency.to_dense(), torch.block_diag(*[g.adjacency.to_dense() for g in graphs]))
+    for one, other in zip(graphs, unbatch(joined), strict=True):
+        assert torch.equal(one.adjacency.to_dense(), other.adjacency.to_dense())
+        assert torch.equal(one.x.to_dense(), other.x.to_dense())  # type: ignore[union-attr]
+
+
+def test_node_numbers_of_two_graphs_in_a_row_cannot_be_taken_apart() -> None:
+    one = Graph(None, Adjacency.from_edges([], [], 2))
+    joined = batch([one, one])
+    mixed = Graph(
+        None,
+        joined.adjacency,
+        graph_of_node=joined.graph_of_node,
+        num_graphs=2,
+        fields={"pair": Field("index", torch.tensor([[1, 2]]))},
+    )
+    with pytest.raises(DataError, match="pair"):
+        unbatch(mixed)
+    with pytest.raises(DataError, match="view"):
+        Field("index", torch.tensor(1))
+
+
+def test_graphs_are_themselves_and_keep_what_was_made_of_them() -> None:
+    one = Graph(torch.zeros(2, 1), Adjacency.from_edges([0], [1], 2))
+    assert one in {one}
+    assert one != Graph(one.x, one.adjacency)
+    normalized = one.adjacency.kipf()
+    assert one.to("cpu").adjacency.kipf() is normalized
+
+
+@given(nodes=st.integers(1, 7), edges=st.integers(0, 15), seed=st.integers(0, 1000))
+def test_negative_weights_keep_the_spectrum_within_one(nodes: int, edges: int, seed: int) -> None:
+    one = random_graph(nodes, edges, seed)
+    weight = torch.randn(one.num_edges, generator=torch.Generator().manual_seed(seed)).double()
+    index = torch.cat([one.edge_index(), one.edge_index().flip(0)], 1)
+    adjacency = Adjacency.from_edges(index[0], index[1], nodes, weight.repeat(2))
+    for normalized in (adjacency.kipf(), adjacency.symmetric(), adjacency.random_walk()):
+        dense = normalized.to_dense()
+        assert bool(dense.isfinite().all())
+        assert float(torch.linalg.eigvals(dense).abs().max()) <= 1 + 1e-9

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -23,6 +25,7 @@ from renote.graph import (
     segment_sum,
     spmm,
 )
+from renote.graph.dropout import dropout
 
 
 def loop(adjacency: Adjacency, x: Tensor, reduce: Callable[[Tensor], Tensor]) -> Tensor:
@@ -160,3 +163,107 @@ def test_sparse_dropout_keeps_the_mean_and_drops_only_what_is_there() -> None:
     assert dropped.unique().tolist() == pytest.approx([0.0, 4 / 3])
     assert float(dropped.mean()) == pytest.approx(1.0, abs=0.03)
     assert sparse.dropout(0.25, training=False) is sparse
+
+
+def test_the_graph_of_the_gradient_tests_has_duplicates_and_loops() -> None:
+    assert ADJACENCY.pattern.distinct[1] is not None
+    assert bool((ADJACENCY.source == ADJACENCY.target).any())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_close_to_double(dtype: torch.dtype) -> None:
+    def gradients(dtype: torch.dtype) -> list[Tensor]:
+        x, weight = draw(6, 4).to(dtype).requires_grad_(), draw(ADJACENCY.num_edges).to(dtype).requires_grad_()
+        outs = [spmm(ADJACENCY, x, weight), neighbor_mean(ADJACENCY, x), neighbor_max(ADJACENCY, x)]
+        sum((out.square().sum() for out in outs), start=torch.zeros((), dtype=dtype)).backward()
+        assert x.grad is not None
+        assert weight.grad is not None
+        assert {out.dtype for out in outs} == {x.grad.dtype, weight.grad.dtype} == {dtype}
+        return [out.detach().double() for out in (*outs, x.grad, weight.grad)]
+
+    for half, exact in zip(gradients(dtype), gradients(torch.float64), strict=True):
+        torch.testing.assert_close(half, exact, rtol=0.03, atol=0.3)
+
+
+def test_gradients_that_come_in_any_layout() -> None:
+    x, weight = draw(4, 6).t().requires_grad_(), draw(ADJACENCY.num_edges).requires_grad_()
+    dense = torch.zeros(6, 6, dtype=torch.float64)
+    place = ADJACENCY.target.long(), ADJACENCY.source.long()
+    for upstream in (draw(4, 6, seed=2).t(), torch.ones((), dtype=torch.float64).expand(6, 4)):
+        found = torch.autograd.grad(spmm(ADJACENCY, x, weight), (x, weight), upstream)
+        expected = torch.autograd.grad(dense.index_put(place, weight, accumulate=True) @ x, (x, weight), upstream)
+        torch.testing.assert_close(found, expected)
+
+
+def test_without_edges_everything_is_zero_and_so_are_gradients() -> None:
+    empty = Adjacency.from_edges([], [], 3)
+    for function in (spmm, neighbor_mean, neighbor_max):
+        x = draw(3, 2).requires_grad_()
+        out = function(empty, x)
+        out.sum().backward()
+        assert out.tolist() == [[0.0, 0.0]] * 3
+        assert x.grad is not None
+        assert x.grad.tolist() == [[0.0, 0.0]] * 3
+    weight = torch.zeros(0, dtype=torch.float64, requires_grad=True)
+    spmm(empty, draw(3, 2), weight).sum().backward()
+    assert weight.grad is not None
+    assert weight.grad.shape == (0,)
+
+
+def test_a_maximum_of_minus_infinity_stays() -> None:
+    x = torch.tensor([[-torch.inf], [2.0], [0.0]])
+    assert neighbor_max(Adjacency.from_edges([0, 0, 1], [1, 2, 2], 3), x).flatten().tolist() == [0.0, -torch.inf, 2.0]
+
+
+def test_integers_are_refused_with_the_way_out() -> None:
+    for function in (spmm, neighbor_mean, neighbor_max):
+        with pytest.raises(UsageError, match=r"x\.float\(\)"):
+            function(ADJACENCY, torch.ones(6, 2, dtype=torch.long))
+
+
+def test_the_transpose_is_kept_and_holds_no_circle() -> None:
+    adjacency = random_graph(6, 16, 5)
+    assert adjacency.pattern.transposed is adjacency.pattern.transposed
+    assert adjacency.pattern.transposed.transposed is adjacency.pattern
+    orphan, kept = adjacency.pattern.transposed, weakref.ref(adjacency.pattern)
+    dense = adjacency.to_dense()
+    gc.disable()
+    try:
+        del adjacency
+        assert kept() is None
+    finally:
+        gc.enable()
+    again = Adjacency(orphan.transposed)
+    assert torch.equal(again.to_dense(), dense)
+    assert torch.equal(Adjacency(orphan).pattern.column.index_select(0, orphan.to_transposed), again.target)
+
+
+def test_sparse_dropout_has_the_gradient_of_its_own_draw() -> None:
+    sparse = SparseFeatures.from_dense(draw(8, 5) * (draw(8, 5, seed=1) > 0)).dropout(0.5)
+    weight = draw(5, 2).requires_grad_()
+    upstream = draw(8, 2, seed=3)
+    (found,) = torch.autograd.grad(sparse @ weight, weight, upstream)
+    torch.testing.assert_close(found, sparse.to_dense().T @ upstream)
+
+
+def test_sparse_features_share_no_memory_with_scipy() -> None:
+    sparse = SparseFeatures.from_dense(torch.eye(3))
+    sparse.to_scipy().data[:] = 5.0
+    assert torch.equal(sparse.to_dense(), torch.eye(3))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_dropout_is_a_scaled_mask_drawn_at_its_rate(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    x = torch.ones(200, 100, dtype=dtype, requires_grad=True)
+    out = dropout(x, 0.25)
+    assert out.dtype == dtype
+    # four standard deviations of a share of 20,000 draws
+    assert float((out == 0).double().mean()) == pytest.approx(0.25, abs=4 * (0.25 * 0.75 / 20_000) ** 0.5)
+    assert set(out.flatten().tolist()) == {0.0, float(torch.tensor(4 / 3, dtype=dtype))}
+    (gradient,) = torch.autograd.grad(out.sum(), x)
+    assert torch.equal(gradient, out)
+    assert torch.equal(dropout(x, 0.25, training=False), x)
+    assert not dropout(x, 1.0).any()
+    with pytest.raises(ValueError, match="probability"):
+        dropout(x, 1.5)

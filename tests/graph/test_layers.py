@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from layer_harness import LAYERS, Layer, permuted, random_graph
 
+from renote.errors import UsageError
 from renote.graph import Adjacency, Graph, batch
 
 each_layer = pytest.mark.parametrize("layer", LAYERS, ids=[layer.name for layer in LAYERS])
@@ -24,7 +25,8 @@ def features(nodes: int, seed: int = 0, width: int = 4) -> torch.Tensor:
 def test_formula(layer: Layer, nodes: int, edges: int, seed: int) -> None:
     adjacency, x = random_graph(nodes, edges, seed), features(nodes, seed)
     module = layer.make(4, 3).double()
-    torch.testing.assert_close(module(x, adjacency), layer.oracle(module, adjacency.to_dense(), x))
+    expected = layer.oracle(module, adjacency.to_dense(), x)
+    torch.testing.assert_close(module(x, adjacency), expected, rtol=1e-12, atol=1e-12)
 
 
 @each_layer
@@ -113,3 +115,28 @@ def test_negative_weights_give_no_nan(layer: Layer) -> None:
     out = module(features(3), adjacency)
     assert bool(out.isfinite().all())
     torch.testing.assert_close(out, layer.oracle(module, adjacency.to_dense(), features(3)))
+
+
+@each_layer
+def test_a_loop_that_is_there_counts_with_its_own_weight(layer: Layer) -> None:
+    weight = torch.tensor([1.0, 4.0, 2.0], dtype=torch.float64)
+    adjacency = Adjacency.from_edges([0, 1, 1], [1, 1, 2], 3, weight)
+    module, x = layer.make(4, 3).double(), features(3)
+    expected = layer.oracle(module, adjacency.to_dense(), x)
+    torch.testing.assert_close(module(x, adjacency), expected, rtol=1e-12, atol=1e-12)
+    twice = Adjacency.from_edges([0, 1, 1, 1], [1, 1, 1, 2], 3, torch.tensor([1.0, 9.0, 4.0, 2.0]).double())
+    torch.testing.assert_close(module(x, twice), expected, rtol=1e-12, atol=1e-12)  # of two loops the last
+
+
+@each_layer
+def test_without_edges_each_node_keeps_to_itself(layer: Layer) -> None:
+    module, x = layer.make(4, 3).double(), features(5)
+    expected = x @ module.weight if module.bias is None else x @ module.weight + module.bias
+    torch.testing.assert_close(module(x, Adjacency.from_edges([], [], 5)), expected)
+    assert module(x[:0], Adjacency.from_edges([], [], 0)).shape == (0, expected.shape[1])
+
+
+@each_layer
+def test_features_of_another_width_are_refused(layer: Layer) -> None:
+    with pytest.raises(UsageError, match="3 features a node and the convolution takes 4"):
+        layer.make(4, 3)(torch.zeros(2, 3), Adjacency.from_edges([0], [1], 2))

@@ -118,6 +118,46 @@ def test_a_split_without_labels_is_refused() -> None:
         NodeClassification(MLP(1, 2, 2), graph, torch.tensor([0, -1, 1]), {"train": torch.tensor([0, 1])})
     with pytest.raises(RenoteError, match="train"):
         NodeClassification(MLP(1, 2, 2), graph, torch.tensor([0, 1, 1]), {"test": torch.tensor([0, 1])})
+    for split, message in (
+        (torch.tensor([3]), "outside"),
+        (torch.tensor([], dtype=torch.long), "empty"),
+        (torch.tensor([0.5]), "float32"),
+        (torch.tensor([True, False]), "mask"),
+    ):
+        with pytest.raises(RenoteError, match=message):
+            NodeClassification(MLP(1, 2, 2), graph, torch.tensor([0, 1, 1]), {"train": split})
+
+
+def test_a_mask_is_its_node_numbers_and_all_follows_the_precision() -> None:
+    adjacency, labels = undirected(10, 20, 4), torch.arange(10) % 2
+    mask = torch.arange(10) % 3 == 0
+    task = NodeClassification(GCN(3, 4, 2, dropout=0.0), Graph(torch.randn(10, 3), adjacency), labels, {"train": mask})
+    single = task({})
+    assert task.splits["train"].tolist() == [0, 3, 6, 9]
+    double = task.double()({})
+    assert double.dtype == torch.float64
+    torch.testing.assert_close(double.float(), single)
+
+
+@pytest.mark.parametrize("network", [GCN(3, 4, 2), MLP(3, 4, 2), GCN(3, 4, 2, layers=3)])
+def test_weight_decay_is_on_the_first_layer_alone(network: GCN | MLP) -> None:
+    decayed, others = network.parameter_groups(5e-4)
+    assert (decayed["weight_decay"], others["weight_decay"]) == (5e-4, 0.0)
+    assert {tuple(parameter.shape) for parameter in decayed["params"]} == {(3, 4), (4,)}
+    assert len(decayed["params"]) + len(others["params"]) == len(list(network.parameters()))
+
+
+def test_labels_are_only_read_where_they_are_known() -> None:
+    adjacency = undirected(6, 20, 1)
+    labels = torch.tensor([0, 1, -1, -1, -1, -1])
+    scores = label_propagation(adjacency, labels, torch.tensor([0, 1]), 2)
+    assert torch.equal(scores, label_propagation(adjacency, labels, labels >= 0, 2))
+    with pytest.raises(RenoteError, match="node 6"):
+        label_propagation(adjacency, labels, torch.tensor([6]), 2)
+    with pytest.raises(RenoteError, match="node 2 has the label -1"):
+        label_propagation(adjacency, labels, torch.tensor([2]), 2)
+    with pytest.raises(RenoteError, match="negative weight"):
+        label_propagation(adjacency.with_weight(-torch.ones(adjacency.num_edges)), labels, torch.tensor([0]), 2)
 
 
 def test_edges_help_on_digits() -> None:

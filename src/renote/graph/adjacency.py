@@ -161,13 +161,16 @@ class Adjacency:
 
     def in_degree(self, weighted: bool = False) -> Tensor:
         """(nodes,) edges that arrive; weighted: the sum of the absolute weights."""
-        return _degree(self.pattern, self.weight.abs() if weighted and self.weight is not None else None)
+        if weighted and self.weight is not None:
+            return _degree(self.pattern, self.weight.abs(), self.weight.dtype)
+        return _degree(self.pattern, None, torch.get_default_dtype())
 
     def out_degree(self, weighted: bool = False) -> Tensor:
         """(nodes,) edges that leave; weighted: the sum of the absolute weights."""
         if weighted and self.weight is not None:
-            return _degree(self.pattern.transposed, self.transposed_values(self.weight.dtype).abs())
-        return _degree(self.pattern.transposed, None)
+            weight = self.transposed_values(self.weight.dtype).abs()
+            return _degree(self.pattern.transposed, weight, weight.dtype)
+        return _degree(self.pattern.transposed, None, torch.get_default_dtype())
 
     def with_weight(self, weight: Tensor | None) -> Adjacency:
         """The same edges with other weights (edges,), in this order; the structure is shared."""
@@ -215,30 +218,32 @@ class Adjacency:
         """
         if "kipf" not in self._made:
             looped = self.with_self_loops()
-            degree = looped.in_degree(weighted=True)
-            scale = degree.rsqrt().masked_fill(degree == 0, 0.0)
-            weight = looped.values(scale.dtype)
-            weight = scale.index_select(0, looped.target) * weight * scale.index_select(0, looped.source)
-            self._made["kipf"] = Adjacency(looped.pattern, weight)
+            self._made["kipf"] = Adjacency(looped.pattern, looped._normalized(-0.5, -0.5))
         return self._made["kipf"]
 
     def symmetric(self) -> Adjacency:
         """D^-1/2 A D^-1/2 without added loops, D_ii = Σ_j |A_ij|; made once. An empty row stays zero."""
         if "symmetric" not in self._made:
-            degree = self.in_degree(weighted=True)
-            scale = degree.rsqrt().masked_fill(degree == 0, 0.0)
-            weight = scale.index_select(0, self.target) * self.values(scale.dtype) * scale.index_select(0, self.source)
-            self._made["symmetric"] = Adjacency(self.pattern, weight, self.order)
+            self._made["symmetric"] = Adjacency(self.pattern, self._normalized(-0.5, -0.5), self.order)
         return self._made["symmetric"]
 
     def random_walk(self) -> Adjacency:
         """D^-1 A, D_ii = Σ_j |A_ij|: each node takes the mean of what arrives; made once. An empty row stays zero."""
         if "random_walk" not in self._made:
-            degree = self.in_degree(weighted=True)
-            scale = degree.reciprocal().masked_fill(degree == 0, 0.0)
-            weight = scale.index_select(0, self.target) * self.values(scale.dtype)
-            self._made["random_walk"] = Adjacency(self.pattern, weight, self.order)
+            self._made["random_walk"] = Adjacency(self.pattern, self._normalized(-1.0, 0.0), self.order)
         return self._made["random_walk"]
+
+    def _normalized(self, left: float, right: float) -> Tensor:
+        """(edges,) weights of D^left A D^right in double precision: signals of any dtype then find theirs exact."""
+        # Apple's devices have no double precision
+        precise = torch.float32 if self.device.type == "mps" else torch.float64
+        weight = None if self.weight is None else self.weight.to(precise)
+        degree = _degree(self.pattern, None if weight is None else weight.abs(), precise)
+        out = self.pattern.ones(precise) if weight is None else weight
+        for power, node in ((left, self.target), (right, self.source)):
+            if power:
+                out = out * degree.pow(power).masked_fill(degree == 0, 0.0).index_select(0, node)
+        return out
 
     def to_dense(self, dtype: torch.dtype = torch.float64) -> Tensor:
         """(nodes, nodes) A[receiver, source]; duplicates add. For small graphs and tests."""
@@ -258,9 +263,9 @@ class Adjacency:
         return f"Adjacency(nodes={self.num_nodes}, edges={self.num_edges}, weighted={self.weight is not None})"
 
 
-def _degree(pattern: Pattern, values: Tensor | None) -> Tensor:
+def _degree(pattern: Pattern, values: Tensor | None, dtype: torch.dtype) -> Tensor:
     if values is None:
-        return pattern.count.to(torch.get_default_dtype())
+        return pattern.count.to(dtype)
     return product(pattern, values, values.new_ones(pattern.num_columns, 1)).squeeze(1)
 
 

@@ -49,15 +49,16 @@ def from_edge_list(
     return Graph(x, *(_both_ways(adjacency, features) if undirected else (adjacency, features)))
 
 
-def from_pyg(data: Any, kinds: Mapping[str, Kind] | None = None) -> Graph:
+def from_pyg(data: Any, kinds: Mapping[str, Kind] | None = None, num_graphs: int | None = None) -> Graph:
     """From a PyTorch Geometric `Data` or `Batch`.
 
     Args:
         data: its x, edge_index, edge_attr, edge_weight, edge_type and batch are taken as they are meant.
         kinds: for every other attribute what its rows belong to, e.g. `{"y": "graph"}`: their names do not tell.
+        num_graphs: where data has a `batch` and is not a `Batch`, which knows it.
 
     Raises:
-        DataError: an attribute that `kinds` does not mention, or an edge_index that is not (2, edges).
+        DataError: an attribute that `kinds` does not mention, an edge_index that is not (2, edges), or a number of graphs that is not told.
     """
     kinds = dict(kinds or {})
     undeclared = sorted(set(data.keys()) - _PYG_KNOWN - set(kinds))
@@ -73,6 +74,12 @@ def from_pyg(data: Any, kinds: Mapping[str, Kind] | None = None) -> Graph:
         index, int(data.num_nodes), data.edge_weight if "edge_weight" in data else None, "rows"
     )
     graph_of_node = data.batch if "batch" in data else None
+    if graph_of_node is None:
+        num_graphs = 1
+    elif num_graphs is None:
+        num_graphs = getattr(data, "num_graphs", None)
+        if num_graphs is None:
+            raise DataError("data has a batch and no num_graphs, and the last graphs may be empty: give num_graphs")
     fields = {}
     for name, kind in kinds.items():
         value: Tensor = data[name]
@@ -83,14 +90,22 @@ def from_pyg(data: Any, kinds: Mapping[str, Kind] | None = None) -> Graph:
         edge_features=_sorted(data.edge_attr if "edge_attr" in data else None, adjacency),
         relation=_sorted(data.edge_type if "edge_type" in data else None, adjacency),
         graph_of_node=graph_of_node,
-        num_graphs=int(data.num_graphs) if graph_of_node is not None else 1,
+        num_graphs=num_graphs,
         fields=fields,
     )
 
 
 def to_pyg(graph: Graph) -> Any:
-    """A PyTorch Geometric `Data`, or a `Batch` for several graphs; edges in the adjacency's order."""
+    """A PyTorch Geometric `Data`, or a `Batch` for several graphs; edges in the adjacency's order.
+
+    Raises:
+        DataError: a field has a name that means something else there.
+    """
     from torch_geometric.data import Batch, Data
+
+    taken = sorted(_PYG_KNOWN & set(graph.fields))
+    if taken:
+        raise DataError(f"the field {taken[0]!r} has a name that PyTorch Geometric uses itself: rename it first")
 
     items: dict[str, Any] = {"edge_index": graph.adjacency.edge_index(), "num_nodes": graph.num_nodes}
     given = {
@@ -143,11 +158,15 @@ def from_networkx(
         if missing is not None:
             raise DataError(f"the node {missing!r} has no attribute {features!r}")
         x = torch.tensor([data[features] for _, data in source.nodes(data=True)], dtype=dtype)
+        x = x if len(number) else x.reshape(0, 0)
     return Graph(x, adjacency)
 
 
 def to_networkx(graph: Graph, features: str = "x", weight: str = "weight") -> networkx.MultiDiGraph[int]:
-    """A NetworkX `MultiDiGraph` (duplicate edges stay) on the nodes 0 … n - 1, features and weights as attributes."""
+    """A NetworkX `MultiDiGraph` (duplicate edges stay) on the nodes 0 … n - 1, features and weights as attributes.
+
+    Edge features, relation types, fields and the bounds between graphs are left out.
+    """
     import networkx
 
     out: networkx.MultiDiGraph[int] = networkx.MultiDiGraph()
@@ -182,19 +201,21 @@ def from_scipy(matrix: Any, x: Tensor | SparseFeatures | None = None, weighted: 
     source, target = torch.as_tensor(entries.row).long(), torch.as_tensor(entries.col).long()
     weight = None
     if weighted:
-        weight = torch.as_tensor(entries.data)
+        # a copy: the matrix stays its owner's to change
+        weight = torch.as_tensor(entries.data).clone()
         weight = weight if weight.is_floating_point() else weight.float()
     return Graph(x, Adjacency.from_edges(source, target, matrix.shape[0], weight))
 
 
 def to_scipy(graph: Graph) -> coo_array[Any]:
-    """A SciPy COO array with entry [i, j] for the edge i → j; ones if there are no weights."""
+    """A SciPy COO array with entry [i, j] for the edge i → j; ones if there are no weights. It shares no memory with the graph."""
     from scipy.sparse import coo_array
 
     adjacency = graph.adjacency
     dtype = torch.get_default_dtype() if adjacency.weight is None else adjacency.weight.dtype
     index = adjacency.edge_index().cpu().numpy()
-    return coo_array((adjacency.values(dtype).cpu().numpy(), (index[0], index[1])), shape=(graph.num_nodes,) * 2)
+    entries = (adjacency.values(dtype).cpu().numpy(), (index[0], index[1]))
+    return coo_array(entries, shape=(graph.num_nodes,) * 2, copy=True)
 
 
 def _sorted(values: Tensor | None, adjacency: Adjacency) -> Tensor | None:

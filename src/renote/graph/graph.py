@@ -22,7 +22,7 @@ from renote.graph.sparse import SparseFeatures
 Kind = Literal["node", "edge", "graph", "index"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Field:
     """A tensor and what its rows belong to.
 
@@ -38,9 +38,11 @@ class Field:
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
             raise unknown("kind of field", self.kind, get_args(Kind))
+        if self.value.dim() == 0:
+            raise DataError(f"a field of kind {self.kind!r} holds a single number: give it rows, e.g. value.view(1)")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Graph:
     """Node features, edges, and which graph each node is of.
 
@@ -132,17 +134,20 @@ class Graph:
     def map(self, function: Callable[[Tensor], Tensor]) -> Graph:
         """The same graph with each tensor passed through a function, e.g. to another device."""
 
+        return self._mapped(function, self.adjacency.map(function))
+
+    def to(self, device: torch.device | str) -> Graph:
+        """On another device; an adjacency that is there already stays, with what was made of it."""
+        return self._mapped(lambda tensor: tensor.to(device), self.adjacency.to(device))
+
+    def _mapped(self, function: Callable[[Tensor], Tensor], adjacency: Adjacency) -> Graph:
         def optional(tensor: Tensor | None) -> Tensor | None:
             return None if tensor is None else function(tensor)
 
         x = self.x.map(function) if isinstance(self.x, SparseFeatures) else optional(self.x)
         fields = {name: Field(item.kind, function(item.value)) for name, item in self.fields.items()}
         ends = (optional(self.edge_features), optional(self.relation), optional(self.graph_of_node))
-        return Graph(x, self.adjacency.map(function), *ends, self.num_graphs, fields)
-
-    def to(self, device: torch.device | str) -> Graph:
-        """On another device."""
-        return self.map(lambda tensor: tensor.to(device))
+        return Graph(x, adjacency, *ends, self.num_graphs, fields)
 
     def _check_finite(self) -> None:
         if isinstance(self.x, SparseFeatures):

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from renote.errors import UsageError
 from renote.graph.conv.spatial import KipfConvolution
+from renote.graph.dropout import dropout
 from renote.graph.graph import Graph
 from renote.graph.sparse import SparseFeatures
 
@@ -24,7 +25,7 @@ def _widths(features: int, hidden: int, classes: int, layers: int) -> list[int]:
 def _drop(x: Tensor | SparseFeatures, probability: float, training: bool) -> Tensor | SparseFeatures:
     if isinstance(x, SparseFeatures):
         return x.dropout(probability, training)
-    return functional.dropout(x, probability, training)
+    return dropout(x, probability, training)
 
 
 def _features(graph: Graph) -> Tensor | SparseFeatures:

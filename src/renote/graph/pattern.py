@@ -7,8 +7,10 @@ when first asked for and then kept.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,6 +34,9 @@ class Pattern:
         self.num_columns = num_columns
         self.num_entries = column.shape[0]
         self._ones: dict[torch.dtype, Tensor] = {}
+        self._transposed: Pattern | None = None
+        # Weak: a circle of two patterns would hold their memory until the garbage collector happens to run.
+        self._transposed_of: weakref.ref[Pattern] | None = None
 
     @classmethod
     def from_pairs(cls, row: Tensor, column: Tensor, num_rows: int, num_columns: int) -> tuple[Pattern, Tensor | None]:
@@ -71,21 +76,31 @@ class Pattern:
         rows = torch.arange(self.num_rows, dtype=self.rowptr.dtype, device=self.rowptr.device)
         return rows.repeat_interleave(self.count.long(), output_size=self.num_entries)
 
-    @cached_property
+    @property
     def transposed(self) -> Pattern:
         """Rows and columns exchanged; its entries are `self`'s entries in the order `to_transposed`."""
-        row = self.column.index_select(0, self.to_transposed)
-        other = Pattern(
-            _rowptr(row, self.num_columns, row.dtype), self.row.index_select(0, self.to_transposed), self.num_rows
-        )
-        other.__dict__["transposed"] = self
-        return other
+        origin = None if self._transposed_of is None else self._transposed_of()
+        if origin is not None:
+            return origin
+        if self._transposed is None:
+            row = self.column.index_select(0, self.to_transposed)
+            column = self.row.index_select(0, self.to_transposed)
+            self._transposed = Pattern(_rowptr(row, self.num_columns, row.dtype), column, self.num_rows)
+            self._transposed._transposed_of = weakref.ref(self)
+        return self._transposed
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is made lazily is made anew in a copy; weak references cannot be pickled.
+        return {name: getattr(self, name) for name in ("rowptr", "column", "num_columns")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
 
     @cached_property
     def to_transposed(self) -> Tensor:
         """(entries,) for each entry of the transpose, its place here: `values[to_transposed]` are the transpose's values."""
-        given = self.__dict__.get("transposed")
-        order = torch.argsort(self.column if given is None else given.to_transposed, stable=True)
+        origin = None if self._transposed_of is None else self._transposed_of()
+        order = torch.argsort(self.column if origin is None else origin.to_transposed, stable=True)
         return order.to(self.rowptr.dtype)
 
     @cached_property

@@ -140,6 +140,12 @@ def _one_hot(adjacency: Adjacency, labels: Tensor, known: Tensor, num_classes: i
     known = known.nonzero().squeeze(1) if known.dtype == torch.bool else known.long()
     if labels.shape != (adjacency.num_nodes,):
         raise UsageError(f"labels of shape {tuple(labels.shape)} for {adjacency.num_nodes} nodes")
+    outside = (known < 0) | (known >= adjacency.num_nodes)
+    if bool(outside.any()):
+        raise UsageError(
+            f"known names the node {int(known[outside][0])}: there are {adjacency.num_nodes}, "
+            f"from 0 to {adjacency.num_nodes - 1}"
+        )
     wrong = (labels[known] < 0) | (labels[known] >= num_classes)
     if bool(wrong.any()):
         node = int(known[wrong.nonzero()[0, 0]])

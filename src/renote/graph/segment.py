@@ -6,8 +6,8 @@ A sum over neighbours is a sparse product, so it is never made message by messag
     gradient of X  Aᵀ G               by the transpose, which the pattern keeps
     gradient of A  G_i · X_j          one scalar product an entry, for the entries that are there (a sampled product)
 
-Each is linear in the other's operands, so gradients of gradients are made of the same three. All run in a fixed order of additions: the same
-numbers come out every time. Measured, single precision, 2 cores, 1.5M entries, 64 features: PyTorch's bag-of-embeddings kernel sums a row's run of columns
+Each is linear in the other's operands, so gradients of gradients are made of the same three. On the CPU all run in a fixed order of additions:
+the same numbers come out every time. Measured, single precision, 2 cores, 1.5M entries, 64 features: PyTorch's bag-of-embeddings kernel sums a row's run of columns
 2 to 4 times faster than its CSR product, which is used where that kernel has no vectorized path (double precision).
 """
 
@@ -104,10 +104,7 @@ def product(pattern: Pattern, values: Tensor | None, x: Tensor, transposed_value
     Returns:
         (rows, …) of x's dtype.
     """
-    if x.shape[0] != pattern.num_columns:
-        raise UsageError(
-            f"x has {x.shape[0]} rows and the sparse matrix {pattern.num_columns} columns: they must agree"
-        )
+    _check_operand(pattern, x)
     if values is not None:
         if values.shape != (pattern.num_entries,):
             raise UsageError(
@@ -167,8 +164,11 @@ class _SampledProduct(torch.autograd.Function):
             return left.new_zeros(pattern.num_entries)
         # the kernel takes no place twice
         distinct, number = pattern.distinct
-        zeros = _csr(distinct, left.new_zeros(distinct.num_entries))
-        out: Tensor = torch.sparse.sampled_addmm(zeros, left.detach(), right.detach().t(), beta=0.0).values()
+        # and no half precision
+        precise = torch.promote_types(left.dtype, torch.float32)
+        zeros = _csr(distinct, left.new_zeros(distinct.num_entries, dtype=precise))
+        ends = left.detach().to(precise), right.detach().to(precise).t()
+        out: Tensor = torch.sparse.sampled_addmm(zeros, *ends, beta=0.0).values().to(left.dtype)
         return out if number is None else out.index_select(0, number)
 
     @staticmethod
@@ -261,13 +261,18 @@ def _mean(pattern: Pattern, x: Tensor) -> Tensor:
 
 
 def _max(pattern: Pattern, x: Tensor) -> Tensor:
-    if x.shape[0] != pattern.num_columns:
-        raise UsageError(
-            f"x has {x.shape[0]} rows and the sparse matrix {pattern.num_columns} columns: they must agree"
-        )
+    _check_operand(pattern, x)
     flat = x if x.dim() == 2 else x.reshape(x.shape[0], -1 if x.numel() else _width(x))
     out: Tensor = _Max.apply(flat, pattern)  # type: ignore[no-untyped-call]
     return out if x.dim() == 2 else out.reshape(pattern.num_rows, *x.shape[1:])
+
+
+def _check_operand(pattern: Pattern, x: Tensor) -> None:
+    if x.dim() == 0 or x.shape[0] != pattern.num_columns:
+        rows = x.shape[0] if x.dim() else "no"
+        raise UsageError(f"x has {rows} rows and the sparse matrix {pattern.num_columns} columns: they must agree")
+    if not x.is_floating_point():
+        raise UsageError(f"x is of {x.dtype}: the kernels work on floating-point numbers, e.g. x.float()")
 
 
 def _width(x: Tensor) -> int:

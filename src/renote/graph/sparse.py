@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from renote.errors import DataError, UsageError
+from renote.graph.dropout import dropout
 from renote.graph.pattern import Pattern
 from renote.graph.segment import product
 
@@ -91,7 +91,7 @@ class SparseFeatures:
         """Each non-zero is dropped with `probability`, the others are scaled by 1 / (1 - probability)."""
         if not training or probability == 0.0:
             return self
-        return SparseFeatures(self.pattern, functional.dropout(self.values, probability))
+        return SparseFeatures(self.pattern, dropout(self.values, probability))
 
     def normalize_rows(self) -> SparseFeatures:
         """Each row divided by the sum of its absolute values; an empty row stays zero."""
@@ -105,11 +105,11 @@ class SparseFeatures:
         return dense.index_put_((self.pattern.row.long(), self.pattern.column.long()), self.values, accumulate=True)
 
     def to_scipy(self) -> csr_array[Any]:
-        """As a SciPy CSR array."""
+        """As a SciPy CSR array, which shares no memory with these features."""
         from scipy.sparse import csr_array
 
         parts = (self.values.cpu().numpy(), self.pattern.column.cpu().numpy(), self.pattern.rowptr.cpu().numpy())
-        return csr_array(parts, shape=(self.shape[0], self.shape[1]))
+        return csr_array(parts, shape=(self.shape[0], self.shape[1]), copy=True)
 
     def rows(self, start: int, end: int) -> SparseFeatures:
         """Rows start … end - 1."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from renote.errors import UsageError
 from renote.graph.adjacency import Adjacency
 from renote.graph.segment import spmm
 from renote.graph.sparse import SparseFeatures
@@ -16,8 +17,8 @@ from renote.graph.sparse import SparseFeatures
 class KipfConvolution(nn.Module):
     """Y = Â X W + b, with Â = D^-1/2 (A + I) D^-1/2.
 
-    The product is taken in the cheaper order: X W first where the output is narrower, Â X first where it is wider, or where X needs no gradient
-    and nothing is lost, since then no sparse product is left for the backward pass.
+    The product is taken in the cheaper order: X W first where the output is narrower, else Â X first. Where both are as wide, that leaves the bias to
+    the matrix product, and no sparse product for the backward pass if X needs no gradient.
 
     Args:
         in_features: features a node comes with.
@@ -47,17 +48,14 @@ class KipfConvolution(nn.Module):
 
     def forward(self, x: Tensor | SparseFeatures, adjacency: Adjacency) -> Tensor:
         """One hop; arguments as the class says."""
+        if x.shape[-1] != self.in_features:
+            raise UsageError(f"x has {x.shape[-1]} features a node and the convolution takes {self.in_features}")
         operator = adjacency.kipf()
-        if isinstance(x, Tensor) and self._signal_first(x):
+        if isinstance(x, Tensor) and self.in_features <= self.out_features:
             signal = spmm(operator, x)
             return signal @ self.weight if self.bias is None else torch.addmm(self.bias, signal, self.weight)
         out = spmm(operator, x @ self.weight)
         return out if self.bias is None else out.add_(self.bias)
-
-    def _signal_first(self, x: Tensor) -> bool:
-        if self.in_features == self.out_features:
-            return not x.requires_grad
-        return self.in_features < self.out_features
 
     def extra_repr(self) -> str:
         """What `print` shows."""

@@ -40,6 +40,8 @@ class NodeClassification(nn.Module):
         self.graph = graph
         self.labels = labels.long()
         self.splits = {name: _nodes(name, split, self.labels) for name, split in splits.items()}
+        if not self.splits["train"].numel():
+            raise DataError("the split 'train' is empty: the loss is a mean over its nodes")
 
     def forward(self, batch: Mapping[str, Tensor] | None = None) -> Tensor:
         """The loss on the training nodes; `batch` is not needed, the module holds its data."""
@@ -94,6 +96,10 @@ class NodeClassification(nn.Module):
 
 
 def _nodes(name: str, split: Tensor, labels: Tensor) -> Tensor:
+    if split.is_floating_point():
+        raise DataError(f"the split {name!r} is of {split.dtype}: it must be node numbers or a mask")
+    if split.dtype == torch.bool and split.shape != labels.shape:
+        raise DataError(f"the split {name!r} is a mask of shape {tuple(split.shape)} for {labels.shape[0]} nodes")
     nodes = split.nonzero().squeeze(1) if split.dtype == torch.bool else split.long()
     if nodes.numel() and not 0 <= int(nodes.min()) <= int(nodes.max()) < labels.shape[0]:
         raise DataError(f"the split {name!r} names nodes outside 0 … {labels.shape[0] - 1}")
