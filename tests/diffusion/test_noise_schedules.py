@@ -7,10 +7,27 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from renote.diffusion import SCHEDULES, CosineSchedule, LinearSchedule
+from renote.diffusion import (
+    SCHEDULES,
+    CosineSchedule,
+    EDMSchedule,
+    GaussianProcess,
+    LinearSchedule,
+    SubVPSchedule,
+    VESchedule,
+    VPSchedule,
+)
 from renote.errors import UsageError
 
-ALL = [LinearSchedule(), LinearSchedule(50), LinearSchedule(1000, 1e-4, 0.01), CosineSchedule(), CosineSchedule(10)]
+DISCRETE = [
+    LinearSchedule(),
+    LinearSchedule(50),
+    LinearSchedule(1000, 1e-4, 0.01),
+    CosineSchedule(),
+    CosineSchedule(10),
+]
+CONTINUOUS = [VPSchedule(), SubVPSchedule(), VESchedule(), VESchedule(0.1, 2.0), EDMSchedule(), EDMSchedule(5.0)]
+ALL = [*DISCRETE, *CONTINUOUS]
 times = st.floats(0, 1).map(lambda t: torch.tensor([t], dtype=torch.float64))
 
 
@@ -22,7 +39,8 @@ def grid(steps):
 @given(t=times)
 def test_alpha_sigma_and_log_snr_belong_together(schedule, t):
     alpha, sigma = schedule.alpha(t), schedule.sigma(t)
-    torch.testing.assert_close(alpha**2 + sigma**2, torch.ones_like(t), rtol=0, atol=1e-14)
+    if schedule.variance_preserving:
+        torch.testing.assert_close(alpha**2 + sigma**2, torch.ones_like(t), rtol=0, atol=1e-14)
     if sigma > 1e-6:
         torch.testing.assert_close(schedule.log_snr(t), 2 * torch.log(alpha / sigma), rtol=1e-8, atol=1e-8)
 
@@ -86,12 +104,63 @@ def test_ends(schedule):
     assert math.isfinite(float(schedule.log_snr(one)))
 
 
-@pytest.mark.parametrize("schedule", [LinearSchedule(), CosineSchedule()], ids=repr)
-def test_rate_is_the_slope_of_log_snr(schedule):
+SMOOTH = [LinearSchedule(), CosineSchedule(), *CONTINUOUS]
+
+
+def inner_times():
     # midway between steps, as the linear schedule has corners at each of them
-    t = (grid(40)[:-1] + 0.5 / 1000).requires_grad_()
+    return grid(40)[:-1] + 0.5 / 1000
+
+
+@pytest.mark.parametrize("schedule", SMOOTH, ids=repr)
+def test_drift_and_rate_are_slopes(schedule):
+    t = inner_times().requires_grad_()
     (slope,) = torch.autograd.grad(schedule.log_snr(t).sum(), t)
     torch.testing.assert_close(schedule.log_snr_rate(t.detach()), -slope, rtol=1e-9, atol=0)
+    log_alpha = schedule.log_alpha(t).sum()
+    slope = torch.autograd.grad(log_alpha, t)[0] if log_alpha.requires_grad else torch.zeros_like(t)
+    torch.testing.assert_close(schedule.drift(t.detach()), slope, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("schedule", SMOOTH, ids=repr)
+def test_diffusion_is_what_keeps_the_variance(schedule):
+    """(σ²)' = 2 f σ² + g², the variance of dx = f x dt + g dw (Särkkä & Solin 2019, equation 5.51)."""
+    t = inner_times().requires_grad_()
+    variance = schedule.sigma(t) ** 2
+    (slope,) = torch.autograd.grad(variance.sum(), t)
+    t = t.detach()
+    expected = 2 * schedule.drift(t) * schedule.sigma(t) ** 2 + schedule.diffusion(t) ** 2
+    torch.testing.assert_close(expected, slope, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("schedule", CONTINUOUS[:2], ids=repr)
+def test_continuous_diffusions_are_the_papers(schedule):
+    """g² = β for vp and β (1 - ᾱ²) for sub-vp: Song et al. 2021c, (11) and (12)."""
+    t = grid(100)
+    beta, total = 0.1 + 19.9 * t, 0.1 * t + 19.9 * t**2 / 2
+    expected = beta if schedule.variance_preserving else beta * (1 - torch.exp(-2 * total))
+    torch.testing.assert_close(schedule.diffusion(t) ** 2, expected, rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize("schedule", ALL, ids=repr)
+def test_time_inverts_log_snr(schedule):
+    # below its floor ᾱ of the cosine schedule stands still
+    t = grid(64)[:-1]
+    torch.testing.assert_close(schedule.time(schedule.log_snr(t)), t, rtol=1e-9, atol=0)
+    far = torch.tensor([-1e4, 1e4], dtype=torch.float64)
+    late, early = schedule.time(far).tolist()
+    assert late >= 1 - 1e-3 and 0 <= early < 1e-3
+
+
+@pytest.mark.parametrize("schedule", ALL, ids=repr)
+@given(t=times, s=times)
+def test_noise_added_between_two_times(schedule, t, s):
+    early, late = min(t, s), max(t, s)
+    if late - early < 1e-3:
+        return
+    ratio = schedule.alpha(late) / schedule.alpha(early)
+    expected = schedule.sigma(late) ** 2 - ratio**2 * schedule.sigma(early) ** 2
+    torch.testing.assert_close(GaussianProcess(schedule).added_variance(late, early), expected, rtol=1e-9, atol=1e-13)
 
 
 def test_bad_arguments():
@@ -101,4 +170,21 @@ def test_bad_arguments():
     for bad in [(0,), (10, -1.0)]:
         with pytest.raises(UsageError):
             CosineSchedule(*bad)
-    assert set(SCHEDULES) == {"linear", "cosine"}
+    for bad in [(-0.1, 20.0), (2.0, 1.0), (0.0, 0.0)]:
+        with pytest.raises(UsageError):
+            VPSchedule(*bad)
+        with pytest.raises(UsageError):
+            SubVPSchedule(*bad)
+    for bad in [(0.0, 1.0), (2.0, 1.0), (1.0, math.inf)]:
+        with pytest.raises(UsageError):
+            VESchedule(*bad)
+    with pytest.raises(UsageError):
+        EDMSchedule(0.0)
+    assert {name: type(make(100)).__name__ for name, make in SCHEDULES.items()} == {
+        "linear": "LinearSchedule",
+        "cosine": "CosineSchedule",
+        "vp": "VPSchedule",
+        "sub-vp": "SubVPSchedule",
+        "ve": "VESchedule",
+        "edm": "EDMSchedule",
+    }

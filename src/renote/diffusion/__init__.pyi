@@ -25,5 +25,10 @@ from .sampler import Sampler as Sampler
 from .sampler import State as State
 from .schedule import SCHEDULES as SCHEDULES
 from .schedule import CosineSchedule as CosineSchedule
+from .schedule import EDMSchedule as EDMSchedule
 from .schedule import LinearSchedule as LinearSchedule
+from .schedule import PreservingSchedule as PreservingSchedule
 from .schedule import Schedule as Schedule
+from .schedule import SubVPSchedule as SubVPSchedule
+from .schedule import VESchedule as VESchedule
+from .schedule import VPSchedule as VPSchedule

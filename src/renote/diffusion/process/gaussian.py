@@ -48,7 +48,7 @@ class GaussianProcess:
         return noisy.addcmul_(noise, broadcast(self.schedule.sigma(t), clean))
 
     def prior(self, shape: Sequence[int], noise: NormalSource) -> Tensor:
-        """A draw of N(0, I), which q(x_1) all but equals.
+        """A draw of N(0, σ_1² I), σ_1 = 1 where variance is preserved, which q(x_1) all but equals.
 
         Args:
             shape: of one sample.
@@ -57,7 +57,14 @@ class GaussianProcess:
         Returns:
             (n, *shape).
         """
-        return noise.normal(shape)
+        draw = noise.normal(shape)
+        return draw.mul_(self.schedule.prior_std())
+
+    def added_variance(self, t: Tensor, s: Tensor) -> Tensor:
+        """Variance of the noise added from s to t: sigma_t² - (alpha_t / alpha_s)² sigma_s², for float64 times s < t."""
+        # by logarithms, as the difference cancels for neighbours
+        change = self.schedule.log_snr(t) - self.schedule.log_snr(s)
+        return -torch.expm1(change) * self.schedule.sigma(t) ** 2
 
     def reverse(
         self,
@@ -71,10 +78,11 @@ class GaussianProcess:
     ) -> Tensor:
         """x_s = alpha_s x̂ + √(sigma_s² - v²) (x_t - alpha_t x̂) / sigma_t + w ε, s < t.
 
-        v = eta · sigma_s / sigma_t · √(1 - ᾱ_t / ᾱ_s) (DDIM, equation 16). The noise added has standard deviation
+        v = eta · sigma_s / sigma_t · √β, with β = sigma_t² - (alpha_t / alpha_s)² sigma_s² the variance added from s to t, 1 - ᾱ_t / ᾱ_s where
+        variance is preserved (DDIM, equation 16). The noise added here has standard deviation
 
             small    w = v: eta = 1 is DDPM with σ² = β̃, eta = 0 is DDIM
-            large    w = √(1 - ᾱ_t / ᾱ_s), v as for eta = 1: DDPM with σ² = β, the σ̂ of DDIM, section 5 and appendix D.3
+            large    w = √β, v as for eta = 1: DDPM with σ² = β, the σ̂ of DDIM, section 5 and appendix D.3
 
         and none is added where s = 0 (DDPM, algorithm 2, line 3).
 
@@ -147,8 +155,7 @@ class GaussianProcess:
         """
         alpha_t, sigma_t = self.schedule.alpha(t), self.schedule.sigma(t)
         alpha_s, sigma_s = self.schedule.alpha(s), self.schedule.sigma(s)
-        # sigma_t² - (alpha_t / alpha_s)² sigma_s², the noise added from s to t; by logarithms, as the difference cancels for neighbours
-        added = -torch.expm1(self.schedule.log_alpha_bar(t) - self.schedule.log_alpha_bar(s))
+        added = self.added_variance(t, s)
         spread = eta * sigma_s / sigma_t * added.sqrt()
         direction = (sigma_s**2 - spread**2).clamp_min(0).sqrt() / sigma_t
         std = spread if variance == "small" else torch.where(sigma_s > 0, added.sqrt(), 0.0)

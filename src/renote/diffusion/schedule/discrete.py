@@ -1,56 +1,17 @@
-"""Noise schedules: how much of the data (alpha) and of the noise (sigma) is left at time t.
-
-    x_t = alpha(t) x_0 + sigma(t) ε,    alpha² + sigma² = 1                       (variance preserving)
-    log_snr(t) = log alpha²(t) / sigma²(t)
-
-Ho et al. 2020 (linear betas) and Nichol & Dhariwal 2021 (cosine) define ᾱ = alpha² at T discrete steps; here both are functions of t in [0, 1]
-that pass through those values at t = k/T. Everything is computed in float64 from log ᾱ, so that sigma is right where it is tiny.
-"""
+"""Schedules of T discrete steps, as functions of t in [0, 1] that pass through the papers' values at t = k/T."""
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
 
+from renote.diffusion.schedule.base import PreservingSchedule
 from renote.errors import UsageError
 
 
-class Schedule(ABC):
-    """A variance-preserving schedule, given by log ᾱ(t); all methods take t of any shape and return its shape and dtype.
-
-    A new schedule says what `log_alpha_bar` and its slope are; the rest follows.
-    """
-
-    @abstractmethod
-    def log_alpha_bar(self, t: Tensor) -> Tensor:
-        """Log ᾱ(t) = 2 log alpha(t), in float64; zero at t = 0, never rising, finite at t = 1."""
-
-    @abstractmethod
-    def log_alpha_bar_slope(self, t: Tensor) -> Tensor:
-        """Derivative of log ᾱ by t, in float64; where it jumps, the one from below."""
-
-    def alpha(self, t: Tensor) -> Tensor:
-        """What is left of the data: √ᾱ."""
-        return torch.exp(self.log_alpha_bar(t) / 2).to(t.dtype)
-
-    def sigma(self, t: Tensor) -> Tensor:
-        """Standard deviation of the noise: √(1 - ᾱ)."""
-        return torch.sqrt(-torch.expm1(self.log_alpha_bar(t))).to(t.dtype)
-
-    def log_snr(self, t: Tensor) -> Tensor:
-        """Log ᾱ / (1 - ᾱ): infinite at t = 0, where nothing is corrupted."""
-        log_alpha_bar = self.log_alpha_bar(t)
-        return (log_alpha_bar - torch.log(-torch.expm1(log_alpha_bar))).to(t.dtype)
-
-    def log_snr_rate(self, t: Tensor) -> Tensor:
-        """How fast the log-SNR falls: -d log_snr / dt = -(log ᾱ)' / (1 - ᾱ)."""
-        return (self.log_alpha_bar_slope(t) / torch.expm1(self.log_alpha_bar(t))).to(t.dtype)
-
-
-class LinearSchedule(Schedule):
+class LinearSchedule(PreservingSchedule):
     """ᾱ(k/T) = Π_{i ≤ k} (1 - β_i), β_i from β_1 to β_T in equal steps; log ᾱ is linear between the k/T.
 
     Args:
@@ -98,7 +59,7 @@ class LinearSchedule(Schedule):
         return self._tables[t.device], below, position
 
 
-class CosineSchedule(Schedule):
+class CosineSchedule(PreservingSchedule):
     """ᾱ(t) = f(t) / f(0), f(t) = cos²(π/2 · (t + s) / (1 + s)).
 
     f(1) = 0 would leave no data at all and a division by zero in every formula that reads the data off the noise. The paper therefore keeps β ≤ 0.999,
@@ -140,15 +101,6 @@ class CosineSchedule(Schedule):
 
     def _angle(self, t: Tensor) -> Tensor:
         return (t.double().clamp(0, 1) + self.offset) * (math.pi / 2 / (1 + self.offset))
-
-
-SCHEDULES: dict[str, type[LinearSchedule] | type[CosineSchedule]] = {"linear": LinearSchedule, "cosine": CosineSchedule}
-"""Name → class; each is made from its number of steps T."""
-
-
-def broadcast(value: Tensor, like: Tensor) -> Tensor:
-    """One value a sample, shaped to multiply data: (n,) → (n, 1, …, 1) in the dtype of `like` (n, …)."""
-    return value.to(like.dtype).reshape(-1, *(1,) * (like.ndim - 1))
 
 
 def _steps(num_steps: int) -> int:

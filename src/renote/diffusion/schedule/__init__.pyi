@@ -1,0 +1,10 @@
+from .base import PreservingSchedule as PreservingSchedule
+from .base import Schedule as Schedule
+from .base import broadcast as broadcast
+from .continuous import EDMSchedule as EDMSchedule
+from .continuous import SubVPSchedule as SubVPSchedule
+from .continuous import VESchedule as VESchedule
+from .continuous import VPSchedule as VPSchedule
+from .discrete import CosineSchedule as CosineSchedule
+from .discrete import LinearSchedule as LinearSchedule
+from .registry import SCHEDULES as SCHEDULES
