@@ -83,6 +83,7 @@ def sample(
     steps: int | None = None,
     eta: float | None = None,
     guidance_scale: float | None = None,
+    option: tuple[str, ...] = (),
     seed: int = 0,
     film: str | None = None,
 ) -> None:
@@ -95,10 +96,11 @@ def sample(
         n: How many.
         out: A picture (.png, .jpg, .webp) or an array (.npy).
         class_: Number or name of a class; without it, classes at random.
-        sampler: ancestral or ddim; the system's own by default.
-        steps: Network evaluations a sample.
+        sampler: ancestral, ddim, heun, …; the system's own by default.
+        steps: Steps of the sampler.
         eta: Noise that ddim adds: 0 none, 1 as much as ancestral.
         guidance_scale: 0 ignores the class, 1 is plainly conditional, above 1 exaggerates it.
+        option: Other options of the sampler as KEY=VALUE, e.g. spacing=rho churn=40.
         seed: Sample i depends on seed + i alone.
         film: Also write the way from noise to samples as a strip of pictures.
     """
@@ -108,6 +110,7 @@ def sample(
     if not isinstance(loaded, experiment.SampleRun):
         raise UsageError(f"{run} holds {loaded.system.name}, which makes no samples: use renote predict or evaluate")
     options: dict[str, Any] = {"sampler": sampler, "steps": steps, "eta": eta, "guidance_scale": guidance_scale}
+    options |= parse_options(option)
     samples = loaded.sample(n, seed=seed, label=class_, progress=True, **options)
     evaluate.write_samples(samples, Path(out))
     say(f"{n} samples in {out}")
@@ -324,7 +327,7 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or not key:
-            raise UsageError(f"data option {pair!r}: write KEY=VALUE, e.g. size=14")
+            raise UsageError(f"option {pair!r}: write KEY=VALUE, e.g. size=14")
         try:
             options[key.replace("-", "_")] = json_format.loads(text)
         except ValueError:

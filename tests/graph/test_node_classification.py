@@ -18,6 +18,7 @@ from renote.graph import (
     Graph,
     KipfConvolution,
     NodeClassification,
+    class_mass_normalization,
     label_propagation,
     label_spreading,
 )
@@ -70,6 +71,17 @@ def test_sparse_features_give_what_dense_ones_do() -> None:
     for network in (GCN(9, 4, 3).eval(), MLP(9, 4, 3).eval()):
         sparse = Graph(SparseFeatures.from_scipy(csr_array(dense.numpy())), adjacency)
         torch.testing.assert_close(network(sparse), network(Graph(dense, adjacency)))
+
+
+def test_class_masses_are_those_of_the_known_labels() -> None:
+    scores = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.9, 0.1], [0.6, 0.4], [0.7, 0.3]], dtype=torch.float64)
+    labels, known = torch.tensor([0, 1, 1, -1, -1, -1]), torch.tensor([0, 1, 2])
+    balanced = class_mass_normalization(scores, labels, known)
+    expected = torch.tensor([1 / 3, 2 / 3], dtype=torch.float64)
+    torch.testing.assert_close(balanced[3:].sum(0), expected)
+    torch.testing.assert_close(balanced[:3], scores[:3])
+    assert balanced[3:].argmax(1).tolist() == [0, 1, 1]
+    torch.testing.assert_close(class_mass_normalization(scores, labels, labels >= 0), balanced)
 
 
 def test_label_propagation_is_its_closed_form() -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 
 from renote.data import SampleData
 from renote.diffusion import DiffusionModel, State
-from renote.errors import UsageError
+from renote.errors import UsageError, unknown
 from renote.experiment.run import Run, reload_data
 from renote.train import EpochOrder, TrainOptions
 from renote.train.learner import Batch
@@ -21,22 +22,31 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-@dataclass(frozen=True, kw_only=True)
-class SamplingOptions:
-    """How samples are drawn; what is None is as the system's configuration says."""
+OWN = {"sampler": "sampler", "steps": "sampling_steps", "guidance_scale": "guidance_scale", "eta": "eta"}
+"""Options of sampling → fields of a system's configuration that hold its own values."""
 
-    sampler: str | None = None
-    """Name of the sampler: ancestral or ddim."""
-    steps: int | None = None
-    """Network evaluations a sample (twice as many with guidance)."""
-    eta: float | None = None
-    """Noise that ddim adds: 0 none, 1 as much as ancestral."""
-    guidance_scale: float | None = None
-    """0 ignores the class, 1 is plainly conditional, above 1 exaggerates it."""
+GENERAL = ("steps", "guidance_scale")
+"""Options that mean the same to all samplers."""
+
+
+class GenerativeModel(Protocol):
+    """What a generative system trains: batches with all their randomness, a loss, samples."""
+
+    shape: tuple[int, ...]
+    num_classes: int
+
+    def draw(self, clean: Tensor, label: Tensor | None, generator: torch.Generator) -> Batch:
+        """All randomness of a training step on clean (n, *shape), every tensor with the samples first."""
+
+    def states(self, n: int, seed: int = 0, *, label: Tensor | None = None, **options: Any) -> Iterator[State]:
+        """The way to n samples, the last state's `noisy`; sample i is a function of seed + i. One state for a model of one step."""
+
+    def bits(self, clean: Tensor, seed: int = 0, **options: Any) -> Tensor:
+        """(n,) upper bounds of -log₂ p(x) / dimensions, or estimates."""
 
 
 class SampleLearner:
-    """A diffusion model on batches of a data set.
+    """A generative model on batches of a data set.
 
     Args:
         model: the model.
@@ -46,7 +56,7 @@ class SampleLearner:
 
     metric: str | None = None
 
-    def __init__(self, model: DiffusionModel, data: SampleData, config: TrainOptions) -> None:
+    def __init__(self, model: Any, data: SampleData, config: TrainOptions) -> None:
         self.module, self.data, self.config = model, data, config
         self.order = EpochOrder(max(1, len(data.train)), config.batch_size or max(1, len(data.train)), config.seed)
 
@@ -54,7 +64,8 @@ class SampleLearner:
         """Clean samples with their times, noises and labels."""
         chosen = self.order.indices(step)
         labels = None if self.data.train_labels is None else self.data.train_labels[chosen]
-        return self.module.draw(self.data.clean(self.data.train[chosen]), labels, generator)
+        drawn: Batch = self.module.draw(self.data.clean(self.data.train[chosen]), labels, generator)
+        return drawn
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """All parameters alike."""
@@ -65,21 +76,23 @@ class SampleLearner:
         return {}
 
     def preview(self) -> Image | None:
-        """A grid of 64 samples in 25 deterministic steps."""
+        """A grid of 64 samples; of a diffusion model in 25 deterministic steps."""
         if not self.data.is_image:
             return None
         from renote.evaluate import image_grid
 
         model = self.module
         label = torch.arange(64) % model.num_classes if model.num_classes else None
-        samples = model.sample(64, label=label, sampler="ddim", steps=min(25, model.num_train_steps or 25))
-        return image_grid(self.data.raw(samples.cpu()))
+        options = {"sampler": "ddim", "steps": 25} if isinstance(model, DiffusionModel) else {}
+        (last,) = deque(model.states(64, label=label, **options), maxlen=1)
+        return image_grid(self.data.raw(last.noisy.cpu()))
 
 
 class SampleRun(Run):
     """A trained generative model."""
 
-    module: DiffusionModel
+    module: Any
+    """A `GenerativeModel`."""
     data: SampleData
 
     def sample(
@@ -88,11 +101,8 @@ class SampleRun(Run):
         *,
         seed: int = 0,
         label: int | str | Sequence[int] | None = None,
-        sampler: str | None = None,
-        steps: int | None = None,
-        eta: float | None = None,
-        guidance_scale: float | None = None,
         progress: bool = False,
+        **options: Any,
     ) -> Tensor:
         """Draw samples in the data's own units.
 
@@ -100,33 +110,26 @@ class SampleRun(Run):
             n: how many.
             seed: sample i depends on seed + i alone, not on n.
             label: class number or name for all, or a number each; None leaves it to chance, or to the model.
-            sampler: `"ancestral"` or `"ddim"`; the system's own by default.
-            steps: network evaluations.
-            eta: noise that ddim adds, 0 to 1.
-            guidance_scale: 0 unconditional, 1 conditional, above 1 extrapolated.
             progress: show a progress bar on standard error.
+            options: of the model's way of sampling, None for the system's own: for diffusion `sampler`, `steps`, `spacing`, `guidance_scale`,
+                and those of the sampler, such as `eta` of ddim.
 
         Returns:
             (n, *shape) in the dtype of the data.
 
         Raises:
-            UsageError: for an unknown sampler or class, or a value out of range.
+            UsageError: for an unknown sampler, class or option, or a value out of range.
         """
-        state = None
-        settings = self._settings(
-            n, seed, label, SamplingOptions(sampler=sampler, steps=steps, eta=eta, guidance_scale=guidance_scale)
-        )
+        labels, settings = self._labels(n, seed, label), self._settings(options)
+        # noise of a chunk of samples stays within the processor's caches and a few hundred megabytes
+        size = max(1, min(n, 2**22 // max(1, torch.Size(self.data.shape).numel()), 500))
         chunks = []
-        size = settings.pop("chunk")
-        labels = settings.pop("label")
-        count = -(-n // size)
-        total = count * settings["steps"]
-        with StepProgress("sampling", total, shown=progress) as bar:
+        with StepProgress("sampling", 100 * -(-n // size), shown=progress) as bar:
             for chunk, start in enumerate(range(0, n, size)):
                 some = None if labels is None else labels[start : start + size]
-                part = {**settings, "seed": seed + start, "label": some}
-                for state in self.module.states(min(size, n - start), **part):
-                    bar.to(chunk * settings["steps"] + state.step + 1)
+                state = None
+                for state in self.module.states(min(size, n - start), seed + start, label=some, **settings):
+                    bar.to(100 * chunk + round(100 * (state.step + 1) / state.steps))
                 assert state is not None
                 chunks.append(self.data.raw(state.noisy.cpu()))
         return torch.cat(chunks)
@@ -135,9 +138,7 @@ class SampleRun(Run):
         self, n: int = 8, *, seed: int = 0, label: int | str | Sequence[int] | None = None, **options: Any
     ) -> Iterator[State]:
         """The sampler's states one by one, for pictures of the way; arguments as for `sample`."""
-        settings = self._settings(n, seed, label, SamplingOptions(**options))
-        settings.pop("chunk")
-        yield from self.module.states(n, seed=seed, **settings)
+        yield from self.module.states(n, seed, label=self._labels(n, seed, label), **self._settings(options))
 
     def film(self, n: int = 8, frames: int = 10, **options: Any) -> list[Tensor]:
         """The way from noise to samples: the noisy state after evenly chosen steps, clean samples last.
@@ -199,30 +200,24 @@ class SampleRun(Run):
         assert isinstance(loaded, SampleData)
         return loaded
 
-    def _settings(
-        self, n: int, seed: int, label: int | str | Sequence[int] | None, options: SamplingOptions
-    ) -> dict[str, Any]:
+    def _settings(self, options: dict[str, Any]) -> dict[str, Any]:
+        """The options of `states`: those given, else the system's own."""
+        known = inspect.signature(self.module.states).parameters
+        given = {key: value for key, value in options.items() if value is not None}
+        if not any(parameter.kind == parameter.VAR_KEYWORD for parameter in known.values()):
+            for option in given:
+                if option not in known:
+                    raise unknown(f"sampling option of {self.system.name}", option, list(known)[3:])
+        own = {name: getattr(self.config, field, None) for name, field in OWN.items() if hasattr(self.config, field)}
+        if given.get("sampler", own.get("sampler")) != own.get("sampler"):
+            own = {name: value for name, value in own.items() if name in GENERAL}
+        return {name: value for name, value in own.items() if value is not None} | given
+
+    def _labels(self, n: int, seed: int, label: int | str | Sequence[int] | None) -> Tensor | None:
         if n < 1:
             raise UsageError(f"n = {n}: at least one sample")
         if seed < 0:
             raise UsageError(f"seed = {seed}: seeds are not negative")
-        defaults = {"sampler": "ancestral", "sampling_steps": 1000, "eta": None, "guidance_scale": None}
-        own = {key: getattr(self.config, key, value) for key, value in defaults.items()}
-        name = options.sampler or own["sampler"]
-        settings: dict[str, Any] = {
-            "sampler": name,
-            "steps": own["sampling_steps"] if options.steps is None else options.steps,
-            "guidance_scale": own["guidance_scale"] if options.guidance_scale is None else options.guidance_scale,
-            "label": self._labels(n, seed, label),
-            # noise of a chunk of samples stays within the processor's caches and a few hundred megabytes
-            "chunk": max(1, min(n, 2**22 // max(1, torch.Size(self.data.shape).numel()), 500)),
-        }
-        eta = own["eta"] if options.eta is None and name == own["sampler"] else options.eta
-        if eta is not None:
-            settings["eta"] = eta
-        return settings
-
-    def _labels(self, n: int, seed: int, label: int | str | Sequence[int] | None) -> Tensor | None:
         classes = self.module.num_classes
         if label is None:
             if not classes:

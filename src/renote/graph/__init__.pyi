@@ -15,6 +15,7 @@ from .network import GCN as GCN
 from .network import MLP as MLP
 from .pattern import Pattern as Pattern
 from .propagation import LabelPropagation as LabelPropagation
+from .propagation import class_mass_normalization as class_mass_normalization
 from .propagation import label_propagation as label_propagation
 from .propagation import label_spreading as label_spreading
 from .segment import neighbor_max as neighbor_max

@@ -53,6 +53,32 @@ def label_propagation(
     return scores
 
 
+def class_mass_normalization(scores: Tensor, labels: Tensor, known: Tensor) -> Tensor:
+    """F_uc ← q_c F_uc / Σ_v F_vc over the nodes v that are not known, q_c the share of class c among the known.
+
+    With few known labels a walk is likely to meet first whichever of them sits best connected, and most nodes go to its class; the
+    normalization gives every class the mass that the known labels say it has.
+
+    Args:
+        scores: (nodes, classes), not negative.
+        labels: (nodes,) int64; only those of known nodes are read.
+        known: (k,) numbers of the nodes whose labels are known, or (nodes,) which they are.
+
+    Returns:
+        (nodes, classes) scores; those of known nodes as they were.
+
+    Source:
+        Zhu & Ghahramani (2002), section 2.4; Zhu, Ghahramani & Lafferty (2003), eq. 9.
+    """
+    mask = known if known.dtype == torch.bool else torch.zeros(len(scores), dtype=torch.bool, device=scores.device)
+    if known.dtype != torch.bool:
+        mask[known] = True
+    share = torch.bincount(labels[mask], minlength=scores.shape[1]).to(scores.dtype) / max(1, int(mask.sum()))
+    mass = scores[~mask].sum(0)
+    factor = torch.where(mass > 0, share / mass, 0.0)
+    return torch.where(mask[:, None], scores, scores * factor)
+
+
 def label_spreading(
     adjacency: Adjacency,
     labels: Tensor,
@@ -104,25 +130,30 @@ class LabelPropagation(nn.Module):
         num_classes: number of classes.
         max_iterations: steps at most.
         tolerance: stops when no score moves by more than this.
+        normalize: whether every class gets the mass that the known labels say it has (`class_mass_normalization`).
     """
 
     def __init__(
-        self, labels: Tensor, known: Tensor, num_classes: int, max_iterations: int = 1000, tolerance: float = 1e-6
+        self,
+        labels: Tensor,
+        known: Tensor,
+        num_classes: int,
+        max_iterations: int = 1000,
+        tolerance: float = 1e-6,
+        normalize: bool = False,
     ) -> None:
         super().__init__()
         self.labels, self.known, self.num_classes = labels, known, num_classes
-        self.max_iterations, self.tolerance = max_iterations, tolerance
+        self.max_iterations, self.tolerance, self.normalize = max_iterations, tolerance, normalize
 
     def forward(self, graph: Graph) -> Tensor:
         """Logits (nodes, classes); all alike where no known node can be reached."""
+        labels, known = self.labels.to(graph.adjacency.device), self.known.to(graph.adjacency.device)
         scores = label_propagation(
-            graph.adjacency,
-            self.labels.to(graph.adjacency.device),
-            self.known.to(graph.adjacency.device),
-            self.num_classes,
-            self.max_iterations,
-            self.tolerance,
+            graph.adjacency, labels, known, self.num_classes, self.max_iterations, self.tolerance
         )
+        if self.normalize:
+            scores = class_mass_normalization(scores, labels, known)
         return scores.clamp(min=torch.finfo(scores.dtype).tiny).log()
 
 

@@ -2,7 +2,8 @@
 
 Zhu & Ghahramani, "Learning from Labeled and Unlabeled Data with Label Propagation", 2002, CMU-CALD-02-107.
 
-    F ← D⁻¹ A F,  F_known ← Y_known,  until F stands
+    F ← D⁻¹ A F,  F_known ← Y_known,  until F stands          (section 2.2)
+    F_uc ← q_c F_uc / Σ_v F_vc                                (class mass normalization, section 2.4)
 """
 
 from __future__ import annotations
@@ -27,13 +28,22 @@ class Config(TrainOptions):
     """Iterations at most."""
     tolerance: float = 1e-6
     """Iterations end when no score moves by more than this."""
+    class_mass_normalization: bool = True
+    """Whether every class gets the mass that the known labels say it has."""
 
 
 def build(config: Config, data: NodeData) -> NodeClassification:
     """The scores of the propagation in the place of a network's logits."""
     from renote import graph
 
-    network = graph.LabelPropagation(data.labels, data.train, data.num_classes, config.max_iterations, config.tolerance)
+    network = graph.LabelPropagation(
+        data.labels,
+        data.train,
+        data.num_classes,
+        config.max_iterations,
+        config.tolerance,
+        config.class_mass_normalization,
+    )
     return graph.NodeClassification(network, data.graph, data.labels, data.splits)
 
 
@@ -47,7 +57,7 @@ SYSTEM = NodeSystem(
         "Technical report, Carnegie Mellon University",
         "CMU-CALD-02-107",
     ),
-    parts=("random walk", "clamped labels"),
+    parts=("random walk", "clamped labels", "class mass normalization"),
     data="cora",
     config=Config,
     build=build,
