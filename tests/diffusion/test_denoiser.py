@@ -1,22 +1,30 @@
-"""Parameterizations: three meanings of a network's output, one estimate."""
+"""Parameterizations: several meanings of a network's output, one estimate."""
 
 import pytest
 import torch
 from exact_denoisers import GaussianDenoiser
 
 from renote.diffusion import (
+    EDM,
     PARAMETERIZATIONS,
     WEIGHTINGS,
     CosineSchedule,
     Denoiser,
+    EDMSchedule,
     GaussianProcess,
     LinearSchedule,
+    SubVPSchedule,
+    VESchedule,
+    edm_weighting,
+    min_snr_weighting,
+    p2_weighting,
     weighted_loss,
 )
 from renote.diffusion.schedule import broadcast
 from renote.errors import UsageError
 
 SCHEDULES = [LinearSchedule(), CosineSchedule()]
+ALL_SCHEDULES = [*SCHEDULES, SubVPSchedule(), VESchedule(), EDMSchedule()]
 SHAPES = [(3,), (2, 7), (3, 4, 5), (1, 2, 3, 4)]
 
 
@@ -40,10 +48,15 @@ class Imitates(torch.nn.Module):
         self.estimator, self.schedule, self.parameterization = estimator, schedule, PARAMETERIZATIONS[parameterization]
 
     def forward(self, x, time, label):
-        t = time / 1000
-        estimate = self.estimator(x, t)
+        t = self.t
         c = self.parameterization.coefficients(self.schedule.alpha(t), self.schedule.sigma(t), t)
-        return (estimate - broadcast(c.skip, x) * x) / broadcast(c.out, x)
+        x = x if c.into is None else x / broadcast(c.into, x)
+        return (self.estimator(x, t) - broadcast(c.skip, x) * x) / broadcast(c.out, x)
+
+
+def pairs_of(schedules):
+    """A parameterization and a schedule that go together."""
+    return [(p, s) for p in PARAMETERIZATIONS for s in schedules if p != "velocity" or s.variance_preserving]
 
 
 def draw(shape, n=6):
@@ -53,8 +66,7 @@ def draw(shape, n=6):
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
-@pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
+@pytest.mark.parametrize(("parameterization", "schedule"), pairs_of(ALL_SCHEDULES), ids=repr)
 def test_the_perfect_output_gives_the_truth(parameterization, schedule, shape):
     clean, noise, t = draw(shape)
     noisy = GaussianProcess(schedule).corrupt(clean, t, noise)
@@ -64,15 +76,21 @@ def test_the_perfect_output_gives_the_truth(parameterization, schedule, shape):
     estimate = denoiser(noisy, t)
     torch.testing.assert_close(estimate, clean, rtol=0, atol=1e-10)
     x, time, label = network.asked
-    assert x is noisy
     assert label is None
-    torch.testing.assert_close(time, 1000 * t)
-    torch.testing.assert_close(denoiser.noise(noisy, clean, t), noise, rtol=0, atol=1e-9)
+    if parameterization == "edm":
+        deviation = (0.25 * schedule.alpha(t) ** 2 + schedule.sigma(t) ** 2).sqrt()
+        torch.testing.assert_close(x, noisy / broadcast(deviation, noisy))
+        torch.testing.assert_close(time, (schedule.sigma(t) / schedule.alpha(t)).log() / 4)
+    else:
+        assert x is noisy
+        torch.testing.assert_close(time, 0 * t if parameterization == "rescaled" else 1000 * t)
+    torch.testing.assert_close(denoiser.noise(noisy, clean, t), noise, rtol=0, atol=1e-8)
     alpha, sigma = broadcast(schedule.alpha(t), clean), broadcast(schedule.sigma(t), clean)
+    torch.testing.assert_close(denoiser.score(noisy, clean, t), -noise / sigma, rtol=1e-7, atol=1e-7)
     torch.testing.assert_close(denoiser.velocity(noisy, clean, t), alpha * noise - sigma * clean, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
+@pytest.mark.parametrize("schedule", ALL_SCHEDULES, ids=repr)
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
 def test_a_weighting_means_the_same_for_every_parameterization(weighting, schedule):
     clean, noise, t = draw((4, 3))
@@ -80,17 +98,26 @@ def test_a_weighting_means_the_same_for_every_parameterization(weighting, schedu
     process = GaussianProcess(schedule)
     noisy = process.corrupt(clean, t, noise)
     snr = schedule.log_snr(t).exp()
-    weight = {"simple": snr, "clean": 1, "velocity": 1 + snr, "bound": snr * schedule.log_snr_rate(t) / 2}[weighting]
+    weight = {
+        "simple": snr,
+        "clean": torch.ones_like(snr),
+        "velocity": 1 + snr,
+        "edm": snr + 4,
+        "p2": snr / (1 + snr),
+        "min-snr": snr.clamp(max=5),
+        "bound": snr * schedule.log_snr_rate(t) / 2,
+    }[weighting]
     expected = weight * (estimator(noisy, t) - clean).square().flatten(1).mean(1)
-    for name in PARAMETERIZATIONS:
-        denoiser = Denoiser(Imitates(estimator, schedule, name), schedule, name)
-        torch.testing.assert_close(
-            weighted_loss(denoiser, process, clean, noise, t, None, weighting), expected, rtol=1e-6, atol=0
-        )
+    for name, _ in pairs_of([schedule]):
+        network = Imitates(estimator, schedule, name)
+        network.t = t
+        loss = weighted_loss(Denoiser(network, schedule, name), process, clean, noise, t, None, weighting)
+        torch.testing.assert_close(loss, expected, rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize(
-    ("weighting", "parameterization"), [("simple", "noise"), ("clean", "clean"), ("velocity", "velocity")]
+    ("weighting", "parameterization"),
+    [("simple", "noise"), ("simple", "rescaled"), ("clean", "clean"), ("velocity", "velocity"), ("edm", "edm")],
 )
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
 def test_each_parameterizations_own_error_has_weight_one(schedule, weighting, parameterization):
@@ -167,3 +194,49 @@ def test_bad_arguments():
         Denoiser(Says(torch.zeros(2, 4)), LinearSchedule())(x, torch.ones(2))
     with pytest.raises(UsageError, match="simple"):
         weighted_loss(Denoiser(Says(x), LinearSchedule()), process, x, x, torch.ones(2), None, "simpel")
+
+
+def test_edm_coefficients_are_the_papers():
+    """Karras et al. 2022, table 1, right column."""
+    sigma = torch.tensor([0.002, 0.5, 80.0], dtype=torch.float64)
+    c = EDM(0.5).coefficients(torch.ones(3, dtype=torch.float64), sigma, sigma / 80)
+    torch.testing.assert_close(c.skip, 0.25 / (sigma**2 + 0.25))
+    torch.testing.assert_close(c.out, sigma * 0.5 / (0.25 + sigma**2).sqrt())
+    torch.testing.assert_close(c.into, 1 / (sigma**2 + 0.25).sqrt())
+    torch.testing.assert_close(c.noise, sigma.log() / 4)
+
+
+@pytest.mark.parametrize("schedule", ALL_SCHEDULES, ids=repr)
+def test_edm_sees_and_gives_unit_variance(schedule):
+    generator = torch.Generator().manual_seed(0)
+    clean, noise = torch.randn(2, 5, 20_000, dtype=torch.float64, generator=generator)
+    t = torch.tensor([0.01, 0.1, 0.4, 0.8, 1.0], dtype=torch.float64)
+    clean = 0.5 * clean
+    denoiser = Denoiser(Says(clean), schedule, "edm")
+    denoiser(GaussianProcess(schedule).corrupt(clean, t, noise), t)
+    for numbers in (denoiser.network.asked[0], denoiser.network_target(clean, noise, t)):
+        torch.testing.assert_close(numbers.var(1), torch.ones(5, dtype=torch.float64), rtol=0.05, atol=0)
+
+
+def test_families_of_weightings():
+    log_snr = torch.linspace(-8, 8, 9, dtype=torch.float64)
+    snr, rate = log_snr.exp(), torch.ones(9, dtype=torch.float64)
+    torch.testing.assert_close(p2_weighting(0.0)(log_snr, rate), snr)
+    torch.testing.assert_close(p2_weighting(0.5, 2.0)(log_snr, rate), snr / (2 + snr) ** 0.5)
+    torch.testing.assert_close(edm_weighting(2.0)(log_snr, rate), snr + 0.25)
+    assert float(min_snr_weighting(3.0)(log_snr, rate).max()) == 3.0
+    for make in (
+        lambda: edm_weighting(0.0),
+        lambda: p2_weighting(-1.0),
+        lambda: p2_weighting(1, 0),
+        lambda: min_snr_weighting(0),
+    ):
+        with pytest.raises(UsageError):
+            make()
+
+
+def test_velocity_needs_a_variance_preserving_schedule():
+    with pytest.raises(UsageError, match="velocity"):
+        Denoiser(Says(None), VESchedule(), "velocity")
+    with pytest.raises(UsageError, match="sigma_data"):
+        EDM(0.0)

@@ -3,10 +3,11 @@
 import itertools
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from renote.diffusion import DDIM, CosineSchedule, GaussianProcess, grid
+from renote.diffusion import DDIM, CosineSchedule, EDMSchedule, GaussianProcess, VPSchedule, grid
 from renote.errors import UsageError
 
 SPACINGS = ["trailing", "leading", "uniform", "quadratic"]
@@ -84,3 +85,42 @@ def test_unknown_spacing_names_the_nearest():
 def test_samplers_refuse_grids_with_gaps_at_once(bad):
     with pytest.raises(UsageError):
         DDIM()(None, GaussianProcess(CosineSchedule()), None, bad)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 40])
+@pytest.mark.parametrize("schedule", [EDMSchedule(80.0), VPSchedule(), CosineSchedule()], ids=repr)
+def test_grids_by_noise_level(schedule, steps):
+    last = 0.002 / 80
+    for name, make in (("rho", grid.rho), ("log-snr", grid.log_snr)):
+        pairs = make(schedule, steps, last)
+        grid.check(pairs)
+        assert len(pairs) == steps
+        assert pairs[0][0] == 1
+        assert pairs[-1][1] == 0
+        if steps == 1:
+            continue
+        assert pairs[-1][0] == last
+        t = torch.tensor([t for t, _ in pairs], dtype=torch.float64)
+        scale = schedule.log_snr(t) if name == "log-snr" else (schedule.sigma(t) / schedule.alpha(t)) ** (1 / 7)
+        expected = torch.linspace(float(scale[0]), float(scale[-1]), steps, dtype=torch.float64)
+        torch.testing.assert_close(scale, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_rho_grid_is_the_papers():
+    """Karras et al. 2022, equation 5, with its numbers for CIFAR-10: 18 steps from 80 to 0.002."""
+    pairs = grid.rho(EDMSchedule(80.0), 18, 0.002 / 80)
+    expected = [(80 ** (1 / 7) + i / 17 * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7 for i in range(18)]
+    assert [80 * t for t, _ in pairs] == pytest.approx(expected, rel=1e-9)
+
+
+def test_bad_levels():
+    schedule = EDMSchedule()
+    for bad in (
+        lambda: grid.rho(schedule, 0),
+        lambda: grid.log_snr(schedule, 0),
+        lambda: grid.rho(schedule, 5, 0.0),
+        lambda: grid.rho(schedule, 5, 0.5, 0.4),
+        lambda: grid.rho(schedule, 5, power=0.0),
+    ):
+        with pytest.raises(UsageError):
+            bad()

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from renote.diffusion.condition import Condition
-from renote.diffusion.denoiser import Estimator
+from renote.diffusion.denoiser import Estimator, moments
 from renote.diffusion.noise import NormalSource
 from renote.diffusion.process.gaussian import GaussianProcess, Variance
 from renote.diffusion.sampler.loop import times
+from renote.diffusion.schedule import broadcast
 from renote.errors import UsageError
 
 SMALLEST_PROBABILITY = 1e-12
@@ -32,19 +33,19 @@ def variational_bound(
     noise: NormalSource,
     condition: Condition | None = None,
     variance: Variance = "small",
-    levels: int = 256,
+    levels: int | None = 256,
 ) -> Tensor:
     """The terms L_0, L_1, …, L_T, one draw of x_k each, in bits per dimension; their sum bounds -log₂ p(x_0) / dimensions from above.
 
     Args:
         denoiser: gives estimates, clipped to the data's range if they should be; called T times.
         process: whose steps are undone.
-        clean: (n, …) data with `levels` equally spaced values from -1 to 1.
+        clean: (n, …) data with `levels` equally spaced values from -1 to 1, or of any values.
         num_train_steps: T, at least 2.
         noise: of the corrupted x_k.
         condition: what is known of each sample.
         variance: of the reverse steps.
-        levels: values that a number of the data can have.
+        levels: values that a number of the data can have; None for densities.
 
     Returns:
         (n, T + 1) bits per dimension.
@@ -54,67 +55,108 @@ def variational_bound(
 
     Source: Ho et al. 2020, equations 5, 8 and 13.
     """
-    if num_train_steps < 2 or levels < 2:
+    if num_train_steps < 2 or (levels is not None and levels < 2):
         raise UsageError(f"num_train_steps = {num_train_steps}, levels = {levels}: the bound needs at least 2 of each")
-    if clean.numel() and not float(clean.abs().amax()) <= 1:
+    if levels is not None and clean.numel() and not float(clean.abs().amax()) <= 1:
         raise UsageError(f"data reaches {float(clean.abs().amax()):g}: the bound is defined for data in [-1, 1]")
-    terms = [
-        _step(denoiser, process, clean, k, num_train_steps, noise, condition, variance, levels)
-        for k in range(1, num_train_steps + 1)
-    ]
-    terms.append(_prior(process, clean))
+    terms = []
+    for k in range(1, num_train_steps + 1):
+        t = times(clean, k / num_train_steps)
+        noisy = process.corrupt(clean, t, noise.normal(clean.shape[1:]))
+        estimate, fraction = moments(denoiser, noisy, t, condition)
+        spread = variance if fraction is None else fraction
+        terms.append(bound_term(process, clean, estimate, t, num_train_steps, spread, levels))
+    terms.append(prior_divergence(process, clean))
     return torch.stack(terms, 1) / math.log(2)
 
 
-def _step(
-    denoiser: Estimator,
+def bound_term(
     process: GaussianProcess,
     clean: Tensor,
-    k: int,
+    estimate: Tensor,
+    t: Tensor,
     num_train_steps: int,
-    noise: NormalSource,
-    condition: Condition | None,
-    variance: Variance,
-    levels: int,
+    variance: Variance | Tensor = "small",
+    levels: int | None = 256,
 ) -> Tensor:
-    t = times(clean, k / num_train_steps)
-    estimate = denoiser(process.corrupt(clean, t, noise.normal(clean.shape[1:])), t, condition)
+    """L_{k-1} for t = k/T: the divergence KL(q(x_s | x_t, x_0) || N(μ̃(x_t, x̂), v)), or -log p(x_0 | x_1) for k = 1.
+
+    Args:
+        process: whose steps are undone.
+        clean: (n, …) x_0.
+        estimate: (n, …) x̂, given at x_t.
+        t: (n,) times k/T.
+        num_train_steps: T, at least 2.
+        variance: of the reverse step: a name, or (n, …) where between the logarithms of the two it lies, 0 small, 1 large.
+        levels: values that a number of the data can have; None for densities.
+
+    Returns:
+        (n,) nats a dimension.
+
+    Source: Ho et al. 2020, equations 8 and 13; learned: Nichol & Dhariwal 2021, section 3.1.
+    """
+    step = (t.double() * num_train_steps).round()
     # x_1 → x_0 has no posterior variance, so the decoder takes that of the step before (Ho et al.'s released code)
-    index = max(k, 2)
-    start = torch.tensor(index / num_train_steps, dtype=torch.float64)
-    end = torch.tensor((index - 1) / num_train_steps, dtype=torch.float64)
-    _, from_estimate, exact = (float(c) for c in process.reverse_coefficients(start, end))
-    if k == 1:
-        return -decoder_log_probability(clean, estimate, exact, levels).flatten(1).mean(1)
-    std = float(process.reverse_coefficients(start, end, 1.0, variance)[2])
-    ratio = (exact / std) ** 2
-    gap = (clean - estimate).square().flatten(1).mean(1) * (from_estimate / std) ** 2
-    return (gap + ratio - 1 - math.log(ratio)) / 2
+    start = step.clamp(min=2) / num_train_steps
+    end = start - 1 / num_train_steps
+    _, from_estimate, small = process.reverse_coefficients(start, end)
+    first = step == 1
+    # the decoder of a fixed variance takes the small one; a learned one decodes with the step's own β as the large
+    large = process.added_variance(
+        torch.where(first, step / num_train_steps, start), torch.where(first, 0.0, end)
+    ).sqrt()
+    exact = broadcast(small.log(), clean)
+    gain = broadcast(from_estimate, clean)
+    if isinstance(variance, Tensor):
+        log_std = torch.lerp(exact.expand_as(variance), broadcast(large.log(), clean).expand_as(variance), variance)
+    else:
+        chosen = small if variance == "small" else torch.where(first, small, large)
+        log_std = broadcast(chosen.log(), clean)
+    gap = (clean - estimate) * gain * torch.exp(-log_std)
+    divergence = (gap**2 + torch.exp(2 * (exact - log_std)) - 1 - 2 * (exact - log_std)) / 2
+    terms = divergence.expand_as(clean).flatten(1).mean(1)
+    if bool(first.any()):
+        std = log_std.exp().expand_as(clean)[first]
+        decoded = -decoder_log_probability(clean[first], estimate[first], std, levels).flatten(1).mean(1)
+        terms = terms.index_put((first.nonzero().squeeze(1),), decoded.to(terms.dtype))
+    return terms
 
 
-def _prior(process: GaussianProcess, clean: Tensor) -> Tensor:
+def prior_divergence(process: GaussianProcess, clean: Tensor) -> Tensor:
+    """KL(q(x_1 | x_0) || N(0, σ_1²)), (n,) nats a dimension.
+
+    Args:
+        process: corrupts.
+        clean: (n, …) x_0.
+    """
     one = torch.ones((), dtype=torch.float64)
     alpha, sigma = float(process.schedule.alpha(one)), float(process.schedule.sigma(one))
-    return (clean.square().flatten(1).mean(1) * alpha**2 + sigma**2 - 1 - 2 * math.log(sigma)) / 2
+    prior = process.schedule.prior_std()
+    square = (clean.square().flatten(1).mean(1) * alpha**2 + sigma**2) / prior**2
+    return (square - 1 - 2 * math.log(sigma / prior)) / 2
 
 
-def decoder_log_probability(clean: Tensor, mean: Tensor, std: float, levels: int = 256) -> Tensor:
-    """Log ∫ over x_0's bin of N(x; mean, std²) dx; the outermost bins reach to infinity.
+def decoder_log_probability(clean: Tensor, mean: Tensor, std: float | Tensor, levels: int | None = 256) -> Tensor:
+    """Log ∫ over x_0's bin of N(x; mean, std²) dx; the outermost bins reach to infinity. For densities log N(x_0; mean, std²).
 
     Args:
         clean: data with `levels` equally spaced values from -1 to 1.
         mean: of the Gaussian.
-        std: of the Gaussian.
-        levels: number of values.
+        std: of the Gaussian, one for all or one each.
+        levels: number of values; None for densities.
 
     Returns:
         Log probabilities, at least log 1e-12, shaped as `clean`.
 
     Source: Ho et al. 2020, equation 13.
     """
+    if levels is None:
+        spread = torch.as_tensor(std, dtype=clean.dtype, device=clean.device)
+        return -(((clean - mean) / spread) ** 2) / 2 - spread.log() - math.log(2 * math.pi) / 2
     half = 1 / (levels - 1)
     # the tails of a single-precision normal distribution are off by percents
     clean, mean, dtype = clean.double(), mean.double(), clean.dtype
+    std = std.double() if isinstance(std, Tensor) else std
     centred = (clean - mean) / std
     inner = 1 - half / 2
     # by symmetry the bin right of the mean is moved to its left, where small tails keep their digits

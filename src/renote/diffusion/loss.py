@@ -4,10 +4,14 @@
 
 The weight is a function of the log-SNR λ (and of how fast it falls), on this one agreed space, whatever the network's output means:
 
-    simple     w = e^λ              the error of the noise, which Ho et al. 2020, (14) weight with 1
-    clean      w = 1                the error of the clean data
-    velocity   w = 1 + e^λ          the error of the velocity, "SNR + 1" of Salimans & Ho 2022, section 4
-    bound      w = -λ'(t) e^λ / 2   the variational bound in continuous time, Kingma et al. 2021 (VDM), in nats a dimension
+    simple     w = e^λ                    the error of the noise, which Ho et al. 2020, (14) weight with 1
+    clean      w = 1                      the error of the clean data
+    velocity   w = 1 + e^λ                the error of the velocity, "SNR + 1" of Salimans & Ho 2022, section 4
+    edm        w = 1/sigma_data² + e^λ    the error of EDM's network; Karras et al. 2022, table 1, for sigma_data = 0.5
+    p2         w = e^λ / (1 + e^λ)        perception prioritized; Choi et al. 2022, (8), with k = γ = 1
+    min-snr    w = min(e^λ, 5)            Hang et al. 2023, section 3.4
+    bound      w = -λ'(t) e^λ / 2         the variational bound in continuous time, Kingma et al. 2021 (VDM), in nats a dimension;
+                                          the likelihood weighting g² of the score's error, Song et al. 2021 ("Maximum likelihood training"), is twice this
 
 A parameterization's own error e_F = F - F* has D - x_0 = c_out e_F, so L = E [w c_out² e_F²] is computed there: the weight and
 c_out² are large and small where the other is not, and their product is exact in float64.
@@ -22,14 +26,16 @@ from torch import Tensor
 
 from renote.diffusion.condition import Condition
 from renote.diffusion.denoiser import Denoiser
+from renote.diffusion.likelihood import bound_term
 from renote.diffusion.process.gaussian import GaussianProcess
+from renote.diffusion.schedule import broadcast
 from renote.errors import UsageError, unknown
 
 Weighting = Callable[[Tensor, Tensor], Tensor]
 """(log_snr, -d log_snr / dt) → weight of the squared error of the clean data, (n,) each."""
 
-SHORTEST_TIME = 1e-5
-"""Continuous times are not below this one: at 0 there is no noise to estimate (the value of Song et al. 2021)."""
+HYBRID = 1e-3
+"""Share of the bound beside the simple loss where the variance is learned (Nichol & Dhariwal 2021, equation 16)."""
 
 
 def _simple(log_snr: Tensor, rate: Tensor) -> Tensor:
@@ -48,7 +54,55 @@ def _bound(log_snr: Tensor, rate: Tensor) -> Tensor:
     return rate * log_snr.exp() / 2
 
 
-WEIGHTINGS: dict[str, Weighting] = {"simple": _simple, "clean": _clean, "velocity": _velocity, "bound": _bound}
+def edm_weighting(sigma_data: float = 0.5) -> Weighting:
+    """w = e^λ + 1 / sigma_data².
+
+    Args:
+        sigma_data: standard deviation of the data.
+
+    Source: Karras et al. 2022, table 1: (sigma² + sigma_data²) / (sigma sigma_data)².
+    """
+    if not sigma_data > 0:
+        raise UsageError(f"sigma_data = {sigma_data}: a standard deviation of data is positive")
+    return lambda log_snr, rate: log_snr.exp() + 1 / sigma_data**2
+
+
+def p2_weighting(gamma: float = 1.0, k: float = 1.0) -> Weighting:
+    """w = e^λ / (k + e^λ)^γ: the error of the noise, the less weighted the less noise there is.
+
+    Args:
+        gamma: γ; 0 is the simple weighting.
+        k: keeps the weight finite where there is no signal; at least positive.
+
+    Source: Choi et al. 2022, equation 8.
+    """
+    if not (gamma >= 0 and k > 0):
+        raise UsageError(f"gamma = {gamma}, k = {k}: P2 weighting needs gamma >= 0 and k > 0")
+    return lambda log_snr, rate: torch.exp(log_snr - gamma * torch.log(k + log_snr.exp()))
+
+
+def min_snr_weighting(gamma: float = 5.0) -> Weighting:
+    """w = min(e^λ, γ).
+
+    Args:
+        gamma: γ, positive.
+
+    Source: Hang et al. 2023, section 3.4.
+    """
+    if not gamma > 0:
+        raise UsageError(f"gamma = {gamma}: min-SNR weighting needs gamma > 0")
+    return lambda log_snr, rate: log_snr.exp().clamp(max=gamma)
+
+
+WEIGHTINGS: dict[str, Weighting] = {
+    "simple": _simple,
+    "clean": _clean,
+    "velocity": _velocity,
+    "edm": edm_weighting(),
+    "p2": p2_weighting(),
+    "min-snr": min_snr_weighting(),
+    "bound": _bound,
+}
 
 
 def weighting_named(weighting: str | Weighting) -> Weighting:
@@ -75,8 +129,12 @@ def weighted_loss(
     t: Tensor,
     condition: Condition | None = None,
     weighting: str | Weighting = "simple",
+    num_train_steps: int | None = None,
 ) -> Tensor:
     """w(t) · mean over a sample's numbers of (x_0 - D(x_t, t))².
+
+    Where the variance is learned, 0.001 T times the bound's term L_{k-1} is added, which teaches the variance only (L_hybrid, Nichol &
+    Dhariwal 2021, equation 16).
 
     Args:
         denoiser: gives the estimate.
@@ -86,42 +144,28 @@ def weighted_loss(
         t: (n,) times in (0, 1].
         condition: what is known of each sample.
         weighting: name or function.
+        num_train_steps: T; must be given where the variance is learned.
 
     Returns:
         (n,) losses, one a sample.
 
     Raises:
-        UsageError: for an unknown weighting.
+        UsageError: for an unknown weighting, or learned variance without T.
     """
     weigh = weighting_named(weighting)
-    output = denoiser.output(process.corrupt(clean, t, noise), t, condition)
+    noisy = process.corrupt(clean, t, noise)
+    output, fraction = denoiser.output(noisy, t, condition)
     error = output - denoiser.network_target(clean, noise, t)
     time = t.double()
     schedule = process.schedule
-    weight = weigh(schedule.log_snr(time), schedule.log_snr_rate(time)) * denoiser.coefficients(t).out ** 2
-    return error.square().flatten(1).mean(1) * weight.to(error.dtype)
-
-
-def discrete_times(n: int, num_train_steps: int, generator: torch.Generator) -> Tensor:
-    """(n,) times k/T, k uniform on 1 … T.
-
-    Args:
-        n: how many.
-        num_train_steps: T.
-        generator: source of randomness.
-    """
-    if num_train_steps < 1:
-        raise UsageError(f"num_train_steps = {num_train_steps}: a model is trained on at least one step")
-    steps = torch.randint(1, num_train_steps + 1, (n,), generator=generator)
-    return (steps.double() / num_train_steps).float()
-
-
-def continuous_times(n: int, generator: torch.Generator) -> Tensor:
-    """(n,) times, uniform on [1e-5, 1].
-
-    Args:
-        n: how many.
-        generator: source of randomness.
-    """
-    draws = torch.rand(n, generator=generator, dtype=torch.float64)
-    return (1 - draws * (1 - SHORTEST_TIME)).float()
+    coefficients = denoiser.coefficients(t)
+    weight = weigh(schedule.log_snr(time), schedule.log_snr_rate(time)) * coefficients.out**2
+    losses = error.square().flatten(1).mean(1) * weight.to(error.dtype)
+    if fraction is None:
+        return losses
+    if num_train_steps is None:
+        raise UsageError(
+            "learned variance without num_train_steps: the bound that teaches it is that of T discrete steps"
+        )
+    estimate = output.detach() * broadcast(coefficients.out, noisy) + noisy * broadcast(coefficients.skip, noisy)
+    return losses + HYBRID * num_train_steps * bound_term(process, clean, estimate, t, num_train_steps, fraction)

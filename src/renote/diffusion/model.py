@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from renote.diffusion import grid as grids
 from renote.diffusion.condition import NO_CLASS, Condition
 from renote.diffusion.denoiser import Denoiser, Estimator
-from renote.diffusion.guidance import ClassifierFreeGuidance, Clip
-from renote.diffusion.loss import Weighting, continuous_times, discrete_times, weighted_loss, weighting_named
+from renote.diffusion.guidance import ClassifierFreeGuidance, Clip, DynamicThresholding, GuidanceInterval
+from renote.diffusion.loss import Weighting, weighted_loss, weighting_named
 from renote.diffusion.noise import NoiseSource
 from renote.diffusion.process.gaussian import GaussianProcess
 from renote.diffusion.sampler.loop import Sampler, State
 from renote.diffusion.sampler.registry import SAMPLERS
+from renote.diffusion.times import TimeSampler, times_named
 from renote.errors import UsageError, unknown
 
 Batch = dict[str, Tensor]
@@ -37,6 +38,8 @@ class DiffusionModel(nn.Module):
         data_range: least and largest value of data, to which estimates are clipped while sampling. By default (-1, 1), but None, without limits,
             for points (data of rank 1), whose range nobody knows. Give it where the network estimates noise and the schedule leaves little data at
             t = 1 (cosine): the estimate divides the network's error by alpha there, 5e-5, and only the range bounds it.
+        times: which times the loss is measured at, a name or a sampler: uniform, low-discrepancy, log-normal, importance.
+        shortest_time: last time before 0 of grids by noise level; by default 1/T, or 1e-3 for continuous time.
 
     Raises:
         UsageError: for values out of range.
@@ -65,6 +68,8 @@ class DiffusionModel(nn.Module):
         condition_dropout: float = 0.0,
         weighting: str | Weighting = "simple",
         data_range: tuple[float, float] | str | None = "auto",
+        times: str | TimeSampler = "uniform",
+        shortest_time: float | None = None,
     ) -> None:
         super().__init__()
         if num_train_steps is not None and num_train_steps < 1:
@@ -79,6 +84,8 @@ class DiffusionModel(nn.Module):
         if isinstance(data_range, str):
             data_range = (-1.0, 1.0) if len(self.shape) > 1 else None
         self.data_range = data_range
+        self.times = times_named(times, process.schedule, num_train_steps)
+        self.shortest_time = shortest_time or (1e-3 if num_train_steps is None else 1 / num_train_steps)
 
     def draw(self, clean: Tensor, label: Tensor | None, generator: torch.Generator) -> Batch:
         """All randomness of a training step, for the whole batch: whoever splits it changes nothing.
@@ -89,7 +96,8 @@ class DiffusionModel(nn.Module):
             generator: a CPU generator.
 
         Returns:
-            `clean`, `time` (n,), `noise` (n, *shape) and `label` (n,) int64, -1 where it is dropped or unknown.
+            `clean`, `time` (n,), `noise` (n, *shape) and `label` (n,) int64, -1 where it is dropped or unknown; `importance` (n,), if times are
+            not alike.
 
         Raises:
             UsageError: for data or labels that do not fit the model.
@@ -99,17 +107,15 @@ class DiffusionModel(nn.Module):
                 f"data of shape {tuple(clean.shape)}, {clean.dtype}: this model takes (n, {', '.join(map(str, self.shape))}), floating"
             )
         n = len(clean)
-        if self.num_train_steps is None:
-            time = continuous_times(n, generator)
-        else:
-            time = discrete_times(n, self.num_train_steps, generator)
+        time, importance = self.times.draw(n, generator)
         noise = torch.randn(clean.shape, generator=generator, dtype=clean.dtype)
         labels = torch.full((n,), NO_CLASS)
         if self.num_classes and label is not None:
             labels = self._checked(label, n)
         if self.num_classes and self.condition_dropout:
             labels = labels.masked_fill(torch.rand(n, generator=generator) < self.condition_dropout, NO_CLASS)
-        return {"clean": clean, "time": time, "noise": noise, "label": labels}
+        batch = {"clean": clean, "time": time, "noise": noise, "label": labels}
+        return batch if importance is None else {**batch, "importance": importance}
 
     def forward(self, batch: Batch) -> Tensor:
         """The mean loss over the samples of a batch; it has no randomness of its own but the network's dropout.
@@ -119,8 +125,19 @@ class DiffusionModel(nn.Module):
         """
         condition = self._condition(batch["label"])
         losses = weighted_loss(
-            self.denoiser, self.process, batch["clean"], batch["noise"], batch["time"], condition, self.weighting
+            self.denoiser,
+            self.process,
+            batch["clean"],
+            batch["noise"],
+            batch["time"],
+            condition,
+            self.weighting,
+            self.num_train_steps,
         )
+        if self.training:
+            self.times.learn(batch["time"], losses)
+        if "importance" in batch:
+            losses = losses * batch["importance"].to(losses)
         return losses.mean()
 
     def states(
@@ -131,8 +148,11 @@ class DiffusionModel(nn.Module):
         steps: int | None = None,
         label: int | Sequence[int] | Tensor | None = None,
         guidance_scale: float | None = None,
-        clip: bool = True,
-        spacing: str = "trailing",
+        guidance_interval: tuple[float, float] | None = None,
+        guidance_rescale: float = 0.0,
+        clip: bool | str = True,
+        spacing: str | grids.Grid = "trailing",
+        wrap: Callable[[Estimator], Estimator] | None = None,
         **options: Any,
     ) -> Iterator[State]:
         """The sampler's states, one a step, without gradients and with the network in evaluation mode.
@@ -141,12 +161,15 @@ class DiffusionModel(nn.Module):
             n: number of samples.
             seed: sample i is a function of seed + i, not of n.
             sampler: a name with its `options`, or the sampler itself.
-            steps: network evaluations; by default all training steps, or 1000.
+            steps: steps of the grid; by default all training steps, or 1000.
             label: class of all samples, or one each; None for no class.
             guidance_scale: 0 unconditional, 1 conditional, above 1 extrapolated; None for plainly conditional.
-            clip: limit estimates to `data_range`.
-            spacing: which of the training steps: trailing, leading, uniform or quadratic.
-            options: of the sampler: `eta` of ddim, `variance` of ancestral.
+            guidance_interval: guide only between these log-SNRs, (low, high).
+            guidance_rescale: share of the estimate whose standard deviation guidance leaves as it was.
+            clip: limit estimates to `data_range`; `"dynamic"` by their own percentile.
+            spacing: which times: trailing, leading, uniform, quadratic, log-snr or rho; or the grid itself.
+            wrap: a guidance of one's own, put around the guided denoiser, inside the clipping.
+            options: of the sampler: `eta` of ddim, `variance` of ancestral, …
 
         Raises:
             UsageError: for arguments out of range; at once, not at the first state.
@@ -160,8 +183,13 @@ class DiffusionModel(nn.Module):
         if guidance_scale is not None:
             if condition is None or label is None:
                 raise UsageError(f"guidance_scale = {guidance_scale}: guidance needs a label, and a model with classes")
-            denoiser = ClassifierFreeGuidance(denoiser, guidance_scale)
-        if clip and self.data_range is not None:
+            denoiser = ClassifierFreeGuidance(denoiser, guidance_scale, guidance_rescale)
+            if guidance_interval is not None:
+                denoiser = GuidanceInterval(denoiser, self.denoiser, self.process.schedule, *guidance_interval)
+        denoiser = denoiser if wrap is None else wrap(denoiser)
+        if clip == "dynamic":
+            denoiser = DynamicThresholding(denoiser)
+        elif clip and self.data_range is not None:
             denoiser = Clip(denoiser, *self.data_range)
         device, dtype = self._place()
         noise = NoiseSource(range(seed, seed + n), device, dtype)
@@ -209,14 +237,74 @@ class DiffusionModel(nn.Module):
             parts.append(last[0].noisy)
         return torch.cat(parts)
 
-    def _grid(self, steps: int | None, spacing: str) -> grids.Grid:
+    def bits(
+        self,
+        clean: Tensor,
+        seed: int = 0,
+        *,
+        method: str = "bound",
+        label: Tensor | None = None,
+        levels: int | None = None,
+        **options: Any,
+    ) -> Tensor:
+        """Bits per dimension, by a bound or by the probability-flow ODE.
+
+        Args:
+            clean: (n, *shape) data.
+            seed: of the noise; sample i is a function of seed + i.
+            method: `"bound"`: the variational one, of T discrete steps or in continuous time; `"ode"`: exact up to its solver and the trace's estimate.
+            label: (n,) classes, for a conditional model.
+            levels: how many equally spaced values in [-1, 1] a number of the data has, so that bits are those of discrete data; None for densities.
+            options: of the method, see `renote.diffusion.bits`.
+
+        Returns:
+            (n,) bits per dimension.
+
+        Raises:
+            UsageError: for an unknown method, or data that does not fit the model.
+        """
+        from renote.diffusion.bits import bits
+
+        device, dtype = self._place()
+        condition = self._condition_of_samples(len(clean), label)
+        condition = None if condition is None else condition.to(device)
+        noise = NoiseSource(range(seed, seed + len(clean)), device, dtype)
+        training = [module for module in self.modules() if module.training]
+        self.eval()
+        try:
+            return bits(
+                self.denoiser,
+                self.process,
+                clean.to(device, dtype),
+                noise,
+                condition,
+                method=method,
+                num_train_steps=self.num_train_steps,
+                levels=levels,
+                data_range=self.data_range,
+                **options,
+            )
+        finally:
+            for module in training:
+                module.training = True
+
+    def _grid(self, steps: int | None, spacing: str | grids.Grid) -> grids.Grid:
+        count = steps or self.num_train_steps or 1000
+        if not isinstance(spacing, str):
+            grids.check(spacing)
+            return spacing
+        if spacing == "log-snr":
+            return grids.log_snr(self.process.schedule, count if steps is None else steps, self.shortest_time)
+        if spacing == "rho":
+            return grids.rho(self.process.schedule, count if steps is None else steps, self.shortest_time)
         if self.num_train_steps is None:
             if spacing not in ("trailing", "uniform"):
                 raise UsageError(
-                    f"spacing = {spacing!r}: a model of continuous time has no training steps to choose from; leave spacing out"
+                    f"spacing = {spacing!r}: a model of continuous time has no training steps to choose from; "
+                    "leave spacing out, or use log-snr or rho"
                 )
-            return grids.uniform(1000 if steps is None else steps)
-        return grids.subsequence(self.num_train_steps, self.num_train_steps if steps is None else steps, spacing)
+            return grids.uniform(count if steps is None else steps)
+        return grids.subsequence(self.num_train_steps, count if steps is None else steps, spacing)
 
     def _condition(self, label: Tensor) -> Condition | None:
         return Condition(label) if self.num_classes else None

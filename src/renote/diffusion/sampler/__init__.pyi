@@ -1,6 +1,14 @@
+from .adaptive import AdaptiveODE as AdaptiveODE
 from .ancestral import Ancestral as Ancestral
 from .ddim import DDIM as DDIM
 from .loop import Sampler as Sampler
 from .loop import State as State
 from .loop import walk as walk
+from .multistep import DPMSolver as DPMSolver
+from .multistep import UniPC as UniPC
+from .ode import Euler as Euler
+from .ode import Heun as Heun
 from .registry import SAMPLERS as SAMPLERS
+from .sde import AnnealedLangevin as AnnealedLangevin
+from .sde import EulerMaruyama as EulerMaruyama
+from .sde import PredictorCorrector as PredictorCorrector
