@@ -138,21 +138,32 @@ def predict(run: Positional[str], out: str = "predictions.csv", data: str | None
     say(f"{loaded.data.graph.num_nodes} predictions in {out}")
 
 
-def evaluate(run: Positional[str], data: str | None = None, samples: int = 1000, json: Json = False) -> None:
-    """Measure a trained run: accuracy of predictions, or Fréchet distance and class accuracy of samples.
+def evaluate(
+    run: Positional[str],
+    data: str | None = None,
+    samples: int = 1000,
+    features: str | None = None,
+    bits: Literal["bound", "ode"] | None = None,
+    json: Json = False,
+) -> None:
+    """Measure a trained run: accuracy of predictions, or distance, variety and class accuracy of samples.
 
-    Example: renote evaluate runs/digits --samples 2000
+    Example: renote evaluate runs/digits --samples 2000 --bits bound
 
     Args:
         run: The run folder.
         data: Other data than it was trained on.
         samples: How many samples to draw from a generative model.
+        features: Weights of a classifier (python -m renote.evaluate.ship) in whose features samples are compared.
+        bits: Also bits per dimension of held-out samples: bound, the variational one, or ode, the probability flow's.
     """
     from renote import experiment
 
     loaded = systems.load_run(run, data)
     if isinstance(loaded, experiment.SampleRun):
-        measures = loaded.evaluate(samples, progress=True)
+        measures = loaded.evaluate(samples, features=features, progress=True)
+        if bits is not None:
+            measures |= {"bits": loaded.bits(min(samples, 1000), method=bits)}
     else:
         measures = loaded.evaluate()
     document = {"run": run, "system": loaded.system.name, "data": loaded.data.name, "measures": measures}

@@ -1,6 +1,14 @@
+from .classifier import Classifier as Classifier
+from .classifier import train_classifier as train_classifier
 from .features import Features as Features
 from .features import features as features
 from .frechet import frechet_distance as frechet_distance
+from .inception import inception_score as inception_score
+from .kernel import kernel_distance as kernel_distance
+from .kernel import kernel_distance_blocks as kernel_distance_blocks
+from .manifold import density_coverage as density_coverage
+from .manifold import nearest_radii as nearest_radii
+from .manifold import precision_recall as precision_recall
 from .picture import draw_comparison as draw_comparison
 from .picture import draw_graph as draw_graph
 from .picture import draw_points as draw_points

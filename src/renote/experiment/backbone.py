@@ -31,21 +31,22 @@ class BackboneOptions(TrainOptions):
     """Probability of dropout inside residual blocks."""
 
 
-def backbone(config: BackboneOptions, data: SampleData, num_classes: int = 0) -> nn.Module:
+def backbone(config: BackboneOptions, data: SampleData, num_classes: int = 0, values: int = 1) -> nn.Module:
     """A network (noisy, time, label) → value of a sample's shape.
 
     Args:
         config: its size.
         data: its samples' shape.
         num_classes: classes that it is told of; 0 for none.
+        values: how many values it gives for each number, one after the other along the channels.
     """
     from renote import nets
 
     if len(data.shape) == 1:
-        return nets.PointNetwork(data.shape[0], config.channels, config.blocks + 1, num_classes)
+        return nets.PointNetwork(data.shape[0], config.channels, config.blocks + 1, num_classes, values)
     return nets.UNet(
         data.shape[0],
-        data.shape[0],
+        data.shape[0] * values,
         dims=len(data.shape) - 1,
         channels=config.channels,
         multipliers=config.multipliers,

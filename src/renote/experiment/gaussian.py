@@ -5,11 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from renote.errors import UsageError
 from renote.experiment.backbone import BackboneOptions, backbone
 
 if TYPE_CHECKING:
     from renote.data import SampleData
     from renote.diffusion import DiffusionModel
+
+
+ScheduleName = Literal["linear", "cosine", "vp", "sub-vp", "ve", "edm"]
+ParameterizationName = Literal["noise", "clean", "velocity", "score", "rescaled", "edm"]
+WeightingName = Literal["simple", "clean", "velocity", "edm", "p2", "min-snr", "bound"]
+TimesName = Literal["uniform", "low-discrepancy", "log-normal", "importance"]
+SamplerName = Literal[
+    "ancestral",
+    "ddim",
+    "euler",
+    "heun",
+    "dpm-solver",
+    "unipc",
+    "euler-maruyama",
+    "predictor-corrector",
+    "langevin",
+    "ode",
+]
+SpacingName = Literal["trailing", "leading", "uniform", "quadratic", "log-snr", "rho"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,38 +42,67 @@ class GaussianOptions(BackboneOptions):
     gradient_clip: float = 1.0
     ema_decay: float = 0.9999
     num_train_steps: int = 1000
-    """Steps T of the forward process."""
-    schedule: Literal["linear", "cosine"] = "linear"
+    """Steps T of the forward process; 0 for continuous time."""
+    schedule: ScheduleName = "linear"
     """Noise schedule."""
-    parameterization: Literal["noise", "clean", "velocity"] = "noise"
+    parameterization: ParameterizationName = "noise"
     """What the network estimates."""
-    sampler: Literal["ancestral", "ddim"] = "ancestral"
+    weighting: WeightingName = "simple"
+    """How the loss weighs the noise levels."""
+    times: TimesName = "uniform"
+    """Which noise levels training draws."""
+    learned_variance: bool = False
+    """Whether the network also learns the variance of ancestral steps."""
+    sampler: SamplerName = "ancestral"
     """How samples are drawn."""
     sampling_steps: int = 1000
     """Steps a sample."""
+    spacing: SpacingName = "trailing"
+    """Which times sampling takes its steps at."""
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        super().__post_init__()
+        if self.num_train_steps < 0:
+            raise UsageError(f"num_train_steps = {self.num_train_steps}: at least 1, or 0 for continuous time")
+        if self.sampling_steps < 1:
+            raise UsageError(f"sampling_steps = {self.sampling_steps}: sampling takes at least one step")
 
 
 def gaussian_model(
-    config: GaussianOptions, data: SampleData, num_classes: int = 0, condition_dropout: float = 0.0
+    config: GaussianOptions,
+    data: SampleData,
+    num_classes: int = 0,
+    condition_dropout: float = 0.0,
+    **parts: Any,
 ) -> DiffusionModel:
-    """Network, schedule, parameterization, simple loss.
+    """Network, schedule, parameterization, loss: as the configuration names them, or as given.
 
     Args:
         config: which ones.
         data: the samples' shape.
         num_classes: classes that the network is told of; 0 for none.
         condition_dropout: probability with which a class is hidden in training.
+        parts: objects in the place of the configuration's names: `schedule`, `parameterization`, `network`; and arguments of `DiffusionModel`.
     """
     from renote import diffusion
 
-    schedule = diffusion.SCHEDULES[config.schedule](config.num_train_steps)
+    count = config.num_train_steps or None
+    schedule = parts.pop("schedule", None) or diffusion.SCHEDULES[config.schedule](count or 1000)
+    network = parts.pop("network", None) or backbone(config, data, num_classes, 2 if config.learned_variance else 1)
+    parameterization = parts.pop("parameterization", None) or config.parameterization
     return diffusion.DiffusionModel(
-        diffusion.Denoiser(backbone(config, data, num_classes), schedule, config.parameterization),
+        diffusion.Denoiser(network, schedule, parameterization, config.learned_variance),
         diffusion.GaussianProcess(schedule),
         data.shape,
-        num_train_steps=config.num_train_steps,
-        num_classes=num_classes,
-        condition_dropout=condition_dropout,
+        **{
+            "num_train_steps": count,
+            "num_classes": num_classes,
+            "condition_dropout": condition_dropout,
+            "weighting": config.weighting,
+            "times": config.times,
+        }
+        | parts,
     )
 
 

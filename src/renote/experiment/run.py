@@ -97,7 +97,7 @@ def train(
         learner = system.learner(config, loaded)
     folder = Path(out) if out is not None else None
     if folder is not None and int(os.environ.get("RANK", "0")) == 0:
-        _claim_folder(folder, _describe(system, loaded, config, data_options), resume)
+        _claim_folder(folder, _describe(system, loaded, config, data_options), resume, type(config))
     title = f"{system.name} on {loaded.name}"
     if any(True for _ in learner.module.parameters()):
         trainer = Trainer(learner, config, folder, resume=resume, title=title, progress=progress)
@@ -171,7 +171,7 @@ def _describe(
     return {"system": system.name, "data": form, "config": dataclasses.asdict(config)}
 
 
-def _claim_folder(folder: Path, description: dict[str, Any], resume: bool) -> None:
+def _claim_folder(folder: Path, description: dict[str, Any], resume: bool, options: type[TrainOptions]) -> None:
     description = json.loads(json.dumps(description, default=str))
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"out = {folder} is a file: give a folder")
@@ -182,7 +182,9 @@ def _claim_folder(folder: Path, description: dict[str, Any], resume: bool) -> No
                 f"out = {folder} already holds a run ({saved['system']} on {saved['data']['name']}): "
                 "choose another folder, or go on with it by --resume"
             )
-        _same(folder, saved, description)
+        # options that came after that run was begun were at their defaults then
+        defaults = json.loads(json.dumps({f.name: f.default for f in dataclasses.fields(options)}, default=str))
+        _same(folder, {**saved, "config": defaults | saved["config"]}, description)
     elif folder.is_dir() and any(folder.iterdir()):
         raise UsageError(f"out = {folder} is not empty and holds no run: choose a new folder")
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -22,10 +23,21 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-OWN = {"sampler": "sampler", "steps": "sampling_steps", "guidance_scale": "guidance_scale", "eta": "eta"}
+OWN = {
+    "sampler": "sampler",
+    "steps": "sampling_steps",
+    "spacing": "spacing",
+    "guidance_scale": "guidance_scale",
+    "eta": "eta",
+    "churn": "churn",
+    "snr": "snr",
+    "corrector_steps": "corrector_steps",
+    "step_size": "step_size",
+    "repeats": "repeats",
+}
 """Options of sampling → fields of a system's configuration that hold its own values."""
 
-GENERAL = ("steps", "guidance_scale")
+GENERAL = ("steps", "spacing", "guidance_scale")
 """Options that mean the same to all samplers."""
 
 
@@ -156,20 +168,28 @@ class SampleRun(Run):
         return [self.data.raw(states[index][2].cpu()) for index in chosen]
 
     def evaluate(
-        self, n: int = 1000, *, data: SampleData | None = None, seed: int = 0, progress: bool = False, **options: Any
+        self,
+        n: int = 1000,
+        *,
+        data: SampleData | None = None,
+        features: str | Path | None = None,
+        seed: int = 0,
+        progress: bool = False,
+        **options: Any,
     ) -> dict[str, Any]:
-        """Fréchet distance of samples to the training data, and how well classes are met.
+        """How near samples are to the training data, how varied, and how well classes are met.
 
         Args:
             n: number of samples.
             data: what to compare with; the run's own data by default.
+            features: weights of a classifier in whose features to compare; by default the data set's own.
             seed: of the samples.
             progress: show a progress bar on standard error.
             options: of `sample`.
 
         Returns:
-            `frechet_distance` with `features` naming what it is measured in, `samples`, and for conditional models
-            `class_accuracy`: percent of samples that a classifier of the data takes for the class asked for.
+            The measures of `renote.evaluate.Features.measures`: `frechet_distance`, `kernel_distance`, `precision`, `recall`, `density`,
+            `coverage`, `inception_score`, for conditional models `class_accuracy`, and `features`, what they are measured in.
         """
         from renote import evaluate
 
@@ -180,15 +200,38 @@ class SampleRun(Run):
         samples = self.sample(
             n, seed=seed, label=None if labels is None else labels.tolist(), progress=progress, **options
         )
-        features = evaluate.features(data)
-        measures: dict[str, Any] = {
-            "frechet_distance": features.distance(samples),
-            "features": features.name,
-            "samples": n,
+        return evaluate.features(data, network=features).measures(samples, labels)
+
+    def bits(self, n: int | None = None, *, method: str = "bound", seed: int = 0, **options: Any) -> dict[str, Any]:
+        """Bits per dimension of held-out samples, or of training samples where none are held out.
+
+        Args:
+            n: how many samples; all by default.
+            method: `"bound"` or `"ode"`, for diffusion.
+            seed: of the noise.
+            options: of the model's `bits`.
+
+        Returns:
+            `bits_per_dimension` with its standard error over samples, `method`, `samples`, `split`.
+        """
+        data = self._data(None)
+        split = "test" if len(data.test) else "train"
+        raw = data.test if len(data.test) else data.train
+        clean = data.clean(raw[:n])
+        levels = round(data.range[1] - data.range[0]) + 1 if data.is_image and data.range is not None else None
+        if isinstance(self.module, DiffusionModel):
+            options |= {"method": method, "levels": levels}
+        found = torch.cat(
+            [self.module.bits(part, seed + 500 * i, **options) for i, part in enumerate(torch.split(clean, 500))]
+        )
+        error = float(found.double().std()) / max(1, len(found)) ** 0.5
+        return {
+            "bits_per_dimension": float(found.double().mean()),
+            "standard_error": error,
+            "method": method,
+            "samples": len(found),
+            "split": split,
         }
-        if labels is not None and features.classify is not None:
-            measures["class_accuracy"] = 100 * float((features.classify(samples) == labels).double().mean())
-        return measures
 
     def _data(self, data: SampleData | None) -> SampleData:
         if data is not None:

@@ -17,14 +17,17 @@ class PointNetwork(nn.Module):
         hidden: width of h.
         layers: number of residual layers.
         num_classes: classes that it may be told; 0 for none.
+        values: how many values it gives for each feature.
 
     Raises:
         UsageError: for numbers that make no network.
     """
 
-    def __init__(self, features: int, hidden: int = 128, layers: int = 3, num_classes: int = 0) -> None:
+    def __init__(
+        self, features: int, hidden: int = 128, layers: int = 3, num_classes: int = 0, values: int = 1
+    ) -> None:
         super().__init__()
-        for name, value in {"features": features, "hidden": hidden, "layers": layers}.items():
+        for name, value in {"features": features, "hidden": hidden, "layers": layers, "values": values}.items():
             if value < 1:
                 raise UsageError(f"{name} = {value}: must be at least 1")
         self.features, self.width = features, 2 * ((hidden + 1) // 2)
@@ -34,12 +37,12 @@ class PointNetwork(nn.Module):
         self.inner = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(layers))
         self.shift = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(layers))
         self.outer = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(layers))
-        self.last = nn.Linear(hidden, features)
+        self.last = nn.Linear(hidden, features * values)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
     def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
-        """Points (n, features) at times (n,), of classes (n,) int64, -1 for none, or None → (n, features).
+        """Points (n, features) at times (n,), of classes (n,) int64, -1 for none, or None → (n, features * values).
 
         Raises:
             UsageError: for another number of features or times, or a class that does not exist.

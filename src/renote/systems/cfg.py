@@ -11,11 +11,11 @@ The scale s is 0 for unconditional, 1 for conditional samples; the paper's weigh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from renote.errors import UsageError
 from renote.experiment import GaussianOptions, GenerativeSystem, Paper
-from renote.experiment.gaussian import LAPTOP, SMALL, gaussian_model
+from renote.experiment.gaussian import LAPTOP, SMALL, ScheduleName, gaussian_model
 
 if TYPE_CHECKING:
     from renote.data import SampleData
@@ -33,7 +33,7 @@ class Config(GaussianOptions):
     """Probability p_uncond with which a sample's class is hidden in training."""
     guidance_scale: float = 1.3
     """Scale of samples: 0 unconditional, 1 conditional, above 1 exaggerated; the paper's w is this less 1."""
-    schedule: Literal["linear", "cosine"] = "cosine"
+    schedule: ScheduleName = "cosine"
     sampling_steps: int = 256
 
     def __post_init__(self) -> None:

@@ -14,10 +14,10 @@ import itertools
 import statistics
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from renote.experiment import Claim, GaussianOptions, GenerativeSystem, Outcome, Paper
-from renote.experiment.gaussian import LAPTOP, SMALL, gaussian_model
+from renote.experiment.gaussian import LAPTOP, SMALL, SamplerName, gaussian_model
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class Config(GaussianOptions):
     """DDPM's training; Song et al. (2021), appendix D."""
 
-    sampler: Literal["ancestral", "ddim"] = "ddim"
+    sampler: SamplerName = "ddim"
     sampling_steps: int = 50
     eta: float = 0.0
     """Noise that the sampler adds: 0 none, 1 as much as ancestral sampling."""
