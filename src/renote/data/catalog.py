@@ -165,6 +165,17 @@ _ALL = (
     _toy("gaussian-mixture", "Eight Gaussians on a circle", tuple(f"mode {k}" for k in range(8))),
     _toy("moons", "Two interleaved half circles", ("upper", "lower")),
     _toy("rings", "Two circles, one in the other", ("inner", "outer")),
+    Card(
+        name="heartbeat",
+        title="Sequences of 20 bits of which every fifth is set",
+        kind="samples",
+        size=12_000,
+        shape=(20,),
+        classes=tuple(f"phase {k}" for k in range(5)),
+        source="Sohl-Dickstein et al. (2015); drawn when loaded",
+        licence="none needed",
+        counts={"train": 10_000, "test": 2_000},
+    ),
 )
 
 CARDS = {card.name: card for card in _ALL}

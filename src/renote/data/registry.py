@@ -29,6 +29,7 @@ _LOADERS = {
     "folder": ("images", "load"),
     "graph": ("table", "load"),
     "npz": ("arrays", "load"),
+    "heartbeat": ("heartbeat", "load"),
     **{name: ("toy", "load") for name in CARDS if name.startswith("toy-")},
 }
 

@@ -4,11 +4,13 @@ from . import loss as loss
 from .condition import Condition as Condition
 from .denoiser import Denoiser as Denoiser
 from .denoiser import Estimator as Estimator
+from .exact import MixtureDenoiser as MixtureDenoiser
 from .guidance import ClassifierFreeGuidance as ClassifierFreeGuidance
 from .guidance import ClassifierGuidance as ClassifierGuidance
 from .guidance import Clip as Clip
 from .guidance import DynamicThresholding as DynamicThresholding
 from .guidance import GuidanceInterval as GuidanceInterval
+from .guided import ClassifierGuidedModel as ClassifierGuidedModel
 from .integrate import integrate as integrate
 from .loss import WEIGHTINGS as WEIGHTINGS
 from .loss import edm_weighting as edm_weighting

@@ -83,7 +83,8 @@ def gaussian_model(
         data: the samples' shape.
         num_classes: classes that the network is told of; 0 for none.
         condition_dropout: probability with which a class is hidden in training.
-        parts: objects in the place of the configuration's names: `schedule`, `parameterization`, `network`; and arguments of `DiffusionModel`.
+        parts: objects in the place of the configuration's names: `schedule`, `parameterization`, `network`; another `kind` of `DiffusionModel`; and
+            its arguments.
     """
     from renote import diffusion
 
@@ -91,7 +92,8 @@ def gaussian_model(
     schedule = parts.pop("schedule", None) or diffusion.SCHEDULES[config.schedule](count or 1000)
     network = parts.pop("network", None) or backbone(config, data, num_classes, 2 if config.learned_variance else 1)
     parameterization = parts.pop("parameterization", None) or config.parameterization
-    return diffusion.DiffusionModel(
+    kind: type[DiffusionModel] = parts.pop("kind", None) or diffusion.DiffusionModel
+    return kind(
         diffusion.Denoiser(network, schedule, parameterization, config.learned_variance),
         diffusion.GaussianProcess(schedule),
         data.shape,

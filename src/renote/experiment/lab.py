@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,13 @@ class Lab:
         return self._data[key]
 
     def train(
-        self, data: str, key: str, system: System[Any] | None = None, preset: str = "laptop", **changes: Any
+        self,
+        data: str,
+        key: str,
+        system: System[Any] | None = None,
+        preset: str = "laptop",
+        data_options: Mapping[str, Any] | None = None,
+        **changes: Any,
     ) -> Any:
         """A trained run, kept in the work folder under `key`; a finished one is loaded.
 
@@ -58,12 +64,21 @@ class Lab:
             key: name of the run's folder.
             system: another system than the experiment's own.
             preset: of the configuration.
+            data_options: of the data set's loader.
             changes: fields of the configuration.
         """
         system = system or self.system
         config = system.configure(preset, **changes)
         self.say(f"train {system.name} on {data}: {key}")
-        run = train(system, self.data(data), config, self.folder / "runs" / key, resume=True, progress=self.progress)
+        run = train(
+            system,
+            self.data(data, **(data_options or {})),
+            config,
+            self.folder / "runs" / key,
+            resume=True,
+            progress=self.progress,
+            data_options=data_options,
+        )
         if run.trained is not None and run.trained.interrupted:
             raise KeyboardInterrupt
         return run

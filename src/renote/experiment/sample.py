@@ -28,6 +28,7 @@ OWN = {
     "steps": "sampling_steps",
     "spacing": "spacing",
     "guidance_scale": "guidance_scale",
+    "classifier_scale": "classifier_scale",
     "eta": "eta",
     "churn": "churn",
     "snr": "snr",
@@ -37,7 +38,7 @@ OWN = {
 }
 """Options of sampling → fields of a system's configuration that hold its own values."""
 
-GENERAL = ("steps", "spacing", "guidance_scale")
+GENERAL = ("steps", "spacing", "guidance_scale", "classifier_scale")
 """Options that mean the same to all samplers."""
 
 

@@ -1,4 +1,5 @@
 from .attention import SelfAttention as SelfAttention
+from .classifier import TimeClassifier as TimeClassifier
 from .embedding import LabelEmbedding as LabelEmbedding
 from .embedding import sinusoidal as sinusoidal
 from .norm import GroupNorm as GroupNorm

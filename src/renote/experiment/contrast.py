@@ -1,0 +1,116 @@
+"""Trainings that differ in one thing, on equal terms: the form of most claims about generative systems."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from renote.experiment.lab import Lab
+    from renote.experiment.sample import SampleRun
+    from renote.experiment.system import System
+
+Variant = tuple["System[Any] | None", Mapping[str, Any]]
+"""A system, None for the experiment's own, and what is changed of its preset."""
+
+
+def trained(
+    lab: Lab,
+    data: str,
+    variants: Mapping[str, Variant],
+    seeds: Sequence[int],
+    preset: str,
+    data_options: Mapping[str, Any] | None = None,
+    **shared: Any,
+) -> dict[str, list[SampleRun]]:
+    """A training for each variant and seed.
+
+    Args:
+        lab: where they are kept.
+        data: name of the data set.
+        variants: by name.
+        seeds: of the trainings.
+        preset: of all configurations.
+        data_options: of the data set's loader.
+        shared: changes to all configurations, e.g. `steps`.
+    """
+    return {
+        name: [
+            lab.train(
+                data,
+                f"{name.replace(' ', '-')}-{seed}",
+                system,
+                preset,
+                data_options,
+                **{**shared, **changes, "seed": seed},
+            )
+            for seed in seeds
+        ]
+        for name, (system, changes) in variants.items()
+    }
+
+
+def measured(
+    lab: Lab, runs: Mapping[str, Sequence[SampleRun]], n: int, **options: Any
+) -> dict[str, dict[str, list[float]]]:
+    """All measures of `SampleRun.evaluate`, by variant and name, a value a seed.
+
+    Args:
+        lab: keeps what is measured.
+        runs: by variant.
+        n: samples each.
+        options: of sampling.
+    """
+    found: dict[str, dict[str, list[float]]] = {}
+    for name, of in runs.items():
+        rows = [
+            lab.measure(
+                f"{name}, seed {i}, {n} samples{''.join(f', {k} {v}' for k, v in options.items())}",
+                partial(run.evaluate, n, seed=10_000 * (i + 1), **options),
+            )
+            for i, run in enumerate(of)
+        ]
+        numbers = [key for key, value in rows[0].items() if isinstance(value, float)]
+        found[name] = {key: [float(row[key]) for row in rows] for key in numbers}
+    return found
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Mean and standard deviation over seeds."""
+    return {"mean": statistics.fmean(values), "std": statistics.stdev(values)}
+
+
+def bars(found: Mapping[str, Mapping[str, Sequence[float]]], measures: Mapping[str, str]) -> Figure:
+    """A panel a measure, a bar a variant with its deviation over seeds.
+
+    Args:
+        found: values by variant and measure.
+        measures: measure → title of its panel.
+    """
+    return groups({title: {name: row[measure] for name, row in found.items()} for measure, title in measures.items()})
+
+
+def groups(panels: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+    """A panel a title, a bar a name with its deviation over seeds.
+
+    Args:
+        panels: title → name → values.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.4 * len(panels) + 0.6, 3.6), layout="constrained")
+    for axes, (title, rows) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
+        axes.bar(
+            range(len(rows)),
+            [statistics.fmean(values) for values in rows.values()],
+            yerr=[statistics.stdev(values) for values in rows.values()],
+            capsize=4,
+            color=[f"C{i}" for i in range(len(rows))],
+        )
+        axes.set_xticks(range(len(rows)), list(rows), rotation=25, ha="right", fontsize=8)
+        axes.set_title(title, fontsize=10)
+    return figure

@@ -1,0 +1,120 @@
+"""Every generative system of Gaussian diffusion: trained from the registry, kept, opened again, sampled, measured; on points and on colour pictures of any size."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from renote import systems
+from renote.errors import UsageError
+
+CLASSES = {"adm", "cfg", "classifier-guidance"}
+GAUSSIAN = ["adm", "cfg", "classifier-guidance", "ddim", "ddpm", "edm", "ncsn", "p2", "score-sde"]
+TINY = {"steps": 2, "batch_size": 4, "channels": 8, "multipliers": (1, 2), "attention": (2,), "head_channels": 8}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Colour pictures of 32 × 48 pixels in two classes."""
+    root = tmp_path_factory.mktemp("pictures")
+    generator = np.random.default_rng(0)
+    for kind in ("day", "night"):
+        (root / kind).mkdir()
+        for i in range(5):
+            pixels = generator.integers(0, 255, (32, 48, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / kind / f"{i}.png")
+    return f"folder:{root}"
+
+
+def train(name, data, out, **changes):
+    tiny = {**TINY, **({"classifier_channels": 8} if name in ("adm", "classifier-guidance") else {})}
+    return systems.get(name).train(data, out, preset="small", progress=False, **{**tiny, **changes})
+
+
+@pytest.mark.parametrize("name", GAUSSIAN)
+def test_colour_pictures_of_another_size(name, folder, tmp_path):
+    train(name, folder, tmp_path / "run", blocks=1)
+    run = systems.load_run(tmp_path / "run")
+    options = {"repeats": 2} if name == "ncsn" else {}
+    samples = run.sample(3, steps=2, **options)
+    assert samples.shape == (3, 3, 32, 48)
+    assert samples.dtype == torch.uint8
+    torch.testing.assert_close(run.sample(1, seed=2, steps=2, **options), samples[2:], rtol=0, atol=1)
+
+
+@pytest.mark.parametrize("name", GAUSSIAN)
+def test_points(name, tmp_path):
+    data = "toy-gaussian-mixture" if name in CLASSES else "toy-swiss-roll"
+    run = train(name, data, None, blocks=1)
+    assert run.sample(5, steps=3, **({"repeats": 2} if name == "ncsn" else {})).shape == (5, 2)
+
+
+@pytest.mark.parametrize("name", [name for name in GAUSSIAN if name != "score-sde"])
+@pytest.mark.parametrize("sampler", ["ancestral", "ddim", "heun", "dpm-solver", "unipc", "euler-maruyama"])
+def test_every_sampler_serves_every_system(name, sampler):
+    run = train(name, "digits", None)
+    samples = run.sample(2, sampler=sampler, steps=3, spacing="log-snr")
+    assert samples.shape == (2, 1, 8, 8)
+
+
+@pytest.mark.parametrize("name", ["adm", "ddpm", "edm", "score-sde"])
+def test_bits_of_held_out_pictures(name):
+    run = train(name, "digits", None, **({"num_train_steps": 20} if name in ("adm", "ddpm") else {}))
+    found = run.bits(4)
+    assert found["samples"] == 4
+    assert found["split"] == "test"
+    # a network that says nothing leaves eight bits a pixel, and what its own noise costs
+    assert 3 < found["bits_per_dimension"] < 40
+
+
+@pytest.mark.parametrize("name", sorted(CLASSES))
+def test_classes_are_needed(name):
+    with pytest.raises(UsageError, match="classes"):
+        train(name, "toy-swiss-roll", None)
+
+
+def test_learned_variance_is_an_option_of_all(tmp_path):
+    run = train("ddpm", "digits", tmp_path / "run", learned_variance=True)
+    assert run.module.denoiser.learned_variance
+    assert systems.load_run(tmp_path / "run").sample(2, steps=2, variance="learned").shape == (2, 1, 8, 8)
+
+
+def test_classifier_guidance_raises_the_share_of_the_class():
+    """A classifier that is sure of itself, and a denoiser that gives what it sees, scaled: samples go where the class lies."""
+    run = train(
+        "classifier-guidance",
+        "toy-gaussian-mixture",
+        None,
+        steps=400,
+        batch_size=128,
+        channels=32,
+        classifier_channels=32,
+        learning_rate=3e-3,
+    )
+    means = torch.tensor([[2**0.5 * np.cos(np.pi * k / 4), 2**0.5 * np.sin(np.pi * k / 4)] for k in range(8)])
+
+    def share(scale):
+        samples = run.sample(100, label=3, steps=30, sampler="ddim", classifier_scale=scale)
+        return float((torch.cdist(samples.double(), means.double()).argmin(1) == 3).double().mean())
+
+    assert share(0.0) < 0.4
+    assert share(2.0) > 0.7
+
+
+def test_bad_options():
+    for name, changes in [
+        ("ddpm", {"num_train_steps": -1}),
+        ("ddpm", {"sampling_steps": 0}),
+        ("ddpm", {"parameterization": "velocity", "schedule": "ve"}),
+        ("edm", {"sigma_min": 100.0}),
+        ("ncsn", {"num_train_steps": 1}),
+        ("score-sde", {"snr": 0.0}),
+        ("classifier-guidance", {"classifier_scale": -1.0}),
+        ("p2", {"gamma": -1.0}),
+    ]:
+        with pytest.raises(UsageError):
+            train(name, "digits", None, **changes)
+    run = train("ddpm", "digits", None)
+    for options in ({"steps": 0}, {"spacing": "even"}, {"churn": 3}, {"guidance_scale": 2.0}, {"sampler": "magic"}):
+        with pytest.raises(UsageError):
+            run.sample(1, **{"steps": 2, **options})
