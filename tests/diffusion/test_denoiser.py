@@ -13,6 +13,7 @@ from renote.diffusion import (
     EDMSchedule,
     GaussianProcess,
     LinearSchedule,
+    PosteriorMean,
     SubVPSchedule,
     VESchedule,
     edm_weighting,
@@ -20,6 +21,7 @@ from renote.diffusion import (
     p2_weighting,
     weighted_loss,
 )
+from renote.diffusion.likelihood import bound_term
 from renote.diffusion.schedule import broadcast
 from renote.errors import UsageError
 
@@ -127,6 +129,30 @@ def test_each_parameterizations_own_error_has_weight_one(schedule, weighting, pa
     loss = weighted_loss(denoiser, GaussianProcess(schedule), clean, noise, t, None, weighting)
     expected = (output - denoiser.network_target(clean, noise, t)).square().mean(1)
     torch.testing.assert_close(loss, expected, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
+def test_the_mean_of_the_posterior_is_what_one_step_of_the_bound_compares(schedule):
+    count = 1000
+    clean, noise, _ = draw((5,))
+    t = torch.tensor([1, 2, 10, 500, 999, 1000], dtype=torch.float64) / count
+    process = GaussianProcess(schedule)
+    noisy = process.corrupt(clean, t, noise)
+    denoiser = Denoiser(Says(None), schedule, PosteriorMean(process, count))
+    denoiser.network.output = denoiser.network_target(clean, noise, t)
+    torch.testing.assert_close(denoiser(noisy, t), clean, rtol=0, atol=1e-9)
+    # Ho et al. 2020, (7): μ̃ = √ᾱ_{k-1} β_k / (1 - ᾱ_k) x_0 + √α_k (1 - ᾱ_{k-1}) / (1 - ᾱ_k) x_k
+    now, before = schedule.alpha(t) ** 2, schedule.alpha(t - 1 / count) ** 2
+    beta = 1 - now / before
+    mean = broadcast(before.sqrt() * beta / (1 - now), clean) * clean
+    mean += broadcast((1 - beta).sqrt() * (1 - before) / (1 - now), clean) * noisy
+    torch.testing.assert_close(denoiser.network.output, mean, rtol=1e-7, atol=1e-10)
+    # (8): its error over twice the posterior's variance is the bound's term
+    said = mean + torch.randn(mean.shape, dtype=torch.float64) / 100
+    denoiser.network.output = said
+    found = bound_term(process, clean, denoiser(noisy, t), t, count, "small")
+    expected = ((said - mean).square().mean(1) / (2 * beta * (1 - before) / (1 - now)))[1:]
+    torch.testing.assert_close(found[1:], expected, rtol=1e-6, atol=0)
 
 
 def test_single_precision_keeps_the_last_step_accurate():

@@ -26,6 +26,7 @@ from .parameterization import Clean as Clean
 from .parameterization import Coefficients as Coefficients
 from .parameterization import Noise as Noise
 from .parameterization import Parameterization as Parameterization
+from .parameterization import PosteriorMean as PosteriorMean
 from .parameterization import Rescaled as Rescaled
 from .parameterization import Score as Score
 from .parameterization import Velocity as Velocity

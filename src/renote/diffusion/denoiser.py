@@ -129,7 +129,7 @@ class Denoiser(nn.Module):
             t: (n,) times.
         """
         t = t.double()
-        return self.parameterization.target(clean, noise, self.schedule.alpha(t), self.schedule.sigma(t))
+        return self.parameterization.target(clean, noise, self.schedule.alpha(t), self.schedule.sigma(t), t)
 
     def noise(self, noisy: Tensor, estimate: Tensor, t: Tensor) -> Tensor:
         """The noise that an estimate implies: ε̂ = (x_t - alpha x̂) / sigma, t > 0."""

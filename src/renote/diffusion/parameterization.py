@@ -7,6 +7,7 @@
     velocity   F ≈ alpha ε - sigma x_0   c_skip = alpha      c_out = -sigma              Salimans & Ho 2022, appendix D
     score      F ≈ ∇ log q(x_t)          c_skip = 1/alpha    c_out = sigma²/alpha        Song & Ermon 2019, (2)
     rescaled   F ≈ -ε, not told of t     c_skip = 1/alpha    c_out = sigma/alpha         Song & Ermon 2020, technique 3
+    mean       F ≈ μ̃ = a x_0 + b x_t     c_skip = -b/a       c_out = 1/a                 Ho et al. 2020, (7) and (8)
     edm        with r = sigma/alpha, d = sigma_data, alpha c_skip = d²/(r² + d²), c_out = r d/√(r² + d²), alpha c_in = 1/√(r² + d²),
                c_noise = log(r)/4                                                        Karras et al. 2022, table 1
 
@@ -21,6 +22,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from renote.diffusion.process.gaussian import GaussianProcess
 from renote.diffusion.schedule import broadcast
 from renote.errors import UsageError
 
@@ -46,7 +48,7 @@ class Parameterization(Protocol):
     def coefficients(self, alpha: Tensor, sigma: Tensor, t: Tensor) -> Coefficients:
         """The affine form's coefficients at times t, all arguments and results (n,)."""
 
-    def target(self, clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    def target(self, clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor, t: Tensor) -> Tensor:
         """What the network should give for x = alpha clean + sigma noise: the F for which D = clean."""
 
 
@@ -59,7 +61,7 @@ class Noise:
         """D = (x - sigma F) / alpha."""
         return Coefficients(1 / alpha, -sigma / alpha, None, TIME_SCALE * t)
 
-    def target(self, clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    def target(self, clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor, t: Tensor) -> Tensor:
         """ε."""
         return noise
 
@@ -73,7 +75,7 @@ class Clean:
         """D = F."""
         return Coefficients(torch.zeros_like(t), torch.ones_like(t), None, TIME_SCALE * t)
 
-    def target(self, clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    def target(self, clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor, t: Tensor) -> Tensor:
         """x_0."""
         return clean
 
@@ -87,7 +89,7 @@ class Velocity:
         """D = alpha x - sigma F, as alpha² + sigma² = 1."""
         return Coefficients(alpha, -sigma, None, TIME_SCALE * t)
 
-    def target(self, clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    def target(self, clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor, t: Tensor) -> Tensor:
         """alpha ε - sigma x_0."""
         return broadcast(alpha, clean) * noise - broadcast(sigma, clean) * clean
 
@@ -101,7 +103,7 @@ class Score:
         """D = (x + sigma² F) / alpha, Tweedie's formula."""
         return Coefficients(1 / alpha, sigma**2 / alpha, None, TIME_SCALE * t)
 
-    def target(self, clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    def target(self, clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor, t: Tensor) -> Tensor:
         """-ε / sigma."""
         return noise / -broadcast(sigma, noise)
 
@@ -115,9 +117,48 @@ class Rescaled:
         """D = (x + sigma F) / alpha."""
         return Coefficients(1 / alpha, sigma / alpha, None, torch.zeros_like(t))
 
-    def target(self, clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    def target(self, clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor, t: Tensor) -> Tensor:
         """-ε."""
         return -noise
+
+
+@dataclass(frozen=True)
+class PosteriorMean:
+    """F ≈ μ̃, the mean of q(x_s | x_t, x_0) one of T steps before t (Ho et al. 2020, the baseline of table 2).
+
+    Args:
+        process: whose posterior; the coefficients b of x_t and a of x_0 are `reverse_coefficients(t, s)`.
+        num_train_steps: T.
+
+    Raises:
+        UsageError: if T < 1.
+    """
+
+    process: GaussianProcess
+    num_train_steps: int
+    name = "mean"
+
+    def __post_init__(self) -> None:
+        if self.num_train_steps < 1:
+            raise UsageError(
+                f"num_train_steps = {self.num_train_steps}: the mean is that of a discrete step, so at least 1"
+            )
+
+    def coefficients(self, alpha: Tensor, sigma: Tensor, t: Tensor) -> Coefficients:
+        """D = (F - b x) / a."""
+        from_noisy, from_clean = self._posterior(t)
+        return Coefficients(-from_noisy / from_clean, 1 / from_clean, None, TIME_SCALE * t)
+
+    def target(self, clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor, t: Tensor) -> Tensor:
+        """a x_0 + b x_t."""
+        from_noisy, from_clean = self._posterior(t)
+        whole = from_clean + from_noisy * alpha
+        return broadcast(whole, clean) * clean + broadcast(from_noisy * sigma, clean) * noise
+
+    def _posterior(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        before = (t - 1 / self.num_train_steps).clamp(min=0)
+        from_noisy, from_clean, _ = self.process.reverse_coefficients(t, before)
+        return from_noisy, from_clean
 
 
 @dataclass(frozen=True)
@@ -149,7 +190,7 @@ class EDM:
             ratio.log() / 4,
         )
 
-    def target(self, clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    def target(self, clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor, t: Tensor) -> Tensor:
         """(r/d x_0 - d ε) / √(r² + d²), which is (x_0 - c_skip x) / c_out without its cancellation."""
         ratio = sigma / alpha
         total = (ratio**2 + self.sigma_data**2).sqrt()

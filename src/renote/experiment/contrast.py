@@ -114,3 +114,59 @@ def groups(panels: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
         axes.set_xticks(range(len(rows)), list(rows), rotation=25, ha="right", fontsize=8)
         axes.set_title(title, fontsize=10)
     return figure
+
+
+def over(
+    lab: Lab, runs: Sequence[SampleRun], n: int, option: str, values: Sequence[float], **options: Any
+) -> dict[float, dict[str, list[float]]]:
+    """All measures of samples over the values of one option of sampling, by value and name, one a run.
+
+    Args:
+        lab: keeps what is measured.
+        runs: one a seed.
+        n: samples each.
+        option: of sampling, e.g. `guidance_scale`.
+        values: of that option.
+        options: other options of sampling.
+    """
+    found = {}
+    for value in values:
+        name = f"{option} {value:g}"
+        found[value] = measured(lab, {name: runs}, n, **{option: value}, **options)[name]
+    return found
+
+
+def table(
+    found: Mapping[float, Mapping[str, Sequence[float]]], measures: Mapping[str, str], option: str
+) -> dict[str, Any]:
+    """Mean and deviation by `"title, option value"`.
+
+    Args:
+        found: by value of the option and measure.
+        measures: measure → title.
+        option: what its values are called.
+    """
+    return {
+        f"{title}, {option} {value:g}": spread(row[measure])
+        for measure, title in measures.items()
+        for value, row in found.items()
+    }
+
+
+def lines(found: Mapping[float, Mapping[str, Sequence[float]]], measures: Mapping[str, str], label: str) -> Figure:
+    """A panel a measure, over the values of an option.
+
+    Args:
+        found: by value of the option and measure.
+        measures: measure → title of its panel.
+        label: of the option.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.5 * len(measures) + 0.5, 3.2), layout="constrained")
+    for axes, (measure, title) in zip(figure.subplots(1, len(measures), squeeze=False)[0], measures.items()):
+        mean, std = ([f(row[measure]) for row in found.values()] for f in (statistics.fmean, statistics.stdev))
+        axes.errorbar(list(found), mean, std, marker="o", capsize=3)
+        axes.set(xlabel=label)
+        axes.set_title(title, fontsize=10)
+    return figure

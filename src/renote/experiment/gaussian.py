@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 ScheduleName = Literal["linear", "cosine", "vp", "sub-vp", "ve", "edm"]
-ParameterizationName = Literal["noise", "clean", "velocity", "score", "rescaled", "edm"]
+ParameterizationName = Literal["noise", "clean", "velocity", "score", "rescaled", "mean", "edm"]
 WeightingName = Literal["simple", "clean", "velocity", "edm", "p2", "min-snr", "bound"]
 TimesName = Literal["uniform", "low-discrepancy", "log-normal", "importance"]
 SamplerName = Literal[
@@ -91,11 +91,14 @@ def gaussian_model(
     count = config.num_train_steps or None
     schedule = parts.pop("schedule", None) or diffusion.SCHEDULES[config.schedule](count or 1000)
     network = parts.pop("network", None) or backbone(config, data, num_classes, 2 if config.learned_variance else 1)
+    process = diffusion.GaussianProcess(schedule)
     parameterization = parts.pop("parameterization", None) or config.parameterization
+    if parameterization == "mean":
+        parameterization = diffusion.PosteriorMean(process, config.num_train_steps)
     kind: type[DiffusionModel] = parts.pop("kind", None) or diffusion.DiffusionModel
     return kind(
         diffusion.Denoiser(network, schedule, parameterization, config.learned_variance),
-        diffusion.GaussianProcess(schedule),
+        process,
         data.shape,
         **{
             "num_train_steps": count,

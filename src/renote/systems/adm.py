@@ -22,8 +22,6 @@ from renote.systems.classifier_guidance import Config as GuidedConfig
 from renote.systems.classifier_guidance import guided_model
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from renote.data import SampleData
     from renote.diffusion import DiffusionModel
     from renote.experiment import Lab
@@ -61,16 +59,14 @@ def precision_for_recall(lab: Lab) -> Outcome:
     runs = contrast.trained(
         lab, "fashion-mnist", variants, seeds, "small" if lab.laptop else "laptop", options, steps=steps
     )
-    found = {}
-    for scale in SCALES:
-        name = f"scale {scale:g}"
-        sampling = {"classifier_scale": scale, "sampler": "ddim", "steps": 25}
-        found[scale] = contrast.measured(lab, {name: runs["model"]}, count, **sampling)[name]
-    names = ("precision", "recall", "frechet_distance")
-    measured = {
-        f"{name}, scale {scale:g}": contrast.spread(row[name]) for name in names for scale, row in found.items()
+    found = contrast.over(lab, runs["model"], count, "classifier_scale", SCALES, sampler="ddim", steps=25)
+    titles = {
+        "precision": "precision",
+        "recall": "recall",
+        "frechet_distance": "Fréchet distance (classifier features)",
     }
-    mean = {name: [statistics.fmean(row[name]) for row in found.values()] for name in names}
+    measured = contrast.table(found, titles, "scale")
+    mean = {name: [statistics.fmean(row[name]) for row in found.values()] for name in titles}
     rises = all(a < b for a, b in itertools.pairwise(mean["precision"]))
     falls = all(a > b for a, b in itertools.pairwise(mean["recall"]))
     helps = min(mean["frechet_distance"][1:]) < mean["frechet_distance"][0]
@@ -78,19 +74,7 @@ def precision_for_recall(lab: Lab) -> Outcome:
         f"{len(seeds)} trainings of {steps} steps on fashion-mnist{' at 14 × 14 pixels' if lab.laptop else ''}; {count} samples a scale in 25 DDIM steps, in "
         "the features of the data set's classifier."
     )
-    return Outcome(measured, rises and falls and helps, _figure(found), seeds, note)
-
-
-def _figure(found: dict[float, dict[str, list[float]]]) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 3.2), layout="constrained")
-    names = {"precision": "precision", "recall": "recall", "frechet_distance": "Fréchet distance (classifier features)"}
-    for axes, (name, title) in zip(figure.subplots(1, 3), names.items()):
-        mean, std = ([f(row[name]) for row in found.values()] for f in (statistics.fmean, statistics.stdev))
-        axes.errorbar(list(found), mean, std, marker="o", capsize=3)
-        axes.set(xlabel="classifier scale", title=title)
-    return figure
+    return Outcome(measured, rises and falls and helps, contrast.lines(found, titles, "classifier scale"), seeds, note)
 
 
 CHANGES: dict[str, Any] = {"sampling_steps": 50, "classifier_channels": 32}

@@ -18,8 +18,6 @@ from renote.experiment.backbone import backbone
 from renote.experiment.gaussian import LAPTOP, SMALL, ScheduleName, gaussian_model
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from renote.data import SampleData
     from renote.diffusion import DiffusionModel
     from renote.experiment import Lab
@@ -79,37 +77,16 @@ def accuracy_over_scales(lab: Lab) -> Outcome:
     data, preset = ("digits", "small") if lab.laptop else ("fashion-mnist", "laptop")
     seeds, steps, count = (0, 1, 2), *((2500, 500) if lab.laptop else (40_000, 5000))
     runs = contrast.trained(lab, data, {"model": (None, {})}, seeds, preset, steps=steps)
-    found = {
-        scale: contrast.measured(
-            lab, {f"scale {scale:g}": runs["model"]}, count, classifier_scale=scale, sampler="ddim", steps=50
-        )[f"scale {scale:g}"]
-        for scale in SCALES
-    }
-    measured = {
-        f"{title}, scale {scale:g}": contrast.spread(row[name])
-        for name, title in (("class_accuracy", "class accuracy (%)"), ("frechet_distance", "Fréchet distance"))
-        for scale, row in found.items()
-    }
+    found = contrast.over(lab, runs["model"], count, "classifier_scale", SCALES, sampler="ddim", steps=50)
+    titles = {"class_accuracy": "class accuracy (%)", "frechet_distance": "Fréchet distance (classifier features)"}
+    measured = contrast.table(found, titles, "scale")
     rising = [measured[f"class accuracy (%), scale {scale:g}"]["mean"] for scale in SCALES]
     note = (
         f"{len(seeds)} trainings of {steps} steps on {data}; {count} samples a scale in 50 DDIM steps, judged by the data set's own classifier, "
         "which is another than the one that guides."
     )
-    return Outcome(measured, all(a < b for a, b in itertools.pairwise(rising)), _figure(found), seeds, note)
-
-
-def _figure(found: dict[float, dict[str, list[float]]]) -> Figure:
-    import statistics
-
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
-    panels = {"class_accuracy": "class accuracy (%)", "frechet_distance": "Fréchet distance (classifier features)"}
-    for axes, (name, title) in zip(figure.subplots(1, 2), panels.items()):
-        mean, std = ([f(row[name]) for row in found.values()] for f in (statistics.fmean, statistics.stdev))
-        axes.errorbar(list(found), mean, std, marker="o", capsize=3)
-        axes.set(xlabel="classifier scale", title=title)
-    return figure
+    figure = contrast.lines(found, titles, "classifier scale")
+    return Outcome(measured, all(a < b for a, b in itertools.pairwise(rising)), figure, seeds, note)
 
 
 PRESETS: dict[str, dict[str, Any]] = {
