@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from renote.allocator import keep_freed_memory
 from renote.diffusion import grid as grids
 from renote.diffusion.condition import NO_CLASS, Condition
 from renote.diffusion.denoiser import Denoiser, Estimator
@@ -336,8 +337,10 @@ class DiffusionModel(nn.Module):
 
     def _evaluating(self, states: Iterator[State]) -> Iterator[State]:
         """Each state with the network in evaluation mode, and as it was whenever the caller has the word."""
+        keep_freed_memory()
+        modules = list(self.modules())  # once: finding them takes as long as a step of a small network
         while True:
-            training = [module for module in self.modules() if module.training]
+            training = [module for module in modules if module.training]
             for module in training:
                 module.training = False
             try:

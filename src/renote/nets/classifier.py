@@ -63,6 +63,6 @@ class TimeClassifier(nn.Module):
             if i and min(x.shape[2:]) > 3:
                 x = (functional.avg_pool1d, functional.avg_pool2d, functional.avg_pool3d)[self.dims - 1](x, 2)
             x = block(x, condition)
-        pooled = functional.silu(self.norm(x)).flatten(2).mean(2)
+        pooled = self.norm.silu(x).flatten(2).mean(2)
         out: Tensor = self.head(pooled)
         return out

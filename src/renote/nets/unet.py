@@ -55,9 +55,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Features (n, inputs, *space), silu(c) (n, condition) → (n, outputs, *space)."""
-        h = self.conv1(functional.silu(self.norm1(x)))
-        scale, shift = self.modulation(condition)[(..., *[None] * (x.ndim - 2))].chunk(2, 1)
-        h = functional.silu(torch.addcmul(shift, self.norm2(h), 1 + scale))
+        h = self.conv1(self.norm1.silu(x))
+        h = self.norm2.silu(h, *self.modulation(condition).chunk(2, 1))
         h = self.conv2(functional.dropout(h, self.dropout, self.training))
         out: Tensor = self.skip(x) + h
         return out
@@ -207,7 +206,7 @@ class UNet(nn.Module):
                 x = stage(torch.cat([x, skips.pop()], 1), condition)
             if level < len(self.grow):
                 x = grow(x, self.grow[level])
-        x = self.last(functional.silu(self.norm(x)))
+        x = self.last(self.norm.silu(x))
         for axis, length in enumerate(size, 2):
             x = x.narrow(axis, 0, length)
         return x

@@ -18,6 +18,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
+from renote.allocator import keep_freed_memory
 from renote.errors import CheckpointError, RenoteError, UsageError
 from renote.train import checkpoint as checkpoints
 from renote.train.average import WeightAverage
@@ -117,6 +118,7 @@ class Trainer:
             RenoteError: if the loss becomes infinite or undefined.
             CheckpointError: if a checkpoint cannot be written or read.
         """
+        keep_freed_memory()
         if self.resume and self.out is not None:
             self._restore()
         options, metric = self.options, self.learner.metric
