@@ -23,20 +23,28 @@ def awake(module: nn.Module, seed: int = 0) -> nn.Module:
     return module
 
 
-def unet(dims: int = 2, channels: int = 3, classes: int = 0) -> UNet:
+def unet(dims: int = 2, channels: int = 3, classes: int = 0, resample_blocks: bool = False) -> UNet:
     network = UNet(
-        channels, channels, dims, channels=8, multipliers=(1, 2), blocks=1, attention=(2,), num_classes=classes
+        channels,
+        channels,
+        dims,
+        channels=8,
+        multipliers=(1, 2),
+        blocks=1,
+        attention=(2,),
+        num_classes=classes,
+        resample_blocks=resample_blocks,
     )
     awake(network)
     return network.eval()
 
 
 @settings(max_examples=25)
-@given(dims=st.integers(1, 3), data=st.data())
-def test_any_size_comes_back_as_it_was(dims: int, data: st.DataObject) -> None:
+@given(dims=st.integers(1, 3), data=st.data(), resample_blocks=st.booleans())
+def test_any_size_comes_back_as_it_was(dims: int, data: st.DataObject, resample_blocks: bool) -> None:
     size = data.draw(st.lists(st.integers(1, 9), min_size=dims, max_size=dims))
     x = torch.randn(2, 3, *size)
-    assert unet(dims)(x, torch.tensor([1.0, 500.0])).shape == x.shape
+    assert unet(dims, resample_blocks=resample_blocks)(x, torch.tensor([1.0, 500.0])).shape == x.shape
 
 
 def test_a_batch_is_a_loop_over_samples() -> None:
@@ -108,15 +116,15 @@ def test_attention_sees_places_as_a_set() -> None:
     torch.testing.assert_close(layer(x[..., order]), layer(x)[..., order])
 
 
-def test_residual_block_is_diffusers(  # the same block on copied weights
-) -> None:
+@pytest.mark.parametrize("resolution", ["same", "down", "up"])
+def test_residual_block_is_diffusers(resolution: str) -> None:  # the same block on copied weights
     resnet = pytest.importorskip("diffusers.models.resnet")
-    ours = awake(ResidualBlock(2, 8, 16, condition=12)).eval()
+    ours = awake(ResidualBlock(2, 8, 16, condition=12, resolution=resolution)).eval()  # type: ignore[arg-type]
     assert isinstance(ours, ResidualBlock)
     groups = ours.norm1.groups
     theirs = resnet.ResnetBlock2D(
         in_channels=8, out_channels=16, temb_channels=12, groups=groups, groups_out=ours.norm2.groups,
-        eps=1e-5, time_embedding_norm="scale_shift",
+        eps=1e-5, time_embedding_norm="scale_shift", up=resolution == "up", down=resolution == "down",
     )  # fmt: skip
     pairs = {
         "norm1": ours.norm1,

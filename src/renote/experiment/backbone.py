@@ -29,6 +29,8 @@ class BackboneOptions(TrainOptions):
     """Channels of an attention head."""
     dropout: float = 0.1
     """Probability of dropout inside residual blocks."""
+    resample_blocks: bool = False
+    """Whether resolutions change within residual blocks, or by a convolution alone."""
 
 
 def backbone(config: BackboneOptions, data: SampleData, num_classes: int = 0, values: int = 1) -> nn.Module:
@@ -55,4 +57,5 @@ def backbone(config: BackboneOptions, data: SampleData, num_classes: int = 0, va
         head_channels=config.head_channels,
         num_classes=num_classes,
         dropout=config.dropout,
+        resample_blocks=config.resample_blocks,
     )

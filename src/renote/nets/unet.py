@@ -1,13 +1,13 @@
 """The U-Net of diffusion models, in one, two or three dimensions of space.
 
 Ronneberger et al., 2015, with the residual blocks, time embedding and attention of Ho et al., 2020, appendix B, and the
-scale-and-shift of Dhariwal & Nichol, 2021, section 3 ("adaptive group normalization").
+scale-and-shift and, where asked, the residual changes of resolution of Dhariwal & Nichol, 2021, section 3.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from renote.nets.norm import GroupNorm
 from renote.nets.upsample import grow
 
 CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+POOLS = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}
 
 
 def _convolution(dims: int, inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Module:
@@ -35,16 +36,28 @@ def _zero(module: nn.Module) -> nn.Module:
 class ResidualBlock(nn.Module):
     """skip(x) + conv(dropout(silu((1 + scale) norm(conv(silu(norm(x)))) + shift)))), (scale, shift) = W silu(c)
 
+    A block that changes the resolution does so before its first convolution and in its skip: means over 2 places along each axis down, copies up.
+
     Args:
         dims: dimensions of space.
         inputs: channels in.
         outputs: channels out.
         condition: width of the embedding c of time and class.
         dropout: probability.
+        resolution: whether space stays the `"same"`, or is halved (`"down"`) or doubled (`"up"`).
     """
 
-    def __init__(self, dims: int, inputs: int, outputs: int, condition: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        dims: int,
+        inputs: int,
+        outputs: int,
+        condition: int,
+        dropout: float = 0.0,
+        resolution: Literal["same", "down", "up"] = "same",
+    ) -> None:
         super().__init__()
+        self.resolution = resolution
         self.norm1 = GroupNorm(inputs)
         self.conv1 = _convolution(dims, inputs, outputs)
         self.modulation = nn.Linear(condition, 2 * outputs)
@@ -54,8 +67,15 @@ class ResidualBlock(nn.Module):
         self.skip = _convolution(dims, inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """Features (n, inputs, *space), silu(c) (n, condition) → (n, outputs, *space)."""
-        h = self.conv1(self.norm1.silu(x))
+        """Features (n, inputs, *space), silu(c) (n, condition) → (n, outputs, *space), space as the resolution says."""
+        h = self.norm1.silu(x)
+        if self.resolution == "up":
+            h, x = grow(h, self.conv1), functional.interpolate(x, scale_factor=2.0, mode="nearest")
+        else:
+            if self.resolution == "down":
+                pool = POOLS[x.ndim - 2]
+                h, x = pool(h, 2), pool(x, 2)
+            h = self.conv1(h)
         h = self.norm2.silu(h, *self.modulation(condition).chunk(2, 1))
         h = self.conv2(functional.dropout(h, self.dropout, self.training))
         out: Tensor = self.skip(x) + h
@@ -89,6 +109,7 @@ class UNet(nn.Module):
         head_channels: channels of an attention head.
         num_classes: classes that it may be told; 0 for none.
         dropout: probability within residual blocks.
+        resample_blocks: whether resolutions change within residual blocks, or by a convolution alone.
 
     Raises:
         UsageError: for numbers that make no network.
@@ -112,6 +133,7 @@ class UNet(nn.Module):
         head_channels: int = 64,
         num_classes: int = 0,
         dropout: float = 0.0,
+        resample_blocks: bool = False,
     ) -> None:
         super().__init__()
         if dims not in CONVOLUTIONS:
@@ -136,6 +158,11 @@ class UNet(nn.Module):
             block = ResidualBlock(dims, inputs, outputs, width, dropout)
             return _Stage(block, SelfAttention(outputs, head_channels) if attend else None)
 
+        def resample(features: int, resolution: Literal["down", "up"]) -> nn.Module:
+            if resample_blocks:
+                return ResidualBlock(dims, features, features, width, dropout, resolution)
+            return _convolution(dims, features, features, stride=2 if resolution == "down" else 1)
+
         self.first = _convolution(dims, in_channels, channels)
         self.down, self.shrink = nn.ModuleList(), nn.ModuleList()
         skips, here = [channels], channels
@@ -147,7 +174,7 @@ class UNet(nn.Module):
                 skips.append(here)
             self.down.append(row)
             if level < len(multipliers) - 1:
-                self.shrink.append(_convolution(dims, here, here, stride=2))
+                self.shrink.append(resample(here, "down"))
                 skips.append(here)
         self.middle = nn.ModuleList([stage(here, here, bool(attention)), stage(here, here, False)])
         self.up, self.grow = nn.ModuleList(), nn.ModuleList()
@@ -158,7 +185,7 @@ class UNet(nn.Module):
                 here = multiplier * channels
             self.up.append(row)
             if level:
-                self.grow.append(_convolution(dims, here, here))
+                self.grow.append(resample(here, "up"))
         self.norm = GroupNorm(here)
         self.last = _zero(_convolution(dims, here, out_channels))
         if dims == 2:
@@ -197,7 +224,8 @@ class UNet(nn.Module):
                 x = stage(x, condition)
                 skips.append(x)
             if level < len(self.shrink):
-                x = self.shrink[level](x)
+                change = self.shrink[level]
+                x = change(x, condition) if isinstance(change, ResidualBlock) else change(x)
                 skips.append(x)
         for stage in self.middle:
             x = stage(x, condition)
@@ -205,7 +233,8 @@ class UNet(nn.Module):
             for stage in cast(nn.ModuleList, row):
                 x = stage(torch.cat([x, skips.pop()], 1), condition)
             if level < len(self.grow):
-                x = grow(x, self.grow[level])
+                change = self.grow[level]
+                x = change(x, condition) if isinstance(change, ResidualBlock) else grow(x, change)
         x = self.last(self.norm.silu(x))
         for axis, length in enumerate(size, 2):
             x = x.narrow(axis, 0, length)

@@ -37,6 +37,7 @@ class Config(GuidedConfig):
     schedule: ScheduleName = "cosine"
     learned_variance: bool = True
     attention: tuple[int, ...] = (2, 4, 8)
+    resample_blocks: bool = True
     class_conditional: bool = True
     """Whether the denoiser is told the class as well as led to it."""
 
@@ -85,7 +86,14 @@ SYSTEM = GenerativeSystem(
     paper=Paper(
         "Dhariwal & Nichol", "Diffusion Models Beat GANs on Image Synthesis", 2021, "NeurIPS 2021", "arXiv:2105.05233"
     ),
-    parts=("cosine schedule", "learned variance", "hybrid loss", "adaptive group norm", "classifier guidance"),
+    parts=(
+        "cosine schedule",
+        "learned variance",
+        "hybrid loss",
+        "adaptive group norm",
+        "residual resampling",
+        "classifier guidance",
+    ),
     data="fashion-mnist",
     config=Config,
     build=build,
