@@ -3,12 +3,13 @@
 Results go to standard output, progress and messages to standard error.
 """
 
-from renote.commands.catalogue import data_describe, data_fetch, data_list, list_, show
+from renote.commands.catalogue import checkpoints, data_describe, data_fetch, data_list, list_, show
 from renote.commands.experiments import compare, demo, reproduce
-from renote.commands.runs import evaluate, predict, sample
+from renote.commands.runs import evaluate, predict, sample, ship
 from renote.commands.terminal import parse_options, say
 
 __all__ = [
+    "checkpoints",
     "compare",
     "data_describe",
     "data_fetch",
@@ -21,5 +22,6 @@ __all__ = [
     "reproduce",
     "sample",
     "say",
+    "ship",
     "show",
 ]

@@ -1,6 +1,8 @@
-"""What there is: systems and data sets."""
+"""What there is: systems, trained models that come with the package, data sets."""
 
 from __future__ import annotations
+
+import math
 
 from tyro.conf import Positional
 
@@ -58,6 +60,35 @@ def show(name: Positional[str], json: Json = False) -> None:
     out.print()
     print_table(("option", "paper", "laptop"), [[key, *map(str, values)] for key, values in options.items()])
     out.print(f"\ntry: renote train {system.name} --data {system.data} --out runs/{system.name}", markup=False)
+
+
+def checkpoints(json: Json = False) -> None:
+    """List the trained models that come with renote; their names stand wherever a run folder does.
+
+    Example: renote checkpoints
+    """
+    from renote.experiment import shipped
+
+    cards = [shipped.read_card(shipped.library() / name) for name in shipped.names()]
+    if json:
+        print_json(cards)
+        return
+    body = [
+        [
+            card["name"],
+            card["system"],
+            card["data"],
+            len(card["classes"]) or "",
+            f"{card['parameters']:,}",
+            f"{card['measures']['frechet_distance']:.3g}",
+            f"{card['measures'].get('class_accuracy', math.nan):.1f} %" if card["classes"] else "",
+        ]
+        for card in cards
+    ]
+    print_table(("name", "system", "data", "classes", "parameters", "Fréchet distance", "samples of their class"), body)
+    say(
+        "try: renote sample NAME --out grid.png; each was trained by the command in its card: renote checkpoints --json"
+    )
 
 
 def data_list(json: Json = False) -> None:

@@ -3,17 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
 from renote import systems
 from renote.commands.terminal import Json, number, parse_options, print_json, print_table, say
 from renote.errors import UsageError
+from renote.experiment import shipped
+
+if TYPE_CHECKING:
+    from renote.experiment import SampleRun
+
+
+RUN = f"The run folder, or a checkpoint that comes with renote: {', '.join(shipped.names()) or 'none here'}."
+RunName = Annotated[Positional[str], arg(help=RUN)]
+
+
+def generative(run: str) -> SampleRun:
+    """A trained generative model by folder or name.
+
+    Raises:
+        UsageError: if there is none, or it is of another kind.
+    """
+    from renote import experiment
+
+    loaded = systems.load_run(run)
+    if not isinstance(loaded, experiment.SampleRun):
+        raise UsageError(f"{run} holds {loaded.system.name}, which makes no samples: use renote predict or evaluate")
+    return loaded
 
 
 def sample(
-    run: Positional[str],
+    run: RunName,
     n: Annotated[int, arg(aliases=["-n"])] = 64,
     out: str = "samples.png",
     class_: Annotated[str | None, arg(name="class")] = None,
@@ -30,7 +52,7 @@ def sample(
     Example: renote sample runs/digits -n 64 --sampler ddim --steps 25 --guidance-scale 2 --class 3 --out grid.png
 
     Args:
-        run: The run folder.
+        run: The run folder, or the name of a checkpoint.
         n: How many.
         out: A picture (.png, .jpg, .webp) or an array (.npy).
         class_: Number or name of a class; without it, classes at random.
@@ -42,11 +64,9 @@ def sample(
         seed: Sample i depends on seed + i alone.
         film: Also write the way from noise to samples as a strip of pictures.
     """
-    from renote import evaluate, experiment
+    from renote import evaluate
 
-    loaded = systems.load_run(run)
-    if not isinstance(loaded, experiment.SampleRun):
-        raise UsageError(f"{run} holds {loaded.system.name}, which makes no samples: use renote predict or evaluate")
+    loaded = generative(run)
     options: dict[str, Any] = {"sampler": sampler, "steps": steps, "eta": eta, "guidance_scale": guidance_scale}
     options |= parse_options(option)
     samples = loaded.sample(n, seed=seed, label=class_, progress=True, **options)
@@ -77,7 +97,7 @@ def predict(run: Positional[str], out: str = "predictions.csv", data: str | None
 
 
 def evaluate(
-    run: Positional[str],
+    run: RunName,
     data: str | None = None,
     samples: int = 1000,
     features: str | None = None,
@@ -89,7 +109,7 @@ def evaluate(
     Example: renote evaluate runs/digits --samples 2000 --bits bound
 
     Args:
-        run: The run folder.
+        run: The run folder, or the name of a checkpoint.
         data: Other data than it was trained on.
         samples: How many samples to draw from a generative model.
         features: Weights of a classifier (python -m renote.evaluate.ship) in whose features samples are compared.
@@ -109,3 +129,24 @@ def evaluate(
         print_json(document)
         return
     print_table(("measure", loaded.system.name), [[key, number(value)] for key, value in measures.items()])
+
+
+def ship(
+    run: Positional[str], *, out: str, samples: int = 1000, precision: Literal["float16", "float32"] = "float16"
+) -> None:
+    """Make a small checkpoint of a finished generative run, for others to sample from: weights alone, checksums, measured quality.
+
+    Example: renote ship runs/digits --out digits-edm
+
+    Args:
+        run: The run folder.
+        out: The new folder; its name is the checkpoint's.
+        samples: How many samples to draw to measure it, before and after.
+        precision: Of the weights on disk.
+    """
+    from renote import experiment
+
+    card = experiment.ship(generative(run), out, samples, precision)
+    size = sum(path.stat().st_size for path in Path(out).iterdir())
+    before, after = (card[key]["frechet_distance"] for key in ("measures_before", "measures"))
+    say(f"{out}: {size / 1e6:.2f} MB; Fréchet distance {after:.4g}, before {before:.4g}; next: renote sample {out}")
