@@ -25,6 +25,7 @@ usage: renote COMMAND [OPTIONS]        renote COMMAND --help has options and an 
   predict RUN              predict the classes of a graph's nodes
   evaluate RUN             measure a trained run
   compare NAME NAME …      several systems on one data set, over seeds
+  compare-samplers RUN     all samplers on one model: quality against network evaluations
   reproduce NAME           run the experiment behind a paper's claim
   ship RUN                 a small checkpoint of a finished run, for others to sample from
   data list|describe|fetch the data sets
@@ -107,6 +108,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": commands.evaluate,
     "checkpoints": commands.checkpoints,
     "compare": commands.compare,
+    "compare-samplers": commands.compare_samplers,
     "reproduce": commands.reproduce,
     "ship": commands.ship,
     "data list": commands.data_list,

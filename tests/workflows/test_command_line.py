@@ -276,6 +276,7 @@ def test_every_commands_help_has_an_example() -> None:
         "predict",
         "evaluate",
         "compare",
+        "compare-samplers",
         "checkpoints",
         "ship",
         "reproduce",

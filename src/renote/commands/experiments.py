@@ -8,7 +8,8 @@ from typing import Any, Literal
 from tyro.conf import Positional
 
 from renote import systems
-from renote.commands.terminal import Json, number, parse_options, print_json, print_table, say
+from renote.commands.runs import RunName, generative
+from renote.commands.terminal import Json, keep, number, parse_options, print_json, print_table, say
 from renote.errors import UsageError
 
 
@@ -54,11 +55,7 @@ def compare(
         **changes,
     )
     if out is not None:
-        from renote.experiment import environment
-        from renote.train.checkpoint import write_json
-
-        Path(out).parent.mkdir(parents=True, exist_ok=True)
-        write_json(Path(out), {**found, **environment.describe()})
+        keep(Path(out), found)
     if json:
         print_json(found)
         return
@@ -69,6 +66,63 @@ def compare(
     metric = found["rows"][0]["metric"]
     print_table(("system", metric, "seconds", "parameters", "peak memory (MB)"), rows)
     say(f"{found['data']}: {found['protocol']}")
+
+
+def compare_samplers(
+    run: RunName,
+    evaluations: tuple[int, ...] = (5, 10, 20, 50, 100),
+    samples: int = 1000,
+    seeds: int = 3,
+    only: tuple[str, ...] = (),
+    guidance_scale: float | None = None,
+    out: str = "samplers.png",
+    work: str = "runs/samplers",
+    fresh: bool = False,
+    json: Json = False,
+) -> None:
+    """Draw samples with every sampler at several numbers of network evaluations: which is best, when? A stopped one goes on where it was.
+
+    Example: renote compare-samplers runs/digits --evaluations 5 10 20 50 --out samplers.png
+
+    Args:
+        run: The run folder, or the name of a checkpoint.
+        evaluations: Most evaluations of the network for a sample; with guidance, an estimate is two.
+        samples: How many samples to draw for each number.
+        seeds: How many times.
+        only: These samplers alone; all by default.
+        guidance_scale: For all samplers; the system's own by default.
+        out: The picture (.png, .svg); or a .json file, which gets the result with command, versions and machine, and the picture beside it.
+        work: Folder of measurements that are kept while it runs.
+        fresh: Forget what the work folder holds of this model.
+    """
+    from renote import evaluate, experiment
+    from renote.experiment import samplers
+
+    target = Path(out)
+    if target.suffix not in (".png", ".svg", ".pdf", ".json"):
+        raise UsageError(f"out = {out}: write a picture (.png, .svg, .pdf) or a result (.json)")
+    loaded = generative(run)
+    found = experiment.compare_samplers(
+        loaded,
+        evaluations,
+        samples,
+        seeds,
+        only=only,
+        work=work,
+        fresh=fresh,
+        progress=True,
+        guidance_scale=guidance_scale,
+    )
+    picture = target.with_suffix(".png") if target.suffix == ".json" else target
+    evaluate.save_figure(samplers.draw_samplers(found), picture)
+    if target.suffix == ".json":
+        keep(target, found)
+    if json:
+        print_json(found)
+        return
+    print_table(*samplers.matrix(found))
+    say(f"{found['rows'][0]['metric']}: {found['protocol']}; picture in {picture}")
+    print(samplers.advice(found))
 
 
 def reproduce(

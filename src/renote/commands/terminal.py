@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json as json_format
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import arg
@@ -34,6 +35,15 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
 def print_json(document: Any) -> None:
     """One JSON document on standard output."""
     print(json_format.dumps(document, indent=2, ensure_ascii=False))
+
+
+def keep(path: Path, found: Mapping[str, Any]) -> None:
+    """Write a result with the command, the versions and the machine that it is from."""
+    from renote.experiment import environment
+    from renote.train.checkpoint import write_json
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {**found, **environment.describe()})
 
 
 def number(value: Any) -> str:
