@@ -1,4 +1,4 @@
-"""Writes what the documentation derives from code and results: the README's table, a page a system, the benchmark's page.
+"""Writes what the documentation derives from code and results: the README's table, a page a system, the pages of benchmarks and samplers.
 
 python docs/build.py           write
 python docs/build.py --check   exit status 1 if something is out of date
@@ -15,6 +15,7 @@ from typing import Any
 
 from renote import systems
 from renote.data import cards
+from renote.experiment import samplers
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs" / "pages"
@@ -138,6 +139,29 @@ def benchmark_page() -> str:
     return text.replace("{table}", shown).replace("{machine}", about)
 
 
+def samplers_page() -> str:
+    """The page of samplers: how to read it, and every comparison that was run."""
+    text = (ROOT / "docs" / "samplers.md").read_text()
+    parts = []
+    for name, document in sampler_results().items():
+        machine = document["machine"]
+        said = [document["system"], f"{document['parameters']:,} parameters", document["data"]]
+        parts += [
+            f"### {name}",
+            f"{said[0]}, {said[1]}, on {said[2]}. {document['rows'][0]['metric']}; {document['protocol']}.",
+            f"![Fréchet distance over network evaluations, a line a sampler](figures/samplers-{name}.png)",
+            table(*samplers.matrix(document)),
+            f"**{samplers.advice(document)}.**",
+            f"By `{document['command']}` on {machine['processor']}, {machine['threads']} threads.",
+        ]
+    return text.replace("{results}", "\n\n".join(parts) or "Not yet run.")
+
+
+def sampler_results() -> dict[str, dict[str, Any]]:
+    """Name of a file in `results/samplers` → what `renote compare-samplers` kept there."""
+    return {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "results" / "samplers").glob("*.json"))}
+
+
 def data_page() -> str:
     """The data sets."""
     rows = [
@@ -158,8 +182,11 @@ def documents() -> dict[Path, str | bytes]:
         ROOT / "README.md": f"{before}{BEGIN}\n{readme_table()}\n{END}{after}",
         PAGES / "benchmarks.md": benchmark_page(),
         PAGES / "data.md": data_page(),
+        PAGES / "samplers.md": samplers_page(),
         PAGES / "systems" / "index.md": f"# Systems\n\n{readme_table()}\n",
     }
+    for name in sampler_results():
+        files[PAGES / "figures" / f"samplers-{name}.png"] = (ROOT / "results" / "samplers" / f"{name}.png").read_bytes()
     for name in systems.names():
         files[PAGES / "systems" / f"{name}.md"] = system_page(name, found.get(name, {}))
         for document in found.get(name, {}).values():

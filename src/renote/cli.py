@@ -21,10 +21,13 @@ usage: renote COMMAND [OPTIONS]        renote COMMAND --help has options and an 
   show NAME                one system: equations, parts, options, claims
   train NAME               train a system on built-in data or your own
   sample RUN               draw samples from a trained generative model
+  checkpoints              trained models that come with renote, usable as a RUN
   predict RUN              predict the classes of a graph's nodes
   evaluate RUN             measure a trained run
   compare NAME NAME …      several systems on one data set, over seeds
+  compare-samplers RUN     all samplers on one model: quality against network evaluations
   reproduce NAME           run the experiment behind a paper's claim
+  ship RUN                 a small checkpoint of a finished run, for others to sample from
   data list|describe|fetch the data sets
   demo                     both halves in a few minutes, as one HTML page
 
@@ -103,8 +106,11 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "sample": commands.sample,
     "predict": commands.predict,
     "evaluate": commands.evaluate,
+    "checkpoints": commands.checkpoints,
     "compare": commands.compare,
+    "compare-samplers": commands.compare_samplers,
     "reproduce": commands.reproduce,
+    "ship": commands.ship,
     "data list": commands.data_list,
     "data describe": commands.data_describe,
     "data fetch": commands.data_fetch,

@@ -1,10 +1,8 @@
-"""Guidance, conditions and the noise of single samples."""
+"""Guidance and conditions."""
 
 import pytest
 import torch
 from exact_denoisers import GaussianDenoiser, MixtureDenoiser
-from hypothesis import given
-from hypothesis import strategies as st
 
 from renote.diffusion import (
     Ancestral,
@@ -111,52 +109,6 @@ def test_conditions():
         == nothing.joined(condition)
         == nothing.to("cpu")
     )
-
-
-@given(
-    seeds=st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=5),
-    shape=st.sampled_from([(), (3,), (2, 20), (1, 5, 5)]),
-)
-def test_noise_of_a_sample_depends_on_its_seed_alone(seeds, shape):
-    def draws(some, **options):
-        source = NoiseSource(some, **options)
-        return torch.stack([source.normal(shape) for _ in range(3)], 1)
-
-    together = draws(seeds)
-    assert together.shape == (len(seeds), 3, *shape)
-    for i, seed in enumerate(seeds):
-        assert torch.equal(draws([seed])[0], together[i])
-    assert torch.equal(draws(seeds[::-1]), together.flip(0))
-
-
-def test_noise_is_normal_and_fresh():
-    source = NoiseSource(range(50), dtype=torch.float64)
-    first = source.normal((400,))
-    kept = first.clone()
-    second = source.normal((400,))
-    assert torch.equal(first, kept)
-    both = torch.cat([first, second])
-    assert both.dtype == torch.float64
-    assert abs(float(both.mean())) < 4 / both.numel() ** 0.5
-    assert abs(float(both.var()) - 1) < 4 * (2 / both.numel()) ** 0.5
-    # no two samples and no two draws share numbers
-    assert both.unique().numel() == both.numel()
-
-
-def test_noise_into_given_memory_is_the_same_noise():
-    plain, reuse = NoiseSource([3, 4]), NoiseSource([3, 4])
-    out = torch.empty(2, 6)
-    for _ in range(2):
-        assert reuse.normal((6,), out=out) is out
-        assert torch.equal(out, plain.normal((6,)))
-    wide = torch.empty(2, 6, dtype=torch.float64)
-    assert torch.equal(reuse.normal((6,), out=wide), plain.normal((6,)).double())
-
-
-def test_bad_seeds():
-    for seed in (-1, 2**63):
-        with pytest.raises(UsageError, match="seed"):
-            NoiseSource([seed])
 
 
 def test_classifier_guidance_is_bayes_rule():

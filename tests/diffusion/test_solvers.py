@@ -29,6 +29,7 @@ from renote.diffusion import (
     VPSchedule,
     grid,
 )
+from renote.diffusion.sampler.sde import fitted_step
 from renote.errors import UsageError
 
 MEAN = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64)
@@ -252,3 +253,24 @@ def test_bad_solvers():
         for kind in SAMPLERS.values():
             with pytest.raises(UsageError):
                 kind()(None, GaussianProcess(schedule), torch.zeros(1, 3), bad)
+
+
+@pytest.mark.parametrize("ratio", [1.05, 1.6, 20.0])
+@pytest.mark.parametrize("repeats", [1, 5, 100])
+def test_fitted_langevin_step_brings_noise_nearest_to_the_next_level(ratio, repeats):
+    """A single point as data: a Langevin step makes of noise of variance v one of (1 - η)² v + 2η, in units of the level's own."""
+
+    def left(eta):
+        variance = ratio**2
+        for _ in range(repeats):
+            variance = (1 - eta) ** 2 * variance + 2 * eta
+        return abs(variance - 1)
+
+    fitted = fitted_step(ratio, repeats)
+    others = torch.logspace(-5, 0, 200).tolist()
+    assert left(fitted) <= min(map(left, others)) + 1e-5 * ratio**2
+    # and it is worth fitting: a fifth of it, or five times it, does worse
+    assert left(fitted) < min(left(fitted / 5), left(min(1.0, 5 * fitted)))
+    for bad in ((1.0, 1), (2.0, 0)):
+        with pytest.raises(UsageError):
+            fitted_step(*bad)

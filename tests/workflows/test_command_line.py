@@ -16,32 +16,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from command_line import TINY, renote, start
 from PIL import Image
 
 from renote.train import checkpoint as checkpoints
 
-TINY = ["--channels", "8", "--multipliers", "1", "2", "--attention", "2", "--batch-size", "16", "--device", "cpu"]
 DDPM = ["train", "ddpm", "--data", "digits", *TINY]
-
-
-def start(*arguments: str, **options: object) -> subprocess.Popen[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "renote.cli", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        **options,  # type: ignore[call-overload]
-    )
-
-
-def renote(*arguments: str, status: int = 0, **options: object) -> tuple[str, str]:
-    process = start(*arguments, **options)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == status, f"exit status {process.returncode}\n{out}\n{err}"
-    assert "Traceback" not in err
-    return out, err
 
 
 @pytest.fixture(scope="module")
@@ -296,6 +276,9 @@ def test_every_commands_help_has_an_example() -> None:
         "predict",
         "evaluate",
         "compare",
+        "compare-samplers",
+        "checkpoints",
+        "ship",
         "reproduce",
         "data list",
         "data describe",

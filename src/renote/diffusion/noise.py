@@ -5,6 +5,7 @@ Sample i is then the same whatever the batch it is drawn in, on every device: nu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -12,6 +13,9 @@ import torch
 from torch import Tensor
 
 from renote.errors import UsageError
+
+MOST_DRAWS, MOST_NUMBERS = 64, 1024
+"""How far small draws are made ahead: calling a generator costs as much as some hundred numbers."""
 
 
 class NormalSource(Protocol):
@@ -23,6 +27,9 @@ class NormalSource(Protocol):
 
 class NoiseSource:
     """ε_i ~ N(0, I) by a generator of sample i's own seed.
+
+    Small draws are made ahead, so many at a time as the draw's size says. So the numbers of sample i depend on its seed and on the shapes asked for,
+    in their order, and never on the other samples.
 
     Args:
         seeds: one a sample.
@@ -42,6 +49,7 @@ class NoiseSource:
         self.device, self.dtype = torch.device(device), dtype
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         self._staging: Tensor | None = None
+        self._ahead, self._used = torch.empty(len(self._generators), 0, dtype=dtype), 0
 
     def normal(self, shape: Sequence[int], out: Tensor | None = None) -> Tensor:
         """The next standard normal numbers of every sample.
@@ -53,14 +61,27 @@ class NoiseSource:
         Returns:
             (n, *shape); `out` if that was given, else a new tensor.
         """
-        whole = (len(self._generators), *shape)
+        whole, size = (len(self._generators), *shape), math.prod(shape)
         if out is None:
             out = torch.empty(whole, dtype=self.dtype, device=self.device)
+        draws = min(MOST_DRAWS, MOST_NUMBERS // max(1, size))
+        if draws > 1:
+            return out.copy_(self._taken(size, draws).reshape(whole))
         if out.device.type == "cpu" and out.dtype == self.dtype and out.is_contiguous():
             return self._fill(out)
         if self._staging is None or self._staging.shape != whole:
             self._staging = torch.empty(whole, dtype=self.dtype)
         return out.copy_(self._fill(self._staging))
+
+    def _taken(self, size: int, draws: int) -> Tensor:
+        if self._ahead.shape[1] - self._used < size:
+            # what is left is too little, and dropped
+            if self._ahead.shape[1] != size * draws:
+                self._ahead = torch.empty(len(self._generators), size * draws, dtype=self.dtype)
+            self._fill(self._ahead)
+            self._used = 0
+        self._used += size
+        return self._ahead[:, self._used - size : self._used]
 
     def _fill(self, numbers: Tensor) -> Tensor:
         for sample, generator in zip(numbers, self._generators, strict=True):

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
@@ -22,7 +23,7 @@ from renote.data import SampleData
 from renote.data.store import cache_folder
 from renote.errors import CheckpointError, UsageError
 from renote.train import EpochOrder, Trainer, TrainOptions
-from renote.train.checkpoint import write_atomic
+from renote.train.checkpoint import verified, write_atomic
 from renote.train.learner import Batch
 
 if TYPE_CHECKING:
@@ -185,19 +186,12 @@ def find_classifier(data: SampleData) -> bytes:
 
 
 def _shipped(digest: str) -> bytes | None:
-    folder = resources.files("renote.evaluate") / "weights"
+    folder = Path(str(resources.files("renote.evaluate"))) / "weights"
     index: dict[str, dict[str, Any]] = json.loads((folder / "index.json").read_text("utf-8"))
     for name, entry in index.items():
         if entry["data_sha256"] == digest and entry["version"] == VERSION:
-            file = folder / f"{name}.safetensors"
-            content = file.read_bytes() if file.is_file() else b""
-            found = hashlib.sha256(content).hexdigest()
-            if found != entry["sha256"]:
-                raise CheckpointError(
-                    f"the classifier {name}.safetensors of this installation is not the one that was released (SHA-256 "
-                    f"expected {entry['sha256']}, found {found}): it was not used. Install renote again"
-                )
-            return content
+            what = f"the classifier {name}.safetensors of this installation"
+            return verified(folder / f"{name}.safetensors", entry["sha256"], what, "Install renote again")
     return None
 
 

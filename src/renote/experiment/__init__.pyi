@@ -11,6 +11,9 @@ from .run import Run as Run
 from .run import train as train
 from .sample import SampleLearner as SampleLearner
 from .sample import SampleRun as SampleRun
+from .samplers import compare_samplers as compare_samplers
+from .samplers import draw_samplers as draw_samplers
+from .shipped import ship as ship
 from .system import Claim as Claim
 from .system import GenerativeSystem as GenerativeSystem
 from .system import NodeSystem as NodeSystem

@@ -16,6 +16,7 @@ from renote import data as data_sets
 from renote.data import NodeData, SampleData
 from renote.errors import CheckpointError, UsageError
 from renote.experiment import environment
+from renote.experiment.shipped import is_shipped, read_card, restore_shipped
 from renote.experiment.system import System
 from renote.train import Trained, Trainer, TrainOptions, choose_device, load_weights
 from renote.train.checkpoint import write_json
@@ -116,7 +117,7 @@ def open_run(
 
     Args:
         system: that of the run.
-        folder: the run folder.
+        folder: the run folder, or that of a small checkpoint.
         saved: what `read_config` read there.
         data: data in the place of what it was trained on.
 
@@ -126,7 +127,9 @@ def open_run(
     config = system.configure("paper", **_tuples(saved["config"]))
     loaded = _data_of(saved) if data is None else data if isinstance(data, SampleData | NodeData) else load_data(data)
     learner = system.learner(config, loaded)
-    if any(True for _ in learner.module.parameters()):
+    if is_shipped(folder):
+        restore_shipped(folder, learner.module)
+    elif any(True for _ in learner.module.parameters()):
         load_weights(folder / "checkpoints", learner.module)
     run: Run = system.run(config, loaded, learner, folder)
     run.module.to(choose_device("cpu" if config.device == "cpu" else "auto"))
@@ -137,8 +140,10 @@ def read_config(folder: Path) -> dict[str, Any]:
     """What a run folder says of itself.
 
     Raises:
-        CheckpointError: if it is no run folder.
+        CheckpointError: if it is no run folder, or a small checkpoint whose `config.json` was changed.
     """
+    if is_shipped(folder):
+        read_card(folder)
     path = folder / "config.json"
     try:
         saved: dict[str, Any] = json.loads(path.read_text())
@@ -175,6 +180,10 @@ def _claim_folder(folder: Path, description: dict[str, Any], resume: bool, optio
     description = json.loads(json.dumps(description, default=str))
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"out = {folder} is a file: give a folder")
+    if is_shipped(folder):
+        raise UsageError(
+            f"out = {folder} holds a checkpoint to sample from, which cannot be trained on: choose a new folder"
+        )
     if (folder / "config.json").exists():
         saved = read_config(folder)
         if not resume:

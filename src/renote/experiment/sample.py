@@ -133,7 +133,7 @@ class SampleRun(Run):
         Raises:
             UsageError: for an unknown sampler, class or option, or a value out of range.
         """
-        labels, settings = self._labels(n, seed, label), self._settings(options)
+        labels, settings = self._labels(n, seed, label), self.settings(**options)
         # noise of a chunk of samples stays within the processor's caches and a few hundred megabytes
         size = max(1, min(n, 2**22 // max(1, torch.Size(self.data.shape).numel()), 500))
         chunks = []
@@ -151,7 +151,7 @@ class SampleRun(Run):
         self, n: int = 8, *, seed: int = 0, label: int | str | Sequence[int] | None = None, **options: Any
     ) -> Iterator[State]:
         """The sampler's states one by one, for pictures of the way; arguments as for `sample`."""
-        yield from self.module.states(n, seed, label=self._labels(n, seed, label), **self._settings(options))
+        yield from self.module.states(n, seed, label=self._labels(n, seed, label), **self.settings(**options))
 
     def film(self, n: int = 8, frames: int = 10, **options: Any) -> list[Tensor]:
         """The way from noise to samples: the noisy state after evenly chosen steps, clean samples last.
@@ -194,7 +194,7 @@ class SampleRun(Run):
         """
         from renote import evaluate
 
-        data = self._data(data)
+        data = self.training_data() if data is None else data
         labels = None
         if self.module.num_classes:
             labels = torch.arange(n) % self.module.num_classes
@@ -215,7 +215,7 @@ class SampleRun(Run):
         Returns:
             `bits_per_dimension` with its standard error over samples, `method`, `samples`, `split`.
         """
-        data = self._data(None)
+        data = self.training_data()
         split = "test" if len(data.test) else "train"
         raw = data.test if len(data.test) else data.train
         clean = data.clean(raw[:n])
@@ -234,9 +234,8 @@ class SampleRun(Run):
             "split": split,
         }
 
-    def _data(self, data: SampleData | None) -> SampleData:
-        if data is not None:
-            return data
+    def training_data(self) -> SampleData:
+        """The data with its samples, which are read again if the run was loaded without them."""
         if len(self.data.train):
             return self.data
         assert self.folder is not None
@@ -244,8 +243,12 @@ class SampleRun(Run):
         assert isinstance(loaded, SampleData)
         return loaded
 
-    def _settings(self, options: dict[str, Any]) -> dict[str, Any]:
-        """The options of `states`: those given, else the system's own."""
+    def settings(self, **options: Any) -> dict[str, Any]:
+        """The options of `states` that samples are drawn with: those given, None for none, else the system's own.
+
+        Raises:
+            UsageError: for an option that the model does not have.
+        """
         known = inspect.signature(self.module.states).parameters
         given = {key: value for key, value in options.items() if value is not None}
         if not any(parameter.kind == parameter.VAR_KEYWORD for parameter in known.values()):

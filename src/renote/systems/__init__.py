@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from renote.errors import unknown
@@ -42,16 +41,19 @@ def get(name: str) -> System[Any]:
 
 
 def load_run(folder: str | os.PathLike[str], data: str | Data | None = None) -> Run:
-    """The run of a folder that a training wrote, with the weights to use.
+    """The run of a folder that a training wrote, or a checkpoint that comes with renote, with the weights to use.
 
     Args:
-        folder: the run folder.
+        folder: the run folder; or the name of a checkpoint (`renote checkpoints`), e.g. `"digits-edm"`, if there is no folder of that name.
         data: data in the place of what it was trained on.
 
     Raises:
-        CheckpointError: if there is no run, no checkpoint, or one is damaged.
+        UsageError: if there is neither a folder nor a checkpoint of that name; the message has the nearest.
+        CheckpointError: if the folder holds no run or no checkpoint, or one is damaged.
     """
     from renote.experiment.run import open_run, read_config
+    from renote.experiment.shipped import locate
 
-    saved = read_config(Path(folder))
-    return open_run(get(saved["system"]), Path(folder), saved, data)
+    path = locate(folder)
+    saved = read_config(path)
+    return open_run(get(saved["system"]), path, saved, data)

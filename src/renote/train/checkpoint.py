@@ -64,6 +64,27 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, (json.dumps(value, indent=2, sort_keys=False, default=str) + "\n").encode())
 
 
+def verified(path: Path, sha256: str, what: str, mend: str) -> bytes:
+    """The content of a file that was released with a checksum.
+
+    Args:
+        path: the file.
+        sha256: its checksum.
+        what: it is called in the message.
+        mend: what to do, as a sentence without its stop.
+
+    Raises:
+        CheckpointError: if it is missing, cut short or changed.
+    """
+    content = path.read_bytes() if path.is_file() else b""
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise CheckpointError(
+            f"{what} is not the one that was released (SHA-256 expected {sha256}, found {found}): it was not used. {mend}"
+        )
+    return content
+
+
 def save(folder: Path, checkpoint: Checkpoint, keep: int = 2) -> Path:
     """Write a checkpoint below `folder` and drop all but the newest `keep`.
 

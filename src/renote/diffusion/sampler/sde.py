@@ -212,6 +212,29 @@ def langevin(
     return noisy.add(score_of(schedule, noisy, estimate, t), alpha=step).add_(fresh, alpha=(2 * step) ** 0.5)
 
 
+def fitted_step(ratio: float, repeats: int) -> float:
+    """η = δ / σ² of annealed Langevin dynamics, for which noise comes from one level as near to the next one's variance as it can.
+
+    v(η) = (1 - η)^2T (γ² - 2/(2 - η)) + 2/(2 - η), in units of σ²: what T steps make of noise of variance γ² σ²; it should be 1. For `AnnealedLangevin`,
+    step_size = η σ_last².
+
+    Args:
+        ratio: γ > 1, of a level's noise to the next one's.
+        repeats: T, Langevin steps a level.
+
+    Raises:
+        UsageError: for numbers out of range.
+
+    Source: Song & Ermon 2020, "Improved Techniques for Training Score-Based Generative Models", technique 4.
+    """
+    if not ratio > 1 or repeats < 1:
+        raise UsageError(f"ratio = {ratio}, repeats = {repeats}: needs ratio > 1 and repeats >= 1")
+    eta = torch.logspace(-6, 0, 6001, dtype=torch.float64)
+    reached = 2 / (2 - eta)
+    variance = (1 - eta) ** (2 * repeats) * (ratio**2 - reached) + reached
+    return float(eta[(variance - 1).abs().argmin()])
+
+
 def score_of(schedule: Schedule, noisy: Tensor, estimate: Tensor, t: float) -> Tensor:
     """(alpha x̂ - x_t) / sigma²: Tweedie's formula read backwards.
 

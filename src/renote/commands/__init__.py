@@ -1,0 +1,28 @@
+"""What each command does. A function's signature is the command's options, its docstring the help.
+
+Results go to standard output, progress and messages to standard error.
+"""
+
+from renote.commands.catalogue import checkpoints, data_describe, data_fetch, data_list, list_, show
+from renote.commands.experiments import compare, compare_samplers, demo, reproduce
+from renote.commands.runs import evaluate, predict, sample, ship
+from renote.commands.terminal import parse_options, say
+
+__all__ = [
+    "checkpoints",
+    "compare",
+    "compare_samplers",
+    "data_describe",
+    "data_fetch",
+    "data_list",
+    "demo",
+    "evaluate",
+    "list_",
+    "parse_options",
+    "predict",
+    "reproduce",
+    "sample",
+    "say",
+    "ship",
+    "show",
+]

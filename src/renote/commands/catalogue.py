@@ -1,0 +1,142 @@
+"""What there is: systems, trained models that come with the package, data sets."""
+
+from __future__ import annotations
+
+import math
+
+from tyro.conf import Positional
+
+from renote import systems
+from renote.commands.terminal import Json, console, number, print_json, print_table, say
+
+
+def list_(json: Json = False) -> None:
+    """List the systems, with paper and task.
+
+    Example: renote list
+    """
+    rows = [systems.get(name).summary() for name in systems.names()]
+    if json:
+        print_json(rows)
+        return
+    body = [[r["name"], r["title"], r["task"], f"{r['paper']['authors']} {r['paper']['year']}"] for r in rows]
+    print_table(("name", "system", "task", "paper"), body)
+
+
+def show(name: Positional[str], json: Json = False) -> None:
+    """Show one system: its equations, parts, options, and claims.
+
+    Example: renote show gcn
+
+    Args:
+        name: Name of a system (renote list).
+    """
+    import dataclasses
+    import inspect
+
+    system = systems.get(name)
+    module = inspect.getmodule(system.config)
+    about = inspect.getdoc(module) if module else ""
+    paper, laptop = system.configure("paper"), system.configure("laptop")
+    options = {f.name: [getattr(paper, f.name), getattr(laptop, f.name)] for f in dataclasses.fields(paper)}
+    if json:
+        document = system.summary() | {
+            "about": about,
+            "parts": list(system.parts),
+            "data": system.data,
+            "options": {key: {"paper": values[0], "laptop": values[1]} for key, values in options.items()},
+            "notes": system.notes,
+        }
+        print_json(document)
+        return
+    out = console()
+    out.print(f"{system.name}: {about}\n", markup=False, highlight=False)
+    out.print(f"parts: {', '.join(system.parts)}", markup=False)
+    for claim in system.claims:
+        out.print(f"\nclaim {claim.id} ({claim.where}): {claim.statement}", markup=False)
+        out.print(f"published: {', '.join(f'{k} {v}' for k, v in claim.published.items())}", markup=False)
+    if system.notes:
+        out.print(f"\n{system.notes}", markup=False)
+    out.print()
+    print_table(("option", "paper", "laptop"), [[key, *map(str, values)] for key, values in options.items()])
+    out.print(f"\ntry: renote train {system.name} --data {system.data} --out runs/{system.name}", markup=False)
+
+
+def checkpoints(json: Json = False) -> None:
+    """List the trained models that come with renote; their names stand wherever a run folder does.
+
+    Example: renote checkpoints
+    """
+    from renote.experiment import shipped
+
+    cards = [shipped.read_card(shipped.library() / name) for name in shipped.names()]
+    if json:
+        print_json(cards)
+        return
+    body = [
+        [
+            card["name"],
+            card["system"],
+            card["data"],
+            len(card["classes"]) or "",
+            f"{card['parameters']:,}",
+            f"{card['measures']['frechet_distance']:.3g}",
+            f"{card['measures'].get('class_accuracy', math.nan):.1f} %" if card["classes"] else "",
+        ]
+        for card in cards
+    ]
+    print_table(("name", "system", "data", "classes", "parameters", "Fréchet distance", "samples of their class"), body)
+    say(
+        "try: renote sample NAME --out grid.png; each was trained by the command in its card: renote checkpoints --json"
+    )
+
+
+def data_list(json: Json = False) -> None:
+    """List the built-in data sets.
+
+    Example: renote data list
+    """
+    from renote.data import cards
+
+    rows = [card.to_dict() for card in cards().values()]
+    if json:
+        print_json(rows)
+        return
+    body = [
+        [r["name"], r["title"], r["kind"], r["size"], "×".join(map(str, r["shape"])), len(r["classes"])] for r in rows
+    ]
+    print_table(("name", "data", "kind", "size", "shape", "classes"), body)
+    say("your own: a folder of images, FILE.npz, or graph:EDGES.csv,NODES.csv")
+
+
+def data_describe(name: Positional[str], json: Json = False) -> None:
+    """Describe a data set: counts, classes, source, licence; your own is read and checked for it.
+
+    Example: renote data describe cora
+
+    Args:
+        name: Name or path of the data.
+    """
+    from renote.data import describe
+
+    card = describe(name)
+    if json:
+        print_json(card)
+        return
+    print_table(
+        ("", card["name"]), [[key, number(value)] for key, value in card.items() if key not in ("files", "name")]
+    )
+
+
+def data_fetch(name: Positional[str]) -> None:
+    """Bring a data set's official files to this machine and check them.
+
+    Example: renote data fetch cora
+
+    Args:
+        name: Name of the data set.
+    """
+    from renote.data import fetch
+
+    files = fetch(name)
+    say(f"{name} is there: {len(files)} files checked" if files else f"{name} needs no files")

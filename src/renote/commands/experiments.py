@@ -1,0 +1,174 @@
+"""What is measured: systems against each other, papers' claims, and both halves in a few minutes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from tyro.conf import Positional
+
+from renote import systems
+from renote.commands.runs import RunName, generative
+from renote.commands.terminal import Json, keep, number, parse_options, print_json, print_table, say
+from renote.errors import UsageError
+
+
+def compare(
+    names: Positional[tuple[str, ...]],
+    data: str | None = None,
+    seeds: int = 10,
+    data_option: tuple[str, ...] = (),
+    preset: str = "laptop",
+    samples: int = 1000,
+    steps: int | None = None,
+    out: str | None = None,
+    json: Json = False,
+) -> None:
+    """Train several systems on one data set over seeds, and measure them under one protocol.
+
+    Example: renote compare gcn mlp label-propagation --data cora --seeds 10
+
+    Args:
+        names: The systems.
+        data: The data set; the first system's own by default.
+        seeds: How many seeds each.
+        data_option: Options of the data set's loader as KEY=VALUE.
+        preset: Of every configuration: laptop, paper, or another that all have.
+        samples: How many samples to draw from each generative model.
+        steps: Optimizer steps for all, in the place of each one's own.
+        out: Also write the result to this file, with command, versions and machine.
+    """
+    from renote import experiment
+
+    if not names:
+        raise UsageError("compare which systems? e.g. renote compare gcn mlp --data cora")
+    chosen = [systems.get(name) for name in names]
+    changes: dict[str, Any] = {} if steps is None else {"steps": steps}
+    found = experiment.compare(
+        chosen,
+        data or chosen[0].data,
+        seeds,
+        preset=preset,
+        data_options=parse_options(data_option),
+        samples=samples,
+        progress=True,
+        **changes,
+    )
+    if out is not None:
+        keep(Path(out), found)
+    if json:
+        print_json(found)
+        return
+    rows = [
+        [r["name"], f"{r['mean']:.2f} ± {r['std']:.2f}", f"{r['seconds']:.2f}", r["parameters"], r["peak_memory_mb"]]
+        for r in found["rows"]
+    ]
+    metric = found["rows"][0]["metric"]
+    print_table(("system", metric, "seconds", "parameters", "peak memory (MB)"), rows)
+    say(f"{found['data']}: {found['protocol']}")
+
+
+def compare_samplers(
+    run: RunName,
+    evaluations: tuple[int, ...] = (5, 10, 20, 50, 100),
+    samples: int = 1000,
+    seeds: int = 3,
+    only: tuple[str, ...] = (),
+    guidance_scale: float | None = None,
+    out: str = "samplers.png",
+    work: str = "runs/samplers",
+    fresh: bool = False,
+    json: Json = False,
+) -> None:
+    """Draw samples with every sampler at several numbers of network evaluations: which is best, when? A stopped one goes on where it was.
+
+    Example: renote compare-samplers runs/digits --evaluations 5 10 20 50 --out samplers.png
+
+    Args:
+        run: The run folder, or the name of a checkpoint.
+        evaluations: Most evaluations of the network for a sample; with guidance, an estimate is two.
+        samples: How many samples to draw for each number.
+        seeds: How many times.
+        only: These samplers alone; all by default.
+        guidance_scale: For all samplers; the system's own by default.
+        out: The picture (.png, .svg); or a .json file, which gets the result with command, versions and machine, and the picture beside it.
+        work: Folder of measurements that are kept while it runs.
+        fresh: Forget what the work folder holds of this model.
+    """
+    from renote import evaluate, experiment
+    from renote.experiment import samplers
+
+    target = Path(out)
+    if target.suffix not in (".png", ".svg", ".pdf", ".json"):
+        raise UsageError(f"out = {out}: write a picture (.png, .svg, .pdf) or a result (.json)")
+    loaded = generative(run)
+    found = experiment.compare_samplers(
+        loaded,
+        evaluations,
+        samples,
+        seeds,
+        only=only,
+        work=work,
+        fresh=fresh,
+        progress=True,
+        guidance_scale=guidance_scale,
+    )
+    picture = target.with_suffix(".png") if target.suffix == ".json" else target
+    evaluate.save_figure(samplers.draw_samplers(found), picture)
+    if target.suffix == ".json":
+        keep(target, found)
+    if json:
+        print_json(found)
+        return
+    print_table(*samplers.matrix(found))
+    say(f"{found['rows'][0]['metric']}: {found['protocol']}; picture in {picture}")
+    print(samplers.advice(found))
+
+
+def reproduce(
+    name: Positional[str],
+    size: Literal["laptop", "full"] = "laptop",
+    claim: str | None = None,
+    out: str = "results",
+    work: str = "runs/reproduce",
+    fresh: bool = False,
+    json: Json = False,
+) -> None:
+    """Run the experiment behind a paper's claim; a stopped one goes on where it was. Exit status 3: it did not hold.
+
+    Example: renote reproduce ddim --size laptop
+
+    Args:
+        name: The system.
+        size: laptop (at most 20 minutes on two cores) or full (one GPU).
+        claim: Which claim, if it has several (renote show NAME).
+        out: Folder of the results: a JSON document and a figure.
+        work: Folder of trainings and measurements that are kept while it runs.
+        fresh: Forget what the work folder holds.
+    """
+    from renote import experiment
+
+    found = experiment.reproduce(systems.get(name), size, claim=claim, out=out, work=work, fresh=fresh)
+    if json:
+        print_json(found)
+    else:
+        say(f"{found['system']}, {found['claim']}: {found['statement']}")
+        rows = [[key, number(value)] for key, value in found["measured"].items()]
+        print_table((f"measured ({size}, {found['seeds']} seeds)", ""), rows)
+        say(f"{'holds' if found['holds'] else 'DOES NOT HOLD'}; {found['seconds']:.0f} s; {found['figure']}")
+    if not found["holds"]:
+        raise SystemExit(3)
+
+
+def demo(out: str = "report.html", quick: bool = False) -> None:
+    """Both halves in a few minutes: generate digits, classify a graph's nodes, and write one HTML page.
+
+    Example: renote demo --out report.html
+
+    Args:
+        out: The page.
+        quick: A few steps only, to see that everything runs.
+    """
+    from renote.demo import run
+
+    run(Path(out), quick)

@@ -1,0 +1,152 @@
+"""What is done with a trained run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import Positional, arg
+
+from renote import systems
+from renote.commands.terminal import Json, number, parse_options, print_json, print_table, say
+from renote.errors import UsageError
+from renote.experiment import shipped
+
+if TYPE_CHECKING:
+    from renote.experiment import SampleRun
+
+
+RUN = f"The run folder, or a checkpoint that comes with renote: {', '.join(shipped.names()) or 'none here'}."
+RunName = Annotated[Positional[str], arg(help=RUN)]
+
+
+def generative(run: str) -> SampleRun:
+    """A trained generative model by folder or name.
+
+    Raises:
+        UsageError: if there is none, or it is of another kind.
+    """
+    from renote import experiment
+
+    loaded = systems.load_run(run)
+    if not isinstance(loaded, experiment.SampleRun):
+        raise UsageError(f"{run} holds {loaded.system.name}, which makes no samples: use renote predict or evaluate")
+    return loaded
+
+
+def sample(
+    run: RunName,
+    n: Annotated[int, arg(aliases=["-n"])] = 64,
+    out: str = "samples.png",
+    class_: Annotated[str | None, arg(name="class")] = None,
+    sampler: str | None = None,
+    steps: int | None = None,
+    eta: float | None = None,
+    guidance_scale: float | None = None,
+    option: tuple[str, ...] = (),
+    seed: int = 0,
+    film: str | None = None,
+) -> None:
+    """Draw samples from a trained generative model.
+
+    Example: renote sample runs/digits -n 64 --sampler ddim --steps 25 --guidance-scale 2 --class 3 --out grid.png
+
+    Args:
+        run: The run folder, or the name of a checkpoint.
+        n: How many.
+        out: A picture (.png, .jpg, .webp) or an array (.npy).
+        class_: Number or name of a class; without it, classes at random.
+        sampler: ancestral, ddim, heun, …; the system's own by default.
+        steps: Steps of the sampler.
+        eta: Noise that ddim adds: 0 none, 1 as much as ancestral.
+        guidance_scale: 0 ignores the class, 1 is plainly conditional, above 1 exaggerates it.
+        option: Other options of the sampler as KEY=VALUE, e.g. spacing=rho churn=40.
+        seed: Sample i depends on seed + i alone.
+        film: Also write the way from noise to samples as a strip of pictures.
+    """
+    from renote import evaluate
+
+    loaded = generative(run)
+    options: dict[str, Any] = {"sampler": sampler, "steps": steps, "eta": eta, "guidance_scale": guidance_scale}
+    options |= parse_options(option)
+    samples = loaded.sample(n, seed=seed, label=class_, progress=True, **options)
+    evaluate.write_samples(samples, Path(out))
+    say(f"{n} samples in {out}")
+    if film is not None:
+        evaluate.write_film(loaded.film(min(n, 8), seed=seed, label=class_, **options), Path(film))
+        say(f"the way from noise in {film}")
+
+
+def predict(run: Positional[str], out: str = "predictions.csv", data: str | None = None) -> None:
+    """Predict the class of every node with a trained node classifier.
+
+    Example: renote predict runs/cora --out predictions.csv
+
+    Args:
+        run: The run folder.
+        out: The table: node, class, probability.
+        data: Another graph with the same features.
+    """
+    from renote import experiment
+
+    loaded = systems.load_run(run, data)
+    if not isinstance(loaded, experiment.NodeRun):
+        raise UsageError(f"{run} holds {loaded.system.name}, which predicts no classes: use renote sample")
+    loaded.write_predictions(Path(out))
+    say(f"{loaded.data.graph.num_nodes} predictions in {out}")
+
+
+def evaluate(
+    run: RunName,
+    data: str | None = None,
+    samples: int = 1000,
+    features: str | None = None,
+    bits: Literal["bound", "ode"] | None = None,
+    json: Json = False,
+) -> None:
+    """Measure a trained run: accuracy of predictions, or distance, variety and class accuracy of samples.
+
+    Example: renote evaluate runs/digits --samples 2000 --bits bound
+
+    Args:
+        run: The run folder, or the name of a checkpoint.
+        data: Other data than it was trained on.
+        samples: How many samples to draw from a generative model.
+        features: Weights of a classifier (python -m renote.evaluate.ship) in whose features samples are compared.
+        bits: Also bits per dimension of held-out samples: bound, the variational one, or ode, the probability flow's.
+    """
+    from renote import experiment
+
+    loaded = systems.load_run(run, data)
+    if isinstance(loaded, experiment.SampleRun):
+        measures = loaded.evaluate(samples, features=features, progress=True)
+        if bits is not None:
+            measures |= {"bits": loaded.bits(min(samples, 1000), method=bits)}
+    else:
+        measures = loaded.evaluate()
+    document = {"run": run, "system": loaded.system.name, "data": loaded.data.name, "measures": measures}
+    if json:
+        print_json(document)
+        return
+    print_table(("measure", loaded.system.name), [[key, number(value)] for key, value in measures.items()])
+
+
+def ship(
+    run: Positional[str], *, out: str, samples: int = 1000, precision: Literal["float16", "float32"] = "float16"
+) -> None:
+    """Make a small checkpoint of a finished generative run, for others to sample from: weights alone, checksums, measured quality.
+
+    Example: renote ship runs/digits --out digits-edm
+
+    Args:
+        run: The run folder.
+        out: The new folder; its name is the checkpoint's.
+        samples: How many samples to draw to measure it, before and after.
+        precision: Of the weights on disk.
+    """
+    from renote import experiment
+
+    card = experiment.ship(generative(run), out, samples, precision)
+    size = sum(path.stat().st_size for path in Path(out).iterdir())
+    before, after = (card[key]["frechet_distance"] for key in ("measures_before", "measures"))
+    say(f"{out}: {size / 1e6:.2f} MB; Fréchet distance {after:.4g}, before {before:.4g}; next: renote sample {out}")

@@ -1,0 +1,79 @@
+"""What commands share: options as KEY=VALUE, and how results and messages are written."""
+
+from __future__ import annotations
+
+import json as json_format
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import arg
+
+from renote.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Json = Annotated[bool, arg(help="Print one JSON document on standard output.")]
+
+
+def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
+    """KEY=VALUE pairs; a value is read as JSON where it is JSON, else as text."""
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise UsageError(f"option {pair!r}: write KEY=VALUE, e.g. size=14")
+        try:
+            options[key.replace("-", "_")] = json_format.loads(text)
+        except ValueError:
+            options[key.replace("-", "_")] = text
+    return options
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on standard output."""
+    print(json_format.dumps(document, indent=2, ensure_ascii=False))
+
+
+def keep(path: Path, found: Mapping[str, Any]) -> None:
+    """Write a result with the command, the versions and the machine that it is from."""
+    from renote.experiment import environment
+    from renote.train.checkpoint import write_json
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {**found, **environment.describe()})
+
+
+def number(value: Any) -> str:
+    """A value of a table as text."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {number(item)}" for key, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def console() -> Console:
+    """Standard output."""
+    from rich.console import Console
+
+    # through a pipe, lines are not folded
+    return Console(width=None if sys.stdout.isatty() else 200)
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table on standard output."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(*header, box=SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*(str(cell).replace("[", "\\[") for cell in row))
+    console().print(table)
+
+
+def say(text: str) -> None:
+    """A line on standard error."""
+    print(text, file=sys.stderr)

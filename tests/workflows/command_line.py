@@ -1,0 +1,29 @@
+"""The command line as a process of its own, and a network small enough for it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+TINY = ["--channels", "8", "--multipliers", "1", "2", "--attention", "2", "--batch-size", "16", "--device", "cpu"]
+
+
+def start(*arguments: str, **options: object) -> subprocess.Popen[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "renote.cli", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        **options,  # type: ignore[call-overload]
+    )
+
+
+def renote(*arguments: str, status: int = 0, **options: object) -> tuple[str, str]:
+    process = start(*arguments, **options)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == status, f"exit status {process.returncode}\n{out}\n{err}"
+    assert "Traceback" not in err
+    return out, err
