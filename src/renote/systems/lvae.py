@@ -81,6 +81,9 @@ def active_units(lab: Lab) -> Outcome:
         measured[f"units with KL > 0.01 in levels ≥ 2, {name}"] = contrast.spread(units[name])
         measured[f"bound, nats, {name}"] = contrast.spread(bound[name])
         measured[f"bound by 50 draws, nats, {name}"] = contrast.spread([row["weighted"] for row in of])
+        measured[f"levels with such units, {name}"] = contrast.spread(
+            [float(sum(map(bool, row["active"]))) for row in of]
+        )
         measured[f"units by level from the data, {name}"] = [
             round(statistics.fmean(values), 2) for values in zip(*(row["active"] for row in of))
         ]
