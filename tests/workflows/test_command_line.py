@@ -22,6 +22,22 @@ from PIL import Image
 from renote.train import checkpoint as checkpoints
 
 DDPM = ["train", "ddpm", "--data", "digits", *TINY]
+LVAE = [
+    "train",
+    "lvae",
+    "--data",
+    "digits",
+    "--latents",
+    "6",
+    "3",
+    "--hidden",
+    "16",
+    "8",
+    "--batch-size",
+    "16",
+    "--device",
+    "cpu",
+]
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +109,10 @@ def test_a_killed_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
     assert logs[0] == logs[1]
 
 
-def test_two_processes_train_as_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [DDPM, [*LVAE, "--no-batch-norm", "--kl-warmup-steps", "50"]], ids=["ddpm", "lvae"])
+def test_two_processes_train_as_one(tmp_path: Path, command: list[str]) -> None:
     schedule = ["--steps", "4", "--checkpoint-every", "4", "--log-every", "2"]
-    renote(*DDPM, *schedule, "--out", str(tmp_path / "one"))
+    renote(*command, *schedule, "--out", str(tmp_path / "one"))
     launch = [
         sys.executable,
         "-m",
@@ -107,8 +124,8 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
         "renote.cli",
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [*launch, *DDPM, *schedule, "--out", str(tmp_path / "two")]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    whole = [*launch, *command, *schedule, "--out", str(tmp_path / "two")]
+    done = subprocess.run(whole, capture_output=True, text=True, env=environment, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     one, two = (
         checkpoints.load(tmp_path / n / "checkpoints" / "step-00000004").tensors["weights"] for n in ("one", "two")

@@ -1,6 +1,7 @@
 from . import grid as grid
 from . import likelihood as likelihood
 from . import loss as loss
+from .autoencoder import HierarchicalVAE as HierarchicalVAE
 from .condition import Condition as Condition
 from .denoiser import Denoiser as Denoiser
 from .denoiser import Estimator as Estimator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -65,12 +65,7 @@ class Walker(nn.Module):
         Raises:
             UsageError: for arguments out of range; at once, not at the first state.
         """
-        if n < 1:
-            raise UsageError(f"n = {n}: at least one sample")
-        if label is not None:
-            raise UsageError("this model was made without classes: leave label out")
-        for option in options:
-            raise UsageError(f"{option}: this model samples by the steps that it was trained with; leave it out")
+        self._check(n, label, options)
         return self._quietly(self.walk(self._source(seed, n)))
 
     def sample(self, n: int, seed: int = 0, *, batch_size: int = 1000) -> Tensor:
@@ -118,6 +113,14 @@ class Walker(nn.Module):
     @abstractmethod
     def walk(self, noise: NormalSource) -> Iterator[State]:
         """States, the last of which is clean."""
+
+    def _check(self, n: int, label: Any, options: Mapping[str, Any]) -> None:
+        if n < 1:
+            raise UsageError(f"n = {n}: at least one sample")
+        if label is not None:
+            raise UsageError("this model was made without classes: leave label out")
+        for option in options:
+            raise UsageError(f"{option}: this model samples by the steps that it was trained with; leave it out")
 
     def _source(self, seed: int, n: int) -> NoiseSource:
         weight = next(self.parameters())

@@ -1,3 +1,4 @@
+from .autoencoder import AutoencoderOptions as AutoencoderOptions
 from .backbone import BackboneOptions as BackboneOptions
 from .backbone import backbone as backbone
 from .compare import compare as compare

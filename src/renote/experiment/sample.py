@@ -35,6 +35,7 @@ OWN = {
     "corrector_steps": "corrector_steps",
     "step_size": "step_size",
     "repeats": "repeats",
+    "temperature": "temperature",
 }
 """Options of sampling → fields of a system's configuration that hold its own values."""
 
@@ -49,7 +50,7 @@ class GenerativeModel(Protocol):
     num_classes: int
 
     def draw(self, clean: Tensor, label: Tensor | None, generator: torch.Generator) -> Batch:
-        """All randomness of a training step on clean (n, *shape), every tensor with the samples first."""
+        """All randomness of a training step on clean (n, *shape), every tensor with the samples first; `step` (n,), its number, is added."""
 
     def states(self, n: int, seed: int = 0, *, label: Tensor | None = None, **options: Any) -> Iterator[State]:
         """The way to n samples, the last state's `noisy`; sample i is a function of seed + i. One state for a model of one step."""
@@ -78,7 +79,8 @@ class SampleLearner:
         chosen = self.order.indices(step)
         labels = None if self.data.train_labels is None else self.data.train_labels[chosen]
         drawn: Batch = self.module.draw(self.data.clean(self.data.train[chosen]), labels, generator)
-        return drawn
+        # a loss may change over training, and a part of a batch must know when it is
+        return {**drawn, "step": torch.full((len(chosen),), step)}
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """All parameters alike."""

@@ -1,8 +1,12 @@
 from .attention import SelfAttention as SelfAttention
 from .classifier import TimeClassifier as TimeClassifier
+from .deep import DeepHierarchy as DeepHierarchy
 from .embedding import LabelEmbedding as LabelEmbedding
 from .embedding import sinusoidal as sinusoidal
+from .ladder import Ladder as Ladder
+from .latent import Hierarchy as Hierarchy
 from .norm import GroupNorm as GroupNorm
 from .point import PointNetwork as PointNetwork
+from .spectral import SpectralNorms as SpectralNorms
 from .unet import ResidualBlock as ResidualBlock
 from .unet import UNet as UNet

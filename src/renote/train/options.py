@@ -16,8 +16,8 @@ class TrainOptions:
     """Optimizer steps in all."""
     batch_size: int = 128
     """Samples per optimizer step, over all processes and accumulated parts; 0 is the whole data set."""
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    """Update rule; adam adds the weight decay to the gradient, adamw shrinks the weights directly."""
+    optimizer: Literal["adam", "adamax", "adamw", "sgd"] = "adam"
+    """Update rule; adam adds the weight decay to the gradient, adamw shrinks the weights directly; adamax scales by the largest gradient."""
     learning_rate: float = 1e-3
     """Step size at its highest."""
     learning_rate_schedule: Literal["constant", "cosine", "linear"] = "constant"

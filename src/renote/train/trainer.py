@@ -317,6 +317,8 @@ def _accelerator(precision: str, device: torch.device) -> Accelerator:
 def _optimizer(groups: list[dict[str, Any]], options: TrainOptions) -> torch.optim.Optimizer:
     if options.optimizer == "adam":
         return torch.optim.Adam(groups, lr=options.learning_rate, fused=True)
+    if options.optimizer == "adamax":
+        return torch.optim.Adamax(groups, lr=options.learning_rate)
     if options.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=options.learning_rate, fused=True)
     return torch.optim.SGD(groups, lr=options.learning_rate, momentum=0.9, fused=True)
