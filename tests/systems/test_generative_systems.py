@@ -9,7 +9,7 @@ from renote import systems
 from renote.errors import UsageError
 
 CLASSES = {"adm", "cfg", "classifier-guidance"}
-GAUSSIAN = ["adm", "cfg", "classifier-guidance", "ddim", "ddpm", "edm", "ncsn", "p2", "score-sde"]
+GAUSSIAN = ["adm", "cfg", "classifier-guidance", "ddim", "ddpm", "edm", "ncsn", "p2", "score-sde", "vdm"]
 TINY = {"steps": 2, "batch_size": 4, "channels": 8, "multipliers": (1, 2), "attention": (2,), "head_channels": 8}
 
 
@@ -57,7 +57,7 @@ def test_every_sampler_serves_every_system(name, sampler):
     assert samples.shape == (2, 1, 8, 8)
 
 
-@pytest.mark.parametrize("name", ["adm", "ddpm", "edm", "score-sde"])
+@pytest.mark.parametrize("name", ["adm", "ddpm", "edm", "score-sde", "vdm"])
 def test_bits_of_held_out_pictures(name):
     run = train(name, "digits", None, **({"num_train_steps": 20} if name in ("adm", "ddpm") else {}))
     found = run.bits(4)
@@ -77,6 +77,44 @@ def test_learned_variance_is_an_option_of_all(tmp_path):
     run = train("ddpm", "digits", tmp_path / "run", learned_variance=True)
     assert run.module.denoiser.learned_variance
     assert systems.load_run(tmp_path / "run").sample(2, steps=2, variance="learned").shape == (2, 1, 8, 8)
+
+
+@pytest.mark.parametrize("steps", [0, 10])
+def test_vdm_keeps_its_schedule_with_its_weights(tmp_path, steps):
+    run = train("vdm", "digits", tmp_path / "run", num_train_steps=steps, learning_rate=0.1, warmup_steps=0)
+    schedule, again = run.module.schedule, systems.load_run(tmp_path / "run")
+    assert again.module.process.schedule is again.module.denoiser.schedule
+    t = torch.linspace(0, 1, 9)
+    torch.testing.assert_close(again.module.schedule.log_snr(t), schedule.log_snr(t), rtol=0, atol=0)
+    assert abs(float(schedule.log_snr(t)[-1].detach()) + 5.0) > 1e-3
+    assert again.bits(3) == run.bits(3)
+    assert again.config.exponents == (3, 4)
+
+
+def test_vdm_goes_on_bit_for_bit(tmp_path):
+    options = {"learning_rate": 0.01, "learning_rate_schedule": "constant", "schedule_units": 16}
+    whole = train("vdm", "digits", None, steps=5, **options)
+    train("vdm", "digits", tmp_path / "run", steps=2, **options)
+    resumed = train("vdm", "digits", tmp_path / "run", steps=5, resume=True, **options)
+    for name, value in whole.module.state_dict().items():
+        assert torch.equal(resumed.module.state_dict()[name], value), name
+
+
+def test_vdm_fits_its_features_to_the_data():
+    """Two exponents by the smallest step of the data's values, none for densities, or those that are asked for."""
+    assert train("vdm", "digits", None, exponents=(1, 2, 3)).config.exponents == (1, 2, 3)
+    assert train("vdm", "toy-swiss-roll", None).config.exponents == ()
+    assert train("vdm", "heartbeat", None).config.exponents == (-1, 0)
+    plain = train("vdm", "digits", None, fourier=False)
+    assert plain.config.exponents == ()
+    assert plain.module.denoiser.network.in_channels == 1
+    assert systems.get("vdm").settle(plain.config, plain.data) == plain.config
+
+
+def test_vdms_fixed_schedule_stays_as_it_is():
+    run = train("vdm", "digits", None, schedule_units=0, learned_ends=False, learning_rate=0.1, warmup_steps=0)
+    t = torch.tensor([0.25, 1.0])
+    torch.testing.assert_close(run.module.schedule.log_snr(t), 13.3 - 18.3 * t, rtol=1e-6, atol=1e-5)
 
 
 def test_classifier_guidance_raises_the_share_of_the_class():
@@ -111,6 +149,12 @@ def test_bad_options():
         ("score-sde", {"snr": 0.0}),
         ("classifier-guidance", {"classifier_scale": -1.0}),
         ("p2", {"gamma": -1.0}),
+        ("vdm", {"schedule": "cosine"}),
+        ("vdm", {"first_log_snr": -6.0}),
+        ("vdm", {"weighting": "simple"}),
+        ("vdm", {"learned_variance": True}),
+        ("vdm", {"times": "log-normal"}),
+        ("ddpm", {"schedule": "learned"}),
     ]:
         with pytest.raises(UsageError):
             train(name, "digits", None, **changes)

@@ -2,6 +2,8 @@ from .attention import SelfAttention as SelfAttention
 from .classifier import TimeClassifier as TimeClassifier
 from .embedding import LabelEmbedding as LabelEmbedding
 from .embedding import sinusoidal as sinusoidal
+from .fourier import FourierInput as FourierInput
+from .fourier import fourier_features as fourier_features
 from .norm import GroupNorm as GroupNorm
 from .point import PointNetwork as PointNetwork
 from .unet import ResidualBlock as ResidualBlock
