@@ -6,10 +6,12 @@ import torch
 from PIL import Image
 
 from renote import systems
+from renote.diffusion import annealing
 from renote.errors import UsageError
 
 CLASSES = {"adm", "cfg", "classifier-guidance"}
-GAUSSIAN = ["adm", "cfg", "classifier-guidance", "ddim", "ddpm", "edm", "ncsn", "p2", "score-sde", "vdm"]
+GAUSSIAN = ["adm", "cfg", "classifier-guidance", "ddim", "ddpm", "edm", "ncsn", "ncsnv2", "p2", "score-sde", "vdm"]
+LANGEVIN = {"ncsn", "ncsnv2"}
 TINY = {"steps": 2, "batch_size": 4, "channels": 8, "multipliers": (1, 2), "attention": (2,), "head_channels": 8}
 
 
@@ -35,7 +37,7 @@ def train(name, data, out, **changes):
 def test_colour_pictures_of_another_size(name, folder, tmp_path):
     train(name, folder, tmp_path / "run", blocks=1)
     run = systems.load_run(tmp_path / "run")
-    options = {"repeats": 2} if name == "ncsn" else {}
+    options = {"repeats": 2} if name in LANGEVIN else {}
     samples = run.sample(3, steps=2, **options)
     assert samples.shape == (3, 3, 32, 48)
     assert samples.dtype == torch.uint8
@@ -46,7 +48,7 @@ def test_colour_pictures_of_another_size(name, folder, tmp_path):
 def test_points(name, tmp_path):
     data = "toy-gaussian-mixture" if name in CLASSES else "toy-swiss-roll"
     run = train(name, data, None, blocks=1)
-    assert run.sample(5, steps=3, **({"repeats": 2} if name == "ncsn" else {})).shape == (5, 2)
+    assert run.sample(5, steps=3, **({"repeats": 2} if name in LANGEVIN else {})).shape == (5, 2)
 
 
 @pytest.mark.parametrize("name", [name for name in GAUSSIAN if name != "score-sde"])
@@ -77,6 +79,50 @@ def test_learned_variance_is_an_option_of_all(tmp_path):
     run = train("ddpm", "digits", tmp_path / "run", learned_variance=True)
     assert run.module.denoiser.learned_variance
     assert systems.load_run(tmp_path / "run").sample(2, steps=2, variance="learned").shape == (2, 1, 8, 8)
+
+
+def test_ncsnv2_measures_its_levels_on_the_data_and_keeps_them(tmp_path):
+    """Techniques 1, 2 and 4 in the run folder; what is given stays."""
+    run = train("ncsnv2", "digits", tmp_path / "run")
+    clean = run.data.clean(run.data.train).flatten(1).double()
+    config, largest = run.config, float(torch.cdist(clean, clean).max()) / 2
+    assert config.sigma_max == pytest.approx(largest, rel=1e-5)
+    again = systems.load_run(tmp_path / "run")
+    assert again.config == config
+    assert torch.equal(again.sample(2), run.sample(2))
+    schedule, levels = again.module.process.schedule, config.num_train_steps
+    sigma = schedule.sigma(torch.arange(1, levels + 1, dtype=torch.float64) / levels)
+    assert float(sigma[-1]) == pytest.approx(2 * largest, rel=1e-5)
+    assert float(sigma[0]) == pytest.approx(0.02, rel=1e-9)
+    ratio = float(sigma[1] / sigma[0])
+    assert annealing.overlap(ratio, 64) >= 0.5 > annealing.overlap(ratio ** ((levels - 1) / (levels - 2)), 64)
+    assert config.step_size == pytest.approx(annealing.langevin_step_size(0.02, ratio, 5))
+    assert [state.t for state in again.states(1)] == [i / levels for i in range(levels, 0, -1)]
+    settled = systems.get("ncsnv2").settle(config, run.data)
+    assert settled == config
+    # each technique on its own can be switched off
+    plain = {"sigma_max": 1.0, "num_train_steps": 10, "step_size": 4e-5, "parameterization": "noise", "ema_decay": 0.0}
+    for name, value in plain.items():
+        off = train("ncsnv2", "digits", None, **{name: value}).config
+        assert getattr(off, name) == value
+        kept = [other for other in ("sigma_max", "parameterization", "ema_decay") if other != name]
+        assert all(getattr(off, other) == getattr(config, other) for other in kept)
+    assert train("ncsnv2", "digits", None, num_train_steps=10).config.sampling_steps == 10
+
+
+def test_ncsnv2s_network_is_not_told_the_noise_level():
+    run = train("ncsnv2", "digits", None)
+    noisy = torch.randn(2, 1, 8, 8)
+    low, high = (run.module.denoiser.output(noisy, torch.full((2,), t))[0] for t in (0.2, 0.9))
+    assert torch.equal(low, high)
+
+
+def test_ncsnv2_denoises_its_last_state():
+    run = train("ncsnv2", "digits", None)
+    *_, last = run.states(2)
+    assert torch.equal(last.noisy, last.estimate)
+    *_, last = run.states(2, denoise=False)
+    assert not torch.equal(last.noisy, last.estimate)
 
 
 @pytest.mark.parametrize("steps", [0, 10])
@@ -149,6 +195,11 @@ def test_bad_options():
         ("score-sde", {"snr": 0.0}),
         ("classifier-guidance", {"classifier_scale": -1.0}),
         ("p2", {"gamma": -1.0}),
+        ("ncsnv2", {"num_train_steps": 1}),
+        ("ncsnv2", {"repeats": 0}),
+        ("ncsnv2", {"sigma_max": 0.005}),
+        ("ncsnv2", {"sigma_min": 10.0}),
+        ("ncsnv2", {"step_size": -1.0}),
         ("vdm", {"schedule": "cosine"}),
         ("vdm", {"first_log_snr": -6.0}),
         ("vdm", {"weighting": "simple"}),

@@ -1,3 +1,4 @@
+from . import annealing as annealing
 from . import grid as grid
 from . import likelihood as likelihood
 from . import loss as loss

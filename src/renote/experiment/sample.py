@@ -35,6 +35,7 @@ OWN = {
     "corrector_steps": "corrector_steps",
     "step_size": "step_size",
     "repeats": "repeats",
+    "denoise": "denoise",
 }
 """Options of sampling → fields of a system's configuration that hold its own values."""
 
