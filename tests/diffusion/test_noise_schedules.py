@@ -12,6 +12,7 @@ from renote.diffusion import (
     CosineSchedule,
     EDMSchedule,
     GaussianProcess,
+    LearnedSchedule,
     LinearSchedule,
     SubVPSchedule,
     VESchedule,
@@ -27,7 +28,20 @@ DISCRETE = [
     CosineSchedule(10),
 ]
 CONTINUOUS = [VPSchedule(), SubVPSchedule(), VESchedule(), VESchedule(0.1, 2.0), EDMSchedule(), EDMSchedule(5.0)]
-ALL = [*DISCRETE, *CONTINUOUS]
+
+
+def learned(first, last, units):
+    """A schedule whose interior is away from where it begins, without gradients."""
+    generator = torch.Generator().manual_seed(units)
+    made = LearnedSchedule(first, last, units).double().requires_grad_(False)
+    for parameter in made.parameters():
+        if parameter.ndim:
+            parameter.normal_(0.2, 0.3, generator=generator)
+    return made
+
+
+LEARNED = [learned(13.3, -5.0, 64), learned(6.0, -9.0, 5), learned(8.0, -8.0, 0)]
+ALL = [*DISCRETE, *CONTINUOUS, *LEARNED]
 times = st.floats(0, 1).map(lambda t: torch.tensor([t], dtype=torch.float64))
 
 
@@ -104,7 +118,7 @@ def test_ends(schedule):
     assert math.isfinite(float(schedule.log_snr(one)))
 
 
-SMOOTH = [LinearSchedule(), CosineSchedule(), *CONTINUOUS]
+SMOOTH = [LinearSchedule(), CosineSchedule(), *CONTINUOUS, *LEARNED]
 
 
 def inner_times():

@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from renote.errors import UsageError
-from renote.nets import GroupNorm, LabelEmbedding, PointNetwork, ResidualBlock, SelfAttention, UNet, sinusoidal
+from renote.nets import (
+    FourierInput,
+    GroupNorm,
+    LabelEmbedding,
+    PointNetwork,
+    ResidualBlock,
+    SelfAttention,
+    UNet,
+    fourier_features,
+    sinusoidal,
+)
 
 
 def awake(module: nn.Module, seed: int = 0) -> nn.Module:
@@ -179,6 +189,39 @@ def test_a_network_for_points() -> None:
     torch.testing.assert_close(network(x, time, torch.full((4,), -1)), network(x, time))
 
 
+@pytest.mark.parametrize("shape", [(3, 2), (3, 2, 5), (3, 2, 4, 4)])
+def test_fourier_features_are_their_formula(shape: tuple[int, ...]) -> None:
+    x = torch.rand(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    found = fourier_features(x, (3, 7)).unflatten(1, (5, 2))
+    expected = [x, *(f(2**n * math.pi * x) for n in (3, 7) for f in (torch.sin, torch.cos))]
+    torch.testing.assert_close(found, torch.stack(expected, 1), rtol=0, atol=1e-12)
+    low = fourier_features(x.bfloat16(), (7,))
+    assert low.dtype == torch.bfloat16
+    # the angle is that of the rounded value, not a rounded angle
+    exact = torch.cos(2**7 * math.pi * x.bfloat16().double())
+    torch.testing.assert_close(low.unflatten(1, (3, 2))[:, 2].double(), exact, rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize(("exponents", "gap"), [((7, 8), 2 / 256), ((3, 4), 2 / 16)])
+def test_fourier_features_show_the_last_digit(exponents: tuple[int, int], gap: float) -> None:
+    """Neighbours differ by half a turn in the first exponent, and by none in the second."""
+    values = (torch.arange(-8, 9).double() * gap)[:, None]
+    _, sine, cosine, last_sine, last_cosine = fourier_features(values, exponents).T
+    parity = torch.where(torch.arange(-8, 9) % 2 == 0, 1.0, -1.0).double()
+    torch.testing.assert_close(cosine, parity)
+    torch.testing.assert_close(last_cosine, torch.ones(17).double())
+    torch.testing.assert_close(torch.stack([sine, last_sine]), torch.zeros(2, 17).double(), rtol=0, atol=1e-9)
+
+
+def test_a_network_of_fourier_features_is_given_them() -> None:
+    inner = awake(UNet(5, 1, channels=8, multipliers=(1,), blocks=1, attention=()))
+    x, time = torch.rand(2, 1, 4, 4), torch.tensor([5.0, 7.0])
+    expected = inner(fourier_features(x, (3, 4)), time)
+    torch.testing.assert_close(FourierInput(inner, (3, 4))(x, time), expected)
+    points = awake(PointNetwork(2, 8, inputs=3))
+    assert FourierInput(points, (1,))(torch.rand(4, 2), torch.rand(4)).shape == (4, 2)
+
+
 def test_wrong_inputs_are_named() -> None:
     time = torch.tensor([1.0])
     for call, message in (
@@ -188,6 +231,9 @@ def test_wrong_inputs_are_named() -> None:
         (lambda: unet()(torch.zeros(1, 1, 8, 8), time), r"\(n, 3"),
         (lambda: LabelEmbedding(3, 4)(torch.tensor([3])), "label = 3"),
         (lambda: PointNetwork(2)(torch.zeros(1, 3), time), r"\(n, 2\)"),
+        (lambda: PointNetwork(2, inputs=3)(torch.zeros(1, 2), time), r"\(n, 6\)"),
+        (lambda: PointNetwork(2, inputs=0), "inputs = 0"),
+        (lambda: FourierInput(PointNetwork(2), ()), "exponents"),
     ):
         with pytest.raises(UsageError, match=message):
             call()

@@ -155,6 +155,15 @@ def test_interruption_saves_a_checkpoint_and_leaves(tmp_path: Path) -> None:
     assert torch.equal(weights(resumed), weights(whole))
 
 
+def test_fewer_steps_than_were_made_leave_a_run_as_it_is(tmp_path: Path) -> None:
+    whole = RegressionLearner()
+    done = train(whole, OPTIONS, tmp_path)
+    again = RegressionLearner()
+    trained = train(again, changed(steps=OPTIONS.steps - 1), tmp_path, resume=True)
+    assert (trained.step, trained.interrupted) == (done.step, False)
+    assert torch.equal(weights(again), weights(whole))
+
+
 def test_patience_ends_training_and_keeps_the_best_weights(tmp_path: Path) -> None:
     learner = RegressionLearner(metric="loss", dropout=False)
     options = changed(steps=400, learning_rate=0.05, ema_decay=0.0, validate_every=2, patience=3)

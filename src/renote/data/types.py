@@ -58,6 +58,13 @@ class SampleData:
         """Number of classes, 0 without labels."""
         return len(self.classes)
 
+    @property
+    def levels(self) -> int | None:
+        """How many equally spaced values a number can have, those of whole numbers in the range; None where it has a density."""
+        if self.range is None or self.train.is_floating_point():
+            return None
+        return round(self.range[1] - self.range[0]) + 1
+
     def clean(self, raw: Tensor) -> Tensor:
         """Raw (n, *shape) → float32 (n, *shape), in [-1, 1] where there is a range."""
         value = raw.float()

@@ -1,3 +1,4 @@
+from . import annealing as annealing
 from . import grid as grid
 from . import likelihood as likelihood
 from . import loss as loss
@@ -23,6 +24,7 @@ from .noise import NoiseSource as NoiseSource
 from .noise import NormalSource as NormalSource
 from .parameterization import EDM as EDM
 from .parameterization import PARAMETERIZATIONS as PARAMETERIZATIONS
+from .parameterization import ByLogSNR as ByLogSNR
 from .parameterization import Clean as Clean
 from .parameterization import Coefficients as Coefficients
 from .parameterization import Noise as Noise
@@ -48,6 +50,7 @@ from .sampler import UniPC as UniPC
 from .schedule import SCHEDULES as SCHEDULES
 from .schedule import CosineSchedule as CosineSchedule
 from .schedule import EDMSchedule as EDMSchedule
+from .schedule import LearnedSchedule as LearnedSchedule
 from .schedule import LinearSchedule as LinearSchedule
 from .schedule import PreservingSchedule as PreservingSchedule
 from .schedule import Schedule as Schedule
@@ -60,3 +63,4 @@ from .times import LogNormalTimes as LogNormalTimes
 from .times import LowDiscrepancyTimes as LowDiscrepancyTimes
 from .times import TimeSampler as TimeSampler
 from .times import UniformTimes as UniformTimes
+from .variational import VariationalDiffusion as VariationalDiffusion

@@ -2,6 +2,7 @@
 
     bound, discrete      E [Σ_k L_k]                                                          Ho et al. 2020, (5)
     bound, continuous    KL(q(x_1 | x) || p) + E_t [-λ'(t) e^λ(t) |x - x̂|² / 2] - E [log p(x | x_0)]     Kingma et al. 2021 (VDM), (11) to (17)
+    bound, T steps of a schedule that starts noisy: the same, with E_k [T (e^λ(k/T - 1/T) - e^λ(k/T)) |x - x̂|² / 2]                     ibid., (13)
     ode                  log p(x_0) = log p(x_1) + ∫ ∇·(dx/dt) dt                             Song et al. 2021c, (39)
 
 Data of `levels` equally spaced values: the bounds have a decoder over these values; the ODE's density is that of the data with uniform noise of a value's width added
@@ -20,7 +21,7 @@ from renote.diffusion.condition import Condition
 from renote.diffusion.denoiser import Estimator
 from renote.diffusion.guidance import Clip
 from renote.diffusion.integrate import integrate
-from renote.diffusion.likelihood import prior_divergence, variational_bound
+from renote.diffusion.likelihood import nearest_log_probability, prior_divergence, variational_bound
 from renote.diffusion.noise import NormalSource
 from renote.diffusion.process.gaussian import GaussianProcess
 from renote.diffusion.sampler.adaptive import flow
@@ -76,10 +77,10 @@ def bits(
     if method == "ode":
         return flow_bits(denoiser, process, clean, noise, condition, levels, first, exact, rtol, atol)
     limited: Estimator = denoiser if data_range is None else Clip(denoiser, *data_range)
-    if num_train_steps is not None:
+    if num_train_steps is not None and not process.schedule.starts_noisy:
         terms = variational_bound(limited, process, clean, num_train_steps, noise, condition, variance, levels)  # type: ignore[arg-type]
         return terms.sum(1)
-    return continuous_bound(limited, process, clean, noise, condition, levels, draws, first)
+    return continuous_bound(limited, process, clean, noise, condition, levels, draws, first, num_train_steps)
 
 
 @torch.no_grad()
@@ -92,8 +93,11 @@ def continuous_bound(
     levels: int | None = None,
     draws: int = 100,
     first: float = SHORTEST_TIME,
+    steps: int | None = None,
 ) -> Tensor:
     """KL(q(x_1 | x) || p(x_1)) + ½ ∫ e^λ E|x - x̂|² dλ - E [log p(x | x_first)], the integral by `draws` evenly spread log-SNRs a sample.
+
+    With `steps` = T it is the bound of T steps between x_first and x_1, each of which is drawn once: the integral's upper sum.
 
     Args:
         denoiser: gives estimates; called `draws` + 1 times.
@@ -104,6 +108,7 @@ def continuous_bound(
         levels: values that a number of the data can have, for the decoder p(x | x_first) ∝ q(x_first | x); None for densities, where it is N(x̂, σ²/α²).
         draws: K.
         first: time of the decoder.
+        steps: T, at times k/T; None for continuous time.
 
     Returns:
         (n,) bits per dimension.
@@ -120,44 +125,44 @@ def continuous_bound(
     total = torch.zeros(len(clean), dtype=torch.float64, device=clean.device)
     ends = torch.tensor([first, 1.0], dtype=torch.float64, device=clean.device)
     high, low = schedule.log_snr(ends)
-    for k in range(draws):
-        # even in the log-SNR: the integral does not depend on the pace, and there the integrand is nearly constant
-        log_snr = high + (low - high) * ((start + k / draws) % 1)
-        t = schedule.time(log_snr)
+    for k in range(steps or draws):
+        if steps is None:
+            # even in the log-SNR: the integral does not depend on the pace, and there the integrand is nearly constant
+            log_snr = high + (low - high) * ((start + k / draws) % 1)
+            t = schedule.time(log_snr)
+            weight = (high - low) / draws * log_snr.exp() / 2
+        else:
+            s, at = max(first, k / steps), (k + 1) / steps
+            t = torch.full_like(total, at)
+            weight = -torch.diff(schedule.log_snr(torch.tensor([s, at]).to(total)).exp()) / 2
         noisy = process.corrupt(clean, t, noise.normal(clean.shape[1:]))
         estimate = denoiser(noisy, t.to(clean.dtype), condition)
-        weight = (high - low) * log_snr.exp() / 2
         total += weight * (clean - estimate).double().square().flatten(1).mean(1)
     t = torch.full((len(clean),), first, dtype=torch.float64, device=clean.device)
-    noisy = process.corrupt(clean, t, noise.normal(clean.shape[1:]))
-    alpha, sigma = float(schedule.alpha(t[:1])), float(schedule.sigma(t[:1]))
-    decoded = _decoder(denoiser, noisy, clean, t, alpha, sigma, levels, condition)
-    return (prior_divergence(process, clean).double() + total / draws - decoded) / math.log(2)
+    decoded = _decoder(denoiser, process, clean, noise.normal(clean.shape[1:]), t, levels, condition)
+    return (prior_divergence(process, clean).double() + total - decoded) / math.log(2)
 
 
 def _decoder(
     denoiser: Estimator,
-    noisy: Tensor,
+    process: GaussianProcess,
     clean: Tensor,
+    noise: Tensor,
     t: Tensor,
-    alpha: float,
-    sigma: float,
     levels: int | None,
     condition: Condition | None,
 ) -> Tensor:
     """(n,) log p(x | x_first), mean over a sample's numbers."""
-    spread = sigma / alpha
-    if levels is None:
-        # of the decoders N(m, σ²/α²) the estimate's is the best that is a function of x_first
-        away = (clean - denoiser(noisy, t.to(clean.dtype), condition)).double() / spread
-        density = -(away**2) / 2 - math.log(spread) - math.log(2 * math.pi) / 2
-        return density.flatten(1).mean(1)
-    grid = torch.linspace(-1, 1, levels, dtype=torch.float64, device=clean.device)
-    centred = noisy.double() / alpha
-    parts = torch.split(centred.reshape(-1), max(1, 2**22 // levels))
-    sums = torch.cat([torch.logsumexp(-(((part[:, None] - grid) / spread) ** 2) / 2, 1) for part in parts])
-    chosen = -(((centred - clean.double()) / spread) ** 2) / 2
-    return (chosen - sums.reshape(centred.shape)).flatten(1).mean(1)
+    spread = float(process.schedule.sigma(t[:1]) / process.schedule.alpha(t[:1])) if len(t) else 1.0
+    if levels is not None:
+        parts = zip(torch.split(clean.double(), 500), torch.split(noise.double(), 500))
+        found = [nearest_log_probability(*part, spread, levels).flatten(1).mean(1) for part in parts]
+        return torch.cat(found)
+    # of the decoders N(m, σ²/α²) the estimate's is the best that is a function of x_first
+    estimate = denoiser(process.corrupt(clean, t, noise), t.to(clean.dtype), condition)
+    away = (clean - estimate).double() / spread
+    density = -(away**2) / 2 - math.log(spread) - math.log(2 * math.pi) / 2
+    return density.flatten(1).mean(1)
 
 
 def flow_bits(

@@ -144,7 +144,7 @@ def _levels(schedule: Schedule, steps: int, last: float, first: float) -> Tensor
         raise UsageError(f"steps = {steps}: sampling takes at least one step")
     if not 0 < last < first <= 1:
         raise UsageError(f"a grid from {first} to {last}: times must be 0 < last < first <= 1")
-    return schedule.log_snr(torch.tensor([first, last], dtype=torch.float64))
+    return schedule.log_snr(torch.tensor([first, last], dtype=torch.float64)).detach()
 
 
 def _between(schedule: Schedule, log_snrs: Tensor, last: float, first: float) -> Grid:

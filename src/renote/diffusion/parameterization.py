@@ -11,7 +11,8 @@
     edm        with r = sigma/alpha, d = sigma_data, alpha c_skip = d²/(r² + d²), c_out = r d/√(r² + d²), alpha c_in = 1/√(r² + d²),
                c_noise = log(r)/4                                                        Karras et al. 2022, table 1
 
-c_in = 1 and c_noise = 1000 t where nothing else is said: the time runs to 1000 as that of DDPM.
+c_in = 1 and c_noise = 1000 t where nothing else is said: the time runs to 1000 as that of DDPM. `ByLogSNR` puts the log-SNR in the place of the time: the
+network then does not depend on the schedule's pace (Kingma et al. 2021, appendix C).
 """
 
 from __future__ import annotations
@@ -196,6 +197,44 @@ class EDM:
         total = (ratio**2 + self.sigma_data**2).sqrt()
         from_clean, from_noise = ratio / (self.sigma_data * total), self.sigma_data / total
         return broadcast(from_clean, clean) * clean - broadcast(from_noise, clean) * noise
+
+
+@dataclass(frozen=True)
+class ByLogSNR:
+    """Another parameterization whose network is told c_noise = 1000 (λ_0 - λ) / (λ_0 - λ_1) in the place of the time.
+
+    Args:
+        base: the other one.
+        first: log-SNR λ_0 that is 0 of the network's scale.
+        last: log-SNR λ_1 that is 1000.
+
+    Raises:
+        UsageError: if not λ_1 < λ_0.
+
+    Source: Kingma et al. 2021, the noise estimate ε̂(z_t; γ_t).
+    """
+
+    base: Parameterization
+    first: float = 13.3
+    last: float = -5.0
+
+    def __post_init__(self) -> None:
+        if not self.last < self.first:
+            raise UsageError(f"first = {self.first}, last = {self.last}: the log-SNR falls from the first to the last")
+
+    @property
+    def name(self) -> str:
+        """The other one's."""
+        return self.base.name
+
+    def coefficients(self, alpha: Tensor, sigma: Tensor, t: Tensor) -> Coefficients:
+        """The other one's, but for what the network is told."""
+        share = (self.first - 2 * (alpha.log() - sigma.log())) / (self.first - self.last)
+        return self.base.coefficients(alpha, sigma, t)._replace(noise=TIME_SCALE * share)
+
+    def target(self, clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor, t: Tensor) -> Tensor:
+        """The other one's."""
+        return self.base.target(clean, noise, alpha, sigma, t)
 
 
 PARAMETERIZATIONS: dict[str, Parameterization] = {

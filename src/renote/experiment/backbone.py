@@ -33,7 +33,9 @@ class BackboneOptions(TrainOptions):
     """Whether resolutions change within residual blocks, or by a convolution alone."""
 
 
-def backbone(config: BackboneOptions, data: SampleData, num_classes: int = 0, values: int = 1) -> nn.Module:
+def backbone(
+    config: BackboneOptions, data: SampleData, num_classes: int = 0, values: int = 1, inputs: int = 1
+) -> nn.Module:
     """A network (noisy, time, label) → value of a sample's shape.
 
     Args:
@@ -41,13 +43,14 @@ def backbone(config: BackboneOptions, data: SampleData, num_classes: int = 0, va
         data: its samples' shape.
         num_classes: classes that it is told of; 0 for none.
         values: how many values it gives for each number, one after the other along the channels.
+        inputs: how many values it is given for each number, likewise.
     """
     from renote import nets
 
     if len(data.shape) == 1:
-        return nets.PointNetwork(data.shape[0], config.channels, config.blocks + 1, num_classes, values)
+        return nets.PointNetwork(data.shape[0], config.channels, config.blocks + 1, num_classes, values, inputs)
     return nets.UNet(
-        data.shape[0],
+        data.shape[0] * inputs,
         data.shape[0] * values,
         dims=len(data.shape) - 1,
         channels=config.channels,

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from renote.experiment.lab import Lab
@@ -104,16 +105,27 @@ def groups(panels: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
 
     figure = Figure(figsize=(3.4 * len(panels) + 0.6, 3.6), layout="constrained")
     for axes, (title, rows) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
-        axes.bar(
-            range(len(rows)),
-            [statistics.fmean(values) for values in rows.values()],
-            yerr=[statistics.stdev(values) for values in rows.values()],
-            capsize=4,
-            color=[f"C{i}" for i in range(len(rows))],
-        )
-        axes.set_xticks(range(len(rows)), list(rows), rotation=25, ha="right", fontsize=8)
-        axes.set_title(title, fontsize=10)
+        bar(axes, title, rows)
     return figure
+
+
+def bar(axes: Axes, title: str, rows: Mapping[str, Sequence[float]]) -> None:
+    """A panel of `groups`.
+
+    Args:
+        axes: where it is drawn.
+        title: of the panel.
+        rows: name → values.
+    """
+    axes.bar(
+        range(len(rows)),
+        [statistics.fmean(values) for values in rows.values()],
+        yerr=[statistics.stdev(values) for values in rows.values()],
+        capsize=4,
+        color=[f"C{i}" for i in range(len(rows))],
+    )
+    axes.set_xticks(range(len(rows)), list(rows), rotation=25, ha="right", fontsize=8)
+    axes.set_title(title, fontsize=10)
 
 
 def over(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from renote.diffusion import DiffusionModel
 
 
-ScheduleName = Literal["linear", "cosine", "vp", "sub-vp", "ve", "edm"]
+ScheduleName = Literal["linear", "cosine", "vp", "sub-vp", "ve", "edm", "learned"]
 ParameterizationName = Literal["noise", "clean", "velocity", "score", "rescaled", "mean", "edm"]
 WeightingName = Literal["simple", "clean", "velocity", "edm", "p2", "min-snr", "bound"]
 TimesName = Literal["uniform", "low-discrepancy", "log-normal", "importance"]
@@ -89,7 +89,11 @@ def gaussian_model(
     from renote import diffusion
 
     count = config.num_train_steps or None
-    schedule = parts.pop("schedule", None) or diffusion.SCHEDULES[config.schedule](count or 1000)
+    schedule = parts.pop("schedule", None)
+    if schedule is None:
+        if config.schedule not in diffusion.SCHEDULES:
+            raise UsageError(f"schedule = {config.schedule!r}: the bound trains it, so it is the system vdm's alone")
+        schedule = diffusion.SCHEDULES[config.schedule](count or 1000)
     network = parts.pop("network", None) or backbone(config, data, num_classes, 2 if config.learned_variance else 1)
     process = diffusion.GaussianProcess(schedule)
     parameterization = parts.pop("parameterization", None) or config.parameterization

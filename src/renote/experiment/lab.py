@@ -12,7 +12,7 @@ from rich.console import Console
 
 from renote.experiment.run import Data, load_data, train
 from renote.experiment.system import Size, System
-from renote.train.checkpoint import write_json
+from renote.train.checkpoint import latest, write_json
 
 
 class Lab:
@@ -97,8 +97,10 @@ class Lab:
     def seconds(self) -> float:
         """Time of all kept measurements and trainings, over all interrupted parts."""
         trained = 0.0
-        for state in self.folder.glob("runs/*/checkpoints/step-*/state.json"):
-            trained += float(json.loads(state.read_text()).get("seconds", 0.0))
+        for checkpoints in self.folder.glob("runs/*/checkpoints"):
+            newest = latest(checkpoints)  # each tells the seconds since the run began
+            if newest is not None:
+                trained += float(json.loads((newest / "state.json").read_text()).get("seconds", 0.0))
         return trained + sum(float(kept["seconds"]) for kept in self._kept.values())
 
 

@@ -93,6 +93,8 @@ def train(
             f"{system.name} needs {_KINDS[system.kind]}, but {loaded.name} is {_KINDS[loaded.card.kind]}: "
             f"choose other data (renote data list), e.g. {system.data}"
         )
+    if system.settle is not None:
+        config = system.settle(config, loaded)
     with torch.random.fork_rng():
         torch.manual_seed(mixed_seed(config.seed, 0))  # initial weights
         learner = system.learner(config, loaded)

@@ -36,6 +36,7 @@ OWN = {
     "step_size": "step_size",
     "repeats": "repeats",
     "temperature": "temperature",
+    "denoise": "denoise",
 }
 """Options of sampling → fields of a system's configuration that hold its own values."""
 
@@ -221,9 +222,8 @@ class SampleRun(Run):
         split = "test" if len(data.test) else "train"
         raw = data.test if len(data.test) else data.train
         clean = data.clean(raw[:n])
-        levels = round(data.range[1] - data.range[0]) + 1 if data.is_image and data.range is not None else None
         if isinstance(self.module, DiffusionModel):
-            options |= {"method": method, "levels": levels}
+            options |= {"method": method, "levels": data.levels}
         found = torch.cat(
             [self.module.bits(part, seed + 500 * i, **options) for i, part in enumerate(torch.split(clean, 500))]
         )

@@ -96,6 +96,8 @@ class System(Generic[R]):
         data: the data set that it is shown on.
         config: its configuration; the defaults are the paper's.
         build: `build(config, data)` gives the module that is trained.
+        settle: `settle(config, data)` gives the configuration with what is measured on the training data in the place of options that were left open; it
+            is what is built, and what the run folder keeps.
         presets: changes to the paper's values, by name; `laptop` trains in minutes on two cores.
         claims: what its paper says of it.
         notes: what holds here and what does not.
@@ -108,6 +110,7 @@ class System(Generic[R]):
     data: str
     config: type[TrainOptions]
     build: Callable[[Any, Any], Any]
+    settle: Callable[[Any, Any], Any] | None = None
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"laptop": {}})
     claims: tuple[Claim, ...] = ()
     notes: str = ""

@@ -3,6 +3,8 @@ from .classifier import TimeClassifier as TimeClassifier
 from .deep import DeepHierarchy as DeepHierarchy
 from .embedding import LabelEmbedding as LabelEmbedding
 from .embedding import sinusoidal as sinusoidal
+from .fourier import FourierInput as FourierInput
+from .fourier import fourier_features as fourier_features
 from .ladder import Ladder as Ladder
 from .latent import Hierarchy as Hierarchy
 from .norm import GroupNorm as GroupNorm

@@ -62,7 +62,6 @@ def build(config: Config, data: SampleData) -> DiffusionFlow | InvertibleFlow:
         if len(data.shape) != 1:
             raise UsageError(f"model = realnvp: it is for points here, but {data.name} has the shape {data.shape}")
         return InvertibleFlow(RealNVP(data.shape[0], config.channels, config.num_steps))
-    whole = not data.train.dtype.is_floating_point
     drift = backbone(config, data) if config.model == "diffflow" else None
     return DiffusionFlow(
         drift,
@@ -73,7 +72,7 @@ def build(config: Config, data: SampleData) -> DiffusionFlow | InvertibleFlow:
         last=config.last_noise,
         learned_noise=config.learned_noise,
         memory_light=config.memory_light,
-        levels=round(data.range[1] - data.range[0]) + 1 if whole and data.range is not None else None,
+        levels=data.levels,
     )
 
 

@@ -72,10 +72,9 @@ def build(config: Config, data: SampleData) -> GaussianChain | BinomialChain:
             raise UsageError(f"process = binomial: {data.name} has {len(values)} values, but bits have two")
         low, high = values if len(values) == 2 else (-1.0, 1.0)  # a loaded run has them in its weights
         return BinomialChain(backbone(config, data), data.shape, config.num_train_steps, (low, high))
-    levels = round(data.range[1] - data.range[0]) + 1 if data.range is not None and whole else None
     networks = backbone(config, data), backbone(config, data)
     ends = config.first_log_snr, config.last_log_snr
-    return GaussianChain(*networks, data.shape, config.num_train_steps, *ends, levels)
+    return GaussianChain(*networks, data.shape, config.num_train_steps, *ends, data.levels)
 
 
 HEARTBEAT_TRUTH = -math.log2(5)

@@ -60,11 +60,15 @@ def build(config: Config, data: SampleData) -> DiffusionModel:
     """Geometric levels; the last of them at t = 1/L."""
     from renote import diffusion
 
-    scale = 2.0 if data.range is not None else 1.0
     # level i of L lies at t = i/L, so the schedule reaches σ_L there and one ratio below at t = 0, which is never asked for
     ratio = (config.sigma_max / config.sigma_min) ** (1 / (config.num_train_steps - 1))
-    schedule = diffusion.VESchedule(scale * config.sigma_min / ratio, scale * config.sigma_max)
+    schedule = diffusion.VESchedule(scale(data) * config.sigma_min / ratio, scale(data) * config.sigma_max)
     return gaussian_model(config, data, schedule=schedule)
+
+
+def scale(data: SampleData) -> float:
+    """How much wider data is here than in [0, 1], where the paper gives its noise levels."""
+    return 2.0 if data.range is not None else 1.0
 
 
 WEIGHTS, MEANS, VARIANCE = (0.2, 0.8), ((-5.0, -5.0), (5.0, 5.0)), 1.0

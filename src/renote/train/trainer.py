@@ -160,7 +160,8 @@ class Trainer:
                     self._save()
                     saved = self.step
             self.state["loss_sum"] = self._finite(loss_sum)
-            finished = stopped or self.step == options.steps
+            # a run that is further than it is asked for was not interrupted
+            finished = stopped or self.step >= options.steps
             if self.step != saved:
                 self._save()
         self.accelerator.wait_for_everyone()

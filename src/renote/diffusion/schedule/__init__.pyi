@@ -7,4 +7,6 @@ from .continuous import VESchedule as VESchedule
 from .continuous import VPSchedule as VPSchedule
 from .discrete import CosineSchedule as CosineSchedule
 from .discrete import LinearSchedule as LinearSchedule
+from .learned import HeldSchedule as HeldSchedule
+from .learned import LearnedSchedule as LearnedSchedule
 from .registry import SCHEDULES as SCHEDULES

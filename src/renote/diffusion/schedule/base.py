@@ -17,6 +17,9 @@ class Schedule(ABC):
     variance_preserving: bool = False
     """Whether alpha² + sigma² = 1."""
 
+    starts_noisy: bool = False
+    """Whether the data is noisy just above t = 0, so that a bound of T steps has a decoder there, not a last step to the data."""
+
     @abstractmethod
     def log_alpha(self, t: Tensor) -> Tensor:
         """Log alpha(t), in float64; zero at t = 0, never rising, finite at t = 1."""
