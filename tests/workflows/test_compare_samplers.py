@@ -231,13 +231,26 @@ def test_the_command_writes_result_and_picture_and_goes_on_after_a_kill(folder: 
 def test_wrong_usage(folder: Path, tmp_path: Path) -> None:
     for options, message in (
         (["--only", "heum"], "Did you mean heun"),
-        (["--evaluations", "0"], "evaluations >= 1"),
-        (["--seeds", "0"], "seeds >= 1"),
         (["--out", "x.gif"], "write a picture"),
     ):
         _, err = renote("compare-samplers", str(folder), *options, status=2, cwd=tmp_path)
         assert message in err
     assert not list(tmp_path.iterdir())
+    run = systems.load_run(folder)
+    for options, message in (
+        ({"evaluations": (0, 5)}, "evaluations >= 1"),
+        ({"seeds": 0}, "seeds >= 1"),
+        ({"samples": 1}, "samples >= 2"),
+        ({"evaluations": (1,), "only": ["langevin"]}, "too few for langevin"),
+        ({"evaluations": (2,), "only": ["ddim"], "churn": 3}, "churn is no option"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            experiment.compare_samplers(run, work=tmp_path, **options)
+    lost = systems.get("edm").train("toy-swiss-roll", None, progress=False, steps=1, batch_size=4, channels=8)
+    with torch.no_grad():
+        next(lost.module.parameters()).fill_(torch.nan)
+    with pytest.raises(UsageError, match="is it trained"):
+        experiment.compare_samplers(lost, (2,), 10, 1, only=["ddim"], work=tmp_path)
     walker = systems.get("diffflow").train("toy-swiss-roll", None, progress=False, steps=1, batch_size=4)
     with pytest.raises(UsageError, match="its own way of sampling"):
         experiment.compare_samplers(walker, work=tmp_path)

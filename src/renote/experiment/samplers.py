@@ -80,7 +80,7 @@ def compare_samplers(
         median over seeds, the standard deviation is that of the sample (n - 1), `as_good` are samplers whose mean is nearer than both deviations tell apart.
 
     Raises:
-        UsageError: for a model that is sampled otherwise, an unknown sampler, or numbers out of range.
+        UsageError: for a model that is sampled otherwise, an unknown sampler, numbers out of range, or samples none of which are finite.
     """
     model = run.module
     if not isinstance(model, DiffusionModel):
@@ -101,6 +101,8 @@ def compare_samplers(
     lab = Lab(run.system, "laptop", folder, progress=False)
     features = evaluate.features(run.training_data())
     planned = [settings for sampler in chosen for settings in arrangements(run, sampler, budgets, options)]
+    if not planned:
+        raise UsageError(f"evaluations = {budgets}: too few for {', '.join(chosen)}; ask for more")
     rows: list[dict[str, Any]] = []
     exhausted = False
     with StepProgress(f"samplers of {name}", len(planned) * seeds, shown=progress) as bar:
@@ -116,6 +118,8 @@ def compare_samplers(
             if all(math.isfinite(each["frechet_distance"]) for each in found):
                 rows.append(_row(settings, found, features.name))
             exhausted = settings["sampler"] == "ode" and found[0]["evaluations"] > budgets[-1]
+    if not rows:
+        raise UsageError(f"no sampler gives finite samples of {name}: is it trained?")
     shown = [number for number in SUGGESTED if number in budgets] or budgets
     return {
         "run": name,
