@@ -9,7 +9,7 @@ ifneq ($(wildcard ../shared/data),)
 export RENOTE_MIRROR ?= $(abspath ../shared/data)
 endif
 
-.PHONY: setup demo test lint format bench docs clean
+.PHONY: setup demo test lint format bench bench-quality docs clean
 
 setup: $(STAMP)
 
@@ -18,6 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,peers]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps denoising-diffusion-pytorch
 	touch $(STAMP)
 
 demo: setup
@@ -38,6 +39,10 @@ format: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+# Quality against minutes of training: two hours and a half, which may be stopped and goes on.
+bench-quality: setup
+	$(BIN)/python -m benchmarks.quality
 
 docs: setup
 	$(BIN)/python docs/build.py

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import graph, unet
+from benchmarks import graph, sampling, unet
 from renote.experiment import environment
 from renote.train.checkpoint import write_json
 
@@ -32,7 +32,7 @@ def listing() -> dict[str, object]:
 
 def main() -> None:
     quick = "--quick" in sys.argv
-    rows = [listing(), *graph.run(quick), *unet.run(quick)]
+    rows = [listing(), *graph.run(quick), *unet.run(quick), *sampling.run(quick)]
     table = Table("work", "renote (ms)", "peer (ms)", "peer / renote", "note")
     for row in rows:
         cells = [f"{row[key]:.2f}" if row[key] is not None else "" for key in ("renote_ms", "peer_ms", "ratio")]

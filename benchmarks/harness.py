@@ -1,4 +1,4 @@
-"""What every benchmark shares: interleaved timing, the machine's own limits.
+"""What every benchmark shares: interleaved timing, processes for rivals that set up the process they work in, the machine's own limits.
 
 Rivals are timed in turn, round after round, so that a slow moment of the machine falls on all of them alike.
 """
@@ -6,12 +6,20 @@ Rivals are timed in turn, round after round, so that a slow moment of the machin
 from __future__ import annotations
 
 import gc
+import multiprocessing
+import os
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.connection import Connection
+from types import TracebackType
 from typing import Any
+from unittest import mock
 
 import torch
+
+KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "-1"}
+"""Environment in which glibc's allocator keeps what is freed, as `renote.allocator` tells it to."""
 
 
 def interleave(rivals: Mapping[str, Callable[[], Any]], repeats: int = 10, warmup: int = 2) -> dict[str, list[float]]:
@@ -40,6 +48,61 @@ def interleave(rivals: Mapping[str, Callable[[], Any]], repeats: int = 10, warmu
         if collecting:
             gc.enable()
     return seconds
+
+
+class Worker:
+    """A process of its own that does pieces of work when asked, so that what one rival sets up in it is not there for another.
+
+    Args:
+        build: gives the pieces of work by name; a function of a module, called in the process.
+        args: its arguments.
+        environment: variables beyond those that are there.
+    """
+
+    def __init__(
+        self,
+        build: Callable[..., Mapping[str, Callable[..., Any]]],
+        *args: Any,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, build, args), daemon=True)
+        with mock.patch.dict(os.environ, {"TQDM_DISABLE": "1", **(environment or {})}):
+            self._process.start()
+        theirs.close()
+
+    def __call__(self, name: str, *args: Any) -> Any:
+        """Do one piece of work and wait for it."""
+        self._connection.send((name, args))
+        done, value = self._connection.recv()
+        if not done:
+            raise RuntimeError(f"{name} failed in its process: {value}")
+        return value
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+        self._process.join(timeout=10)
+        self._process.kill()
+
+
+def _serve(connection: Connection, build: Callable[..., Mapping[str, Callable[..., Any]]], args: Any) -> None:
+    pieces: Mapping[str, Callable[..., Any]] | None = None
+    while True:
+        try:
+            name, given = connection.recv()
+        except EOFError:
+            return
+        try:
+            pieces = build(*args) if pieces is None else pieces
+            connection.send((True, pieces[name](*given)))
+        except Exception as error:
+            connection.send((False, repr(error)))
 
 
 def median_ms(seconds: Sequence[float]) -> float:

@@ -7,7 +7,7 @@ operations over the time, relative to a large matrix product, say how much of th
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from unittest import mock
 
@@ -18,34 +18,17 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.harness import interleave, matmul_rate, median_ms
+from benchmarks.peers import DiffusersNetwork, diffusers_unet
 from renote.nets import UNet
 
 SIZE, BATCH, HEAD = 32, 32, 64
+SHAPE = (3, SIZE, SIZE)
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-class Peer(nn.Module):
-    """diffusers' UNet2DModel with the layout of renote's default: same channels, blocks, attention and head width."""
-
-    def __init__(self, head_channels: int = HEAD) -> None:
-        super().__init__()
-        from diffusers import UNet2DModel
-
-        self.inner = UNet2DModel(
-            sample_size=SIZE,
-            in_channels=3,
-            out_channels=3,
-            layers_per_block=2,
-            block_out_channels=(64, 128, 128),
-            down_block_types=("DownBlock2D", "DownBlock2D", "AttnDownBlock2D"),
-            up_block_types=("AttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
-            attention_head_dim=head_channels,
-            resnet_time_scale_shift="scale_shift",
-        )
-
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        out: Tensor = self.inner(x, time).sample
-        return out
+def peer(head_channels: int = HEAD) -> nn.Module:
+    """diffusers' U-Net with the layout of renote's default: same channels, blocks, attention and head width."""
+    return DiffusersNetwork(diffusers_unet(SHAPE, 64, (1, 2, 2), 2, (4,), head_channels))
 
 
 def ours() -> UNet:
@@ -58,9 +41,9 @@ def ours() -> UNet:
     return net
 
 
-def inputs(batch: int) -> tuple[Tensor, Tensor]:
+def inputs(batch: int, shape: Sequence[int] = SHAPE) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(batch, 3, SIZE, SIZE, generator=generator), torch.rand(batch, generator=generator) * 1000
+    return torch.randn(batch, *shape, generator=generator), torch.rand(batch, generator=generator) * 1000
 
 
 def _written_out(x: Tensor, convolution: nn.Module) -> Tensor:
@@ -68,7 +51,7 @@ def _written_out(x: Tensor, convolution: nn.Module) -> Tensor:
     return out
 
 
-def count(network: nn.Module, batch: int, layout: bool) -> tuple[int, float, float]:
+def count(network: nn.Module, batch: int, layout: bool, shape: Sequence[int] = SHAPE) -> tuple[int, float, float]:
     """Parameters, and operations of a forward pass and of forward with backward.
 
     Args:
@@ -76,8 +59,9 @@ def count(network: nn.Module, batch: int, layout: bool) -> tuple[int, float, flo
         batch: samples to count for.
         layout: count upsampling and its convolution as two layers, as the architecture is written, not as renote
             computes them.
+        shape: of a sample.
     """
-    x, time = inputs(2)
+    x, time = inputs(2, shape)
     plain = mock.patch("renote.nets.unet.grow", _written_out) if layout else contextlib.nullcontext()
     # the counter knows products of matrices, not the processor's fused attention
     with sdpa_kernel(SDPBackend.MATH), plain:
@@ -126,7 +110,7 @@ def run(quick: bool) -> list[dict[str, Any]]:
     """
     batch, repeats = (4, 2) if quick else (BATCH, 7)
     rates = {name: matmul_rate(dtype) for name, dtype in PRECISIONS.items()}
-    networks: dict[str, nn.Module] = {"renote": ours(), "peer": Peer(), "peer, 8-wide heads": Peer(8)}
+    networks: dict[str, nn.Module] = {"renote": ours(), "peer": peer(), "peer, 8-wide heads": peer(8)}
     mine, theirs = count(networks["renote"], batch, True), count(networks["peer"], batch, True)
     done = count(networks["renote"], batch, False)
     for what, a, b in zip(("parameters", "forward operations", "training operations"), mine, theirs):
@@ -144,7 +128,7 @@ def run(quick: bool) -> list[dict[str, Any]]:
         took = {key: median_ms(keyed["/".join(key)]) for key in rivals}
         work = 1 if kind == "forward" else 2
         for precision in PRECISIONS:
-            own, peer = took["renote", precision], took["peer", precision]
+            own, other = took["renote", precision], took["peer", precision]
             share = done[work] / (own / 1000) / rates[precision]
             note = (
                 f"{mine[0] / 1e6:.3f}M and {theirs[0] / 1e6:.3f}M parameters, {mine[work] / 1e9:.1f} and "
@@ -156,7 +140,7 @@ def run(quick: bool) -> list[dict[str, Any]]:
             if kind == "training step":
                 note += f"; {took['peer, 8-wide heads', precision] / own:.2f}x the peer with its default 8-wide heads"
             name = f"U-Net {kind}, {SIZE}x{SIZE}, batch {batch}, {precision} (diffusers)"
-            rows.append({"name": name, "renote_ms": own, "peer_ms": peer, "ratio": peer / own, "note": note})
+            rows.append({"name": name, "renote_ms": own, "peer_ms": other, "ratio": other / own, "note": note})
     return rows
 
 

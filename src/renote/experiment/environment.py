@@ -20,6 +20,7 @@ PACKAGES = (
     "scikit-learn",
     "torch-geometric",
     "diffusers",
+    "denoising-diffusion-pytorch",
 )
 
 

@@ -153,9 +153,10 @@ class GaussianProcess:
         Returns:
             a, b and w, shaped as the times.
         """
-        alpha_t, sigma_t = self.schedule.alpha(t), self.schedule.sigma(t)
-        alpha_s, sigma_s = self.schedule.alpha(s), self.schedule.sigma(s)
-        added = self.added_variance(t, s)
+        both = torch.stack([t, s])  # one call of the schedule for both: a step has no more arithmetic than this
+        (alpha_t, alpha_s), (sigma_t, sigma_s) = self.schedule.alpha(both), self.schedule.sigma(both)
+        snr_t, snr_s = self.schedule.log_snr(both)
+        added = -torch.expm1(snr_t - snr_s) * sigma_t**2
         spread = eta * sigma_s / sigma_t * added.sqrt()
         direction = (sigma_s**2 - spread**2).clamp_min(0).sqrt() / sigma_t
         std = spread if variance == "small" else torch.where(sigma_s > 0, added.sqrt(), 0.0)
