@@ -17,6 +17,7 @@ from .graph import Field as Field
 from .graph import Graph as Graph
 from .network import GCN as GCN
 from .network import MLP as MLP
+from .network import ConvolutionNetwork as ConvolutionNetwork
 from .operator import Diagonal as Diagonal
 from .operator import Edges as Edges
 from .operator import Identity as Identity
@@ -31,6 +32,10 @@ from .operator import scaled_laplacian as scaled_laplacian
 from .operator import symmetric as symmetric
 from .operator import triangles as triangles
 from .pattern import Pattern as Pattern
+from .precomputed import DCNN as DCNN
+from .precomputed import SGC as SGC
+from .precomputed import SIGN as SIGN
+from .precomputed import PrecomputedNetwork as PrecomputedNetwork
 from .propagation import LabelPropagation as LabelPropagation
 from .propagation import class_mass_normalization as class_mass_normalization
 from .propagation import label_propagation as label_propagation
@@ -51,3 +56,5 @@ from .spectrum import exact_pagerank as exact_pagerank
 from .spectrum import heat_kernel as heat_kernel
 from .spectrum import largest_eigenvalue as largest_eigenvalue
 from .task.node import NodeClassification as NodeClassification
+from .task.node import PrecomputedNodeClassification as PrecomputedNodeClassification
+from .task.node import hinge as hinge
