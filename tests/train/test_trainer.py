@@ -6,14 +6,14 @@ import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from renote.errors import CheckpointError, RenoteError, UsageError
-from renote.train import EpochOrder, Trainer, TrainOptions, WeightAverage, load_weights
+from renote.train import EpochOrder, Optimizer, Trainer, TrainOptions, WeightAverage, load_weights
 from renote.train import checkpoint as checkpoints
 
 
@@ -85,16 +85,16 @@ def without_seconds(rows: list[str]) -> list[tuple[str, str]]:
     return [(row.split(",")[0], row.split(",")[3]) for row in rows]
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamax", "adamw", "sgd"])
+@pytest.mark.parametrize("optimizer", get_args(Optimizer))
 def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(tmp_path: Path, optimizer: str) -> None:
-    whole, parts = RegressionLearner(), RegressionLearner()
-    train(whole, changed(optimizer=optimizer), tmp_path / "whole")
-    train(parts, changed(steps=11, optimizer=optimizer), tmp_path / "parts")
+    whole, parts, options = RegressionLearner(), RegressionLearner(), changed(optimizer=optimizer)
+    train(whole, options, tmp_path / "whole")
+    train(parts, changed(optimizer=optimizer, steps=11), tmp_path / "parts")
     resumed = RegressionLearner()
     with torch.no_grad():
         for parameter in resumed.module.parameters():
             parameter.fill_(9.0)  # whatever the fresh weights are, the saved ones count
-    train(resumed, changed(optimizer=optimizer), tmp_path / "parts", resume=True)
+    train(resumed, options, tmp_path / "parts", resume=True)
     assert torch.equal(weights(whole), weights(resumed))
     newest = [checkpoints.load(checkpoints.latest(tmp_path / name / "checkpoints")) for name in ("whole", "parts")]  # type: ignore[arg-type]
     for stem in ("weights", "ema", "optimizer"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from renote.errors import DataError
+
 
 def stratified(labels: Tensor, fraction: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """A random part of each class.
@@ -23,6 +25,55 @@ def stratified(labels: Tensor, fraction: float, generator: torch.Generator) -> t
     quota = (counts.double() * fraction).round().long()
     taken = rank < quota[labels[order]]
     return order[~taken].sort().values, order[taken].sort().values
+
+
+def partition(
+    labels: Tensor, validation_fraction: float, test_fraction: float, seed: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Training, validation and test parts, each with its share of every class.
+
+    Args:
+        labels: (n,) int64; what has the label -1 is in no part.
+        validation_fraction: share of each class that is validated on.
+        test_fraction: share of each class that is tested on.
+        seed: of the order.
+
+    Returns:
+        Three index tensors, increasing.
+
+    Raises:
+        DataError: a share is negative, or nothing is left to train on.
+    """
+    if validation_fraction < 0 or test_fraction < 0 or validation_fraction + test_fraction >= 1:
+        raise DataError(
+            f"validation_fraction is {validation_fraction} and test_fraction {test_fraction}: "
+            "together they must stay below 1, and neither below 0"
+        )
+    generator = torch.Generator().manual_seed(seed)
+    known = (labels >= 0).nonzero().squeeze(1)
+    rest, test = stratified(labels[known], test_fraction, generator)
+    rest, test = known[rest], known[test]
+    train, validation = stratified(labels[rest], validation_fraction / (1.0 - test_fraction), generator)
+    return rest[train], rest[validation], test
+
+
+def folds(count: int, number: int, seed: int) -> list[tuple[Tensor, Tensor]]:
+    """Cross-validation: a random cut into `number` parts, each of which is the test part once.
+
+    Args:
+        count: of things.
+        number: of parts.
+        seed: of the order.
+
+    Returns:
+        A pair of index tensors a fold, increasing: the rest, and the part.
+    """
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    parts = order.tensor_split(number)
+    return [
+        (torch.cat([*parts[:fold], *parts[fold + 1 :]]).sort().values, part.sort().values)
+        for fold, part in enumerate(parts)
+    ]
 
 
 def rank_in_class(labels: Tensor) -> Tensor:

@@ -174,7 +174,8 @@ def draw_comparison(
     from matplotlib.figure import Figure
 
     names = list(dict.fromkeys(name for by_name in values.values() for name in by_name))
-    figure = Figure(figsize=(1.6 + 2.0 * len(values), 4.2), layout="constrained")
+    width = max(1.6 + 2.0 * len(values), 1.3 * (len(names) + 1))  # of the groups, and of the legend
+    figure = Figure(figsize=(width, 4.2), layout="constrained")
     axes = figure.subplots()
     for group, (data, by_name) in enumerate(values.items()):
         for number, name in enumerate(names):
@@ -195,6 +196,32 @@ def draw_comparison(
     axes.set_ylabel(label)
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=len(names) + 1)
     axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def draw_curves(
+    values: Mapping[str, Mapping[str, Mapping[int, Sequence[float]]]], x_label: str, y_label: str
+) -> Figure:
+    """A panel a data set, a line a candidate with its standard deviation.
+
+    Args:
+        values: data set → candidate → abscissa → a number a seed.
+        x_label: of the abscissa.
+        y_label: of the ordinate.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1.0 + 3.8 * len(values), 3.8), layout="constrained")
+    for axes, (data, by_name) in zip(figure.subplots(1, len(values), squeeze=False, sharey=True)[0], values.items()):
+        for number, (name, curve) in enumerate(by_name.items()):
+            color = PALETTE[number % len(PALETTE)]
+            mean, std = (np.array([f(found) for found in curve.values()]) for f in (np.mean, np.std))
+            axes.plot(list(curve), mean, color=color, marker="o", markersize=3, label=name)
+            axes.fill_between(list(curve), mean - std, mean + std, color=color, alpha=0.2, linewidth=0)
+        axes.set(xlabel=x_label, title=data)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].set_ylabel(y_label)
+    figure.axes[0].legend(frameon=False)
     return figure
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -28,13 +29,15 @@ def _drop(x: Tensor | SparseFeatures, probability: float, training: bool) -> Ten
     return dropout(x, probability, training)
 
 
-def _features(graph: Graph) -> Tensor | SparseFeatures:
+def features_of(graph: Graph) -> Tensor | SparseFeatures:
+    """The node features, which must be there."""
     if graph.x is None:
         raise UsageError("the graph has no node features: give each node some, e.g. graph.with_x(torch.eye(nodes))")
     return graph.x
 
 
-def _groups(first: nn.Module, module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def first_decayed(first: nn.Module, module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Groups for the optimizer: weight decay on the parameters of `first` alone, of those of `module`."""
     decayed = list(first.parameters())
     kept = {id(parameter) for parameter in decayed}
     rest = [parameter for parameter in module.parameters() if id(parameter) not in kept]
@@ -42,7 +45,61 @@ def _groups(first: nn.Module, module: nn.Module, weight_decay: float) -> list[di
     return [group for group in groups if group["params"]]
 
 
-class GCN(nn.Module):
+class ConvolutionNetwork(nn.Module):
+    """H^{l+1} = ReLU(conv_l(H^l, A)) (+ H^l if residual), the last layer without ReLU; dropout before each.
+
+    Args:
+        convolution: `convolution(in_features, out_features)` makes a layer, which is called with (x, adjacency).
+        features: features a node comes with.
+        hidden: width of every hidden layer.
+        classes: width of the output.
+        layers: number of convolutions.
+        dropout: probability, on the input of every layer; on sparse features it falls on the non-zeros.
+        inner_dropout: whether the layers between the first and the last have it too.
+        residual: whether a hidden layer that follows a hidden layer adds its input to its output.
+
+    Source:
+        Kipf & Welling (2017), eq. 9; with the residual eq. 14 there.
+    """
+
+    def __init__(
+        self,
+        convolution: Callable[[int, int], nn.Module],
+        features: int,
+        hidden: int = 16,
+        classes: int = 2,
+        layers: int = 2,
+        dropout: float = 0.5,
+        *,
+        inner_dropout: bool = True,
+        residual: bool = False,
+    ) -> None:
+        super().__init__()
+        widths = _widths(features, hidden, classes, layers)
+        self.convolutions = nn.ModuleList(convolution(i, o) for i, o in itertools.pairwise(widths))
+        self.dropout, self.inner_dropout, self.residual = dropout, inner_dropout, residual
+
+    def forward(self, graph: Graph) -> Tensor:
+        """Logits (nodes, classes)."""
+        x = features_of(graph)
+        last = len(self.convolutions) - 1
+        for number, convolution in enumerate(self.convolutions):
+            drops = self.inner_dropout or number in (0, last)
+            out = convolution(_drop(x, self.dropout, self.training) if drops else x, graph.adjacency)
+            if number < last:
+                out = functional.relu(out)
+                if self.residual and number and isinstance(x, Tensor):
+                    out = out + x
+            x = out
+        assert isinstance(x, Tensor)
+        return x
+
+    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """Weight decay on the first layer only, as in the paper's section 5.2."""
+        return first_decayed(self.convolutions[0], self, weight_decay)
+
+
+class GCN(ConvolutionNetwork):
     """Z = Â ReLU(Â X W⁰) W¹ for two layers; dropout before each.
 
     Args:
@@ -51,6 +108,8 @@ class GCN(nn.Module):
         classes: width of the output.
         layers: number of convolutions.
         dropout: probability, on the input of every layer; on sparse features it falls on the non-zeros.
+        inner_dropout: as `ConvolutionNetwork`.
+        residual: as `ConvolutionNetwork`.
 
     Source:
         Kipf & Welling (2017), eq. 9.
@@ -64,25 +123,18 @@ class GCN(nn.Module):
     """
 
     def __init__(
-        self, features: int, hidden: int = 16, classes: int = 2, layers: int = 2, dropout: float = 0.5
+        self,
+        features: int,
+        hidden: int = 16,
+        classes: int = 2,
+        layers: int = 2,
+        dropout: float = 0.5,
+        *,
+        inner_dropout: bool = True,
+        residual: bool = False,
     ) -> None:
-        super().__init__()
-        widths = _widths(features, hidden, classes, layers)
-        self.convolutions = nn.ModuleList(KipfConvolution(i, o) for i, o in itertools.pairwise(widths))
-        self.dropout = dropout
-
-    def forward(self, graph: Graph) -> Tensor:
-        """Logits (nodes, classes)."""
-        x = _features(graph)
-        for number, convolution in enumerate(self.convolutions):
-            x = functional.relu(x) if number and isinstance(x, Tensor) else x
-            x = convolution(_drop(x, self.dropout, self.training), graph.adjacency)
-        assert isinstance(x, Tensor)
-        return x
-
-    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """Weight decay on the first layer only, as in the paper's section 5.2."""
-        return _groups(self.convolutions[0], self, weight_decay)
+        shape = (features, hidden, classes, layers, dropout)
+        super().__init__(KipfConvolution, *shape, inner_dropout=inner_dropout, residual=residual)
 
 
 class MLP(nn.Module):
@@ -112,7 +164,7 @@ class MLP(nn.Module):
 
     def forward(self, graph: Graph) -> Tensor:
         """Logits (nodes, classes)."""
-        x = _features(graph)
+        x = features_of(graph)
         for number, (weight, bias) in enumerate(zip(self.weights, self.biases)):
             x = functional.relu(x) if number and isinstance(x, Tensor) else x
             x = _drop(x, self.dropout, self.training) @ weight + bias
@@ -122,4 +174,4 @@ class MLP(nn.Module):
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Weight decay on the first layer only, as for `GCN`."""
         first = nn.ParameterList([self.weights[0], self.biases[0]])
-        return _groups(first, self, weight_decay)
+        return first_decayed(first, self, weight_decay)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from renote.errors import UsageError
 from renote.experiment import AutoencoderOptions, Claim, GenerativeSystem, Outcome, Paper, contrast
 from renote.experiment.autoencoder import decoder
+from renote.train.options import Optimizer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,7 +35,7 @@ class Config(AutoencoderOptions):
 
     steps: int = 78_000
     batch_size: int = 256
-    optimizer: Literal["adam", "adamax", "adamw", "sgd"] = "adamax"
+    optimizer: Optimizer = "adamax"
     learning_rate: float = 1e-2
     learning_rate_schedule: Literal["constant", "cosine", "linear"] = "cosine"
     warmup_steps: int = 1000

@@ -3,6 +3,7 @@ from .checkpoint import Checkpoint as Checkpoint
 from .checkpoint import latest as latest
 from .checkpoint import load_weights as load_weights
 from .learner import Learner as Learner
+from .options import Optimizer as Optimizer
 from .options import TrainOptions as TrainOptions
 from .order import EpochOrder as EpochOrder
 from .order import step_generator as step_generator

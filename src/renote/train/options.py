@@ -7,6 +7,8 @@ from typing import Literal
 
 from renote.errors import UsageError
 
+Optimizer = Literal["adam", "adamax", "adamw", "sgd", "adagrad"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
@@ -16,8 +18,8 @@ class TrainOptions:
     """Optimizer steps in all."""
     batch_size: int = 128
     """Samples per optimizer step, over all processes and accumulated parts; 0 is the whole data set."""
-    optimizer: Literal["adam", "adamax", "adamw", "sgd"] = "adam"
-    """Update rule; adam adds the weight decay to the gradient, adamw shrinks the weights directly; adamax scales by the largest gradient."""
+    optimizer: Optimizer = "adam"
+    """Update rule; adam adds the weight decay to the gradient, adamw shrinks the weights directly; adamax scales by the largest gradient, adagrad by all so far."""
     learning_rate: float = 1e-3
     """Step size at its highest."""
     learning_rate_schedule: Literal["constant", "cosine", "linear"] = "constant"
