@@ -186,10 +186,16 @@ class Adjacency:
         return self._made["transpose"]
 
     def with_self_loops(self, weight: float = 1.0) -> Adjacency:
-        """One loop on every node: where loops exist the last given is kept with its weight, others get `weight`.
+        """One loop on every node: where loops exist the last given is kept with its weight, others get `weight`; made once.
 
         That is PyTorch Geometric's `add_remaining_self_loops`, which its GCNConv uses.
         """
+        name = f"self-loops {weight}"
+        if name not in self._made:
+            self._made[name] = self._with_self_loops(weight)
+        return self._made[name]
+
+    def _with_self_loops(self, weight: float) -> Adjacency:
         source, target = self.source, self.target
         loop = source == target
         plain = (~loop).nonzero().squeeze(1)
