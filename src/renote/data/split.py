@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import Tensor
+
+from renote.data.types import NodeData
+from renote.errors import UsageError
 
 
 def stratified(labels: Tensor, fraction: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -34,3 +39,22 @@ def rank_in_class(labels: Tensor) -> Tensor:
     rank = torch.empty_like(place)
     rank[by_class] = place - first
     return rank
+
+
+def split_nodes(data: NodeData, seed: int, validation: float = 0.2, test: float = 0.2) -> NodeData:
+    """The same graph with its labelled nodes split anew, class by class.
+
+    Args:
+        data: of whose nodes.
+        seed: of the split.
+        validation: share of each class to validate on.
+        test: share of each class to test on; the rest is trained on.
+    """
+    if not (validation >= 0 and test >= 0 and validation + test < 1):
+        raise UsageError(f"validation = {validation} and test = {test}: shares from 0 that leave some to train on")
+    generator = torch.Generator().manual_seed(seed)
+    known = (data.labels >= 0).nonzero().squeeze(1)
+    rest, tested = stratified(data.labels[known], test, generator)
+    trained, validated = stratified(data.labels[known[rest]], validation / (1 - test), generator)
+    train, held = known[rest[trained]], known[rest[validated]]
+    return dataclasses.replace(data, train=train, validation=held, test=known[tested])

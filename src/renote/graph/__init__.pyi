@@ -36,6 +36,7 @@ from .graph import Graph as Graph
 from .jumping import JumpingKnowledge as JumpingKnowledge
 from .network import GCN as GCN
 from .network import MLP as MLP
+from .network import NodeNetwork as NodeNetwork
 from .pattern import Pattern as Pattern
 from .propagation import LabelPropagation as LabelPropagation
 from .propagation import class_mass_normalization as class_mass_normalization

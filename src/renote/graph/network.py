@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -42,7 +43,61 @@ def _groups(first: nn.Module, module: nn.Module, weight_decay: float) -> list[di
     return [group for group in groups if group["params"]]
 
 
-class GCN(nn.Module):
+class NodeNetwork(nn.Module):
+    """h⁰ = x, h^l = act(conv_l(dropout(h^(l-1)), edges)), Z = h^L: convolutions one after the other.
+
+    The last is not activated, unless something follows: a jump takes h¹ … h^L to one representation, a head maps what there is, with
+    dropout before it, to the classes.
+
+    Args:
+        convolutions: each is called as `convolution(x, adjacency)`.
+        dropout: probability, on the input of every layer; on sparse features it falls on the non-zeros.
+        activation: act; None if the convolutions have their own.
+        jump: over the outputs of all convolutions, e.g. a `JumpingKnowledge`.
+        head: of nodes alone, e.g. an `nn.Linear`.
+
+    Example:
+        >>> import torch
+        >>> from renote.graph import Adjacency, GATConvolution, Graph, NodeNetwork
+        >>> graph = Graph(torch.ones(3, 4), Adjacency.from_edges([0, 1], [1, 2], num_nodes=3))
+        >>> network = NodeNetwork([GATConvolution(4, 8, heads=2), GATConvolution(16, 2)])
+        >>> network(graph).shape
+        torch.Size([3, 2])
+    """
+
+    def __init__(
+        self,
+        convolutions: Iterable[nn.Module],
+        dropout: float = 0.5,
+        activation: Callable[[Tensor], Tensor] | None = functional.relu,
+        jump: nn.Module | None = None,
+        head: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(convolutions)
+        self.dropout, self.activation, self.jump, self.head = dropout, activation, jump, head
+        if not len(self.convolutions):
+            raise UsageError("no convolution: a network has at least one layer")
+
+    def forward(self, graph: Graph) -> Tensor:
+        """Logits (nodes, classes)."""
+        x = _features(graph)
+        hidden: list[Tensor] = []
+        last = len(self.convolutions) - 1
+        for number, convolution in enumerate(self.convolutions):
+            out: Tensor = convolution(_drop(x, self.dropout, self.training), graph.adjacency)
+            followed = number < last or self.jump is not None or self.head is not None
+            x = out if self.activation is None or not followed else self.activation(out)
+            hidden.append(x)
+        if self.jump is not None:
+            x = self.jump(hidden)
+        if self.head is not None:
+            x = self.head(_drop(x, self.dropout, self.training))
+        assert isinstance(x, Tensor)
+        return x
+
+
+class GCN(NodeNetwork):
     """Z = Â ReLU(Â X W⁰) W¹ for two layers; dropout before each.
 
     Args:
@@ -66,19 +121,8 @@ class GCN(nn.Module):
     def __init__(
         self, features: int, hidden: int = 16, classes: int = 2, layers: int = 2, dropout: float = 0.5
     ) -> None:
-        super().__init__()
         widths = _widths(features, hidden, classes, layers)
-        self.convolutions = nn.ModuleList(KipfConvolution(i, o) for i, o in itertools.pairwise(widths))
-        self.dropout = dropout
-
-    def forward(self, graph: Graph) -> Tensor:
-        """Logits (nodes, classes)."""
-        x = _features(graph)
-        for number, convolution in enumerate(self.convolutions):
-            x = functional.relu(x) if number and isinstance(x, Tensor) else x
-            x = convolution(_drop(x, self.dropout, self.training), graph.adjacency)
-        assert isinstance(x, Tensor)
-        return x
+        super().__init__((KipfConvolution(i, o) for i, o in itertools.pairwise(widths)), dropout)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Weight decay on the first layer only, as in the paper's section 5.2."""
