@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Config(NodeOptions):
-    """Two layers as Kipf & Welling's, whose protocol the paper follows; windows as in section 5.2."""
+    """Two layers as Kipf & Welling's, whose protocol the paper follows; decay and dropout found on the validation nodes of Cora."""
 
+    weight_decay: float = 1e-2
+    dropout: float = 0.7
     kernels: int = 3
     """Gaussian windows of each layer."""
     projected: int = 2
@@ -32,15 +34,18 @@ class Config(NodeOptions):
 
 
 def build(config: Config, data: NodeData) -> NodeClassification:
-    """Mixture convolutions over the graph with loops, ReLU between them."""
+    """Mixture convolutions over the graph with loops, ReLU between them; weight decay on all of it."""
     import itertools
 
     from renote import graph
 
+    # windows start where 1/√d is largest: as for GCN's own weights, the edges of nodes of a low degree count most
+    windows = {"projected": config.projected, "centers": (0.9, 1.0)}
+
     widths = [data.graph.num_features, *[config.hidden] * (config.layers - 1), data.num_classes]
     network = graph.NodeNetwork(
         (
-            graph.MixtureConvolution(i, o, config.kernels, projected=config.projected)
+            graph.MixtureConvolution(i, o, config.kernels, **windows)
             for i, o in itertools.pairwise(widths)
         ),
         config.dropout,
@@ -91,5 +96,6 @@ SYSTEM = NodeSystem(
             accuracy,
         ),
     ),
-    notes="The paper does not print its widths and rates on citation graphs: here they are Kipf & Welling's, whose split it takes.",
+    notes="The paper does not print its widths and rates on citation graphs: widths, rate and epochs are Kipf & Welling's, "
+    "whose split it takes; with their decay and dropout the sum over neighbours overfits (77.9 on Cora).",
 )

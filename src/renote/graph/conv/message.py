@@ -94,7 +94,9 @@ class MixtureConvolution(nn.Module):
         out_features: features it leaves with.
         kernels: windows K.
         coordinates: number of pseudo-coordinates an edge.
-        projected: number of those after p; None takes u as it is.
+        projected: number of those after p, which starts as P = I, q = 0; None takes u as it is.
+        centers: between which numbers each coordinate of μ starts.
+        inverse_deviation: at which S starts.
         bias: whether b is there; it starts at zero, Θ as in Glorot & Bengio (2010), uniform.
 
     Shapes:
@@ -112,6 +114,8 @@ class MixtureConvolution(nn.Module):
         kernels: int = 3,
         coordinates: int = 2,
         projected: int | None = None,
+        centers: tuple[float, float] = (0.0, 1.0),
+        inverse_deviation: float = 2.5,
         bias: bool = True,
     ) -> None:
         super().__init__()
@@ -126,10 +130,13 @@ class MixtureConvolution(nn.Module):
         dimensions = projected or coordinates
         self.project = nn.Linear(coordinates, dimensions) if projected else None
         self.weight = nn.Parameter(torch.empty(in_features, kernels * out_features))
-        self.center = nn.Parameter(torch.randn(kernels, dimensions) * 0.1)
-        self.inverse_deviation = nn.Parameter(torch.ones(kernels, dimensions))
+        self.center = nn.Parameter(torch.empty(kernels, dimensions).uniform_(*centers))
+        self.inverse_deviation = nn.Parameter(torch.full((kernels, dimensions), inverse_deviation))
         self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
         nn.init.xavier_uniform_(self.weight)
+        if self.project is not None:
+            nn.init.eye_(self.project.weight)
+            nn.init.zeros_(self.project.bias)
 
     def windows(self, coordinates: Tensor) -> Tensor:
         """g, (edges, kernels), of (edges, coordinates)."""
