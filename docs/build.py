@@ -53,9 +53,9 @@ def readme_table() -> str:
         documents = list(measured.get(name, {}).values())
         if documents:
             shown = documents[0]
-            pairs = [key for key in shown["published"] if matching(key, shown["measured"])][:4]
+            pairs = [key for key in shown["published"] if matching(key, shown)][:4]
             published = "; ".join(f"{key}: {shown['published'][key]}" for key in pairs)
-            here = "; ".join(f"{key}: {number(matching(key, shown['measured']))}" for key in pairs)
+            here = "; ".join(f"{key}: {number(matching(key, shown))}" for key in pairs)
             verdict = "holds" if shown["holds"] else "does not hold"
             cells += [published, here, f"{verdict} ({shown['size']}, {shown['seeds']} seeds)"]
         else:
@@ -70,9 +70,10 @@ def readme_table() -> str:
     return table(["system", "paper", "task", "published", "measured here", "claim"], rows)
 
 
-def matching(key: str, measured: dict[str, Any]) -> Any:
+def matching(key: str, document: dict[str, Any]) -> Any:
     """The measured value of a published one: of the same name, or of a name that begins with it and the system."""
-    return measured.get(key) or measured.get(f"{key} gcn")
+    measured = document["measured"]
+    return measured.get(key) or measured.get(f"{key} {document['system']}")
 
 
 def system_page(name: str, documents: dict[str, dict[str, Any]]) -> str:

@@ -18,6 +18,7 @@ from PIL import Image
 
 from renote import data
 from renote.data import Card, File, NodeData, SampleData, idx, planetoid, store
+from renote.data.split import folds
 from renote.errors import DataError, RenoteError
 
 
@@ -91,6 +92,29 @@ def test_citation_graphs_are_as_published(mirror: Path, name: str) -> None:
         isolated = graph.graph.adjacency.in_degree() == 0
         assert int(isolated.sum()) == 48
         assert int(empty.sum()) == 15
+
+
+def test_citation_graphs_can_be_split_anew(mirror: Path) -> None:
+    public, thirds = nodes("citeseer"), nodes("citeseer", split="random", seed=3)
+    parts = [thirds.train, thirds.validation, thirds.test]
+    known = (public.labels >= 0).nonzero().squeeze(1)
+    assert torch.equal(torch.cat(parts).sort().values, known)
+    for label in range(6):
+        counts = [int((thirds.labels[part] == label).sum()) for part in parts]
+        assert max(counts) - min(counts) <= 1
+    assert not torch.equal(thirds.train, nodes("citeseer", split="random", seed=4).train)
+    with pytest.raises(RenoteError, match="split 'thirds'"):
+        nodes("citeseer", split="thirds")
+    with pytest.raises(RenoteError, match="together they must stay below 1"):
+        nodes("citeseer", split="random", test_fraction=0.7)
+
+
+def test_folds_test_everything_once() -> None:
+    cut = folds(17, 5, seed=2)
+    assert sorted(torch.cat([test for _, test in cut]).tolist()) == list(range(17))
+    for train, test in cut:
+        assert sorted([*train.tolist(), *test.tolist()]) == list(range(17))
+        assert len(test) in (3, 4)
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])

@@ -10,14 +10,18 @@ from torch import Tensor, nn
 
 from renote.graph import (
     Adjacency,
+    ChebyshevConvolution,
+    DiffusionConvolution,
     GaANConvolution,
     GATConvolution,
+    InceptionConvolution,
     KipfConvolution,
     LSTMAggregation,
     MaxAggregation,
     MixtureConvolution,
     PoolAggregation,
     SAGEConvolution,
+    SimplifiedConvolution,
 )
 
 
@@ -29,7 +33,7 @@ class Layer:
         name: of the row.
         make: `make(in_features, out_features)`.
         oracle: `oracle(layer, dense A[receiver, source], x)`, plain and slow.
-        loops: whether it adds them where there is none.
+        one_loop: whether of several loops on a node the last counts alone, as where every node is given one.
         weighted: whether it looks at weights, so that a weight of 2 is an edge that is there twice.
         symmetric: whether it forgets the order of the neighbours.
     """
@@ -37,7 +41,7 @@ class Layer:
     name: str
     make: Callable[[int, int], nn.Module]
     oracle: Callable[[nn.Module, Tensor, Tensor], Tensor]
-    loops: bool = True
+    one_loop: bool = True
     weighted: bool = True
     symmetric: bool = True
 
@@ -50,11 +54,22 @@ def with_loops(dense: Tensor) -> Tensor:
     return dense + torch.diag((dense.diagonal() == 0).to(dense.dtype))
 
 
-def kipf_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
-    """D^-1/2 (A + I) D^-1/2 X W + b, where a node that has a loop keeps it."""
+def kipf_matrix(dense: Tensor) -> Tensor:
+    """D^-1/2 (A + I) D^-1/2, where a node that has a loop keeps it."""
     looped = with_loops(dense)
     scale = looped.abs().sum(1).pow(-0.5)
-    out = scale[:, None] * looped * scale[None, :] @ x @ layer.weight
+    return scale[:, None] * looped * scale[None, :]
+
+
+def walk_matrix(dense: Tensor) -> Tensor:
+    """D^-1 A, a row of zeros where no edge arrives."""
+    degree = dense.abs().sum(1, keepdim=True)
+    return torch.where(degree > 0, dense / degree, 0.0)
+
+
+def kipf_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    """Â X W + b."""
+    out = kipf_matrix(dense) @ x @ layer.weight
     return out if layer.bias is None else out + layer.bias
 
 
@@ -153,6 +168,48 @@ def sage(name: str, aggregation: str, **fields: bool) -> Layer:
     return Layer(f"sage, {name}", make, sage_oracle, **fields)
 
 
+def simplified_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    """Âᴷ X W + b."""
+    out = torch.linalg.matrix_power(kipf_matrix(dense), layer.hops) @ x @ layer.weight
+    return out if layer.bias is None else out + layer.bias
+
+
+def chebyshev_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    """Σ T_k(-S) X Θ_k + b, the polynomials by their coefficients."""
+    if layer.kind == "random-walk":
+        operator = -walk_matrix(dense)
+    else:
+        scale = torch.where(dense.abs().sum(1) > 0, dense.abs().sum(1).pow(-0.5), 0.0)
+        operator = -scale[:, None] * dense * scale[None, :]
+    polynomials = [[1.0], [0.0, 1.0], [-1.0, 0.0, 2.0], [0.0, -3.0, 0.0, 4.0]][: layer.order + 1]
+    out = torch.zeros(len(x), layer.out_features, dtype=x.dtype)
+    for weight, polynomial in zip(layer.weight, polynomials, strict=True):
+        for power, coefficient in enumerate(polynomial):
+            out = out + coefficient * torch.linalg.matrix_power(operator, power) @ x @ weight
+    return out if layer.bias is None else out + layer.bias
+
+
+def inception_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    """[A_0 X Θ_0 + b_0 | …]."""
+    identity = torch.eye(len(dense), dtype=dense.dtype)
+    hop = kipf_matrix(dense)
+    rank = layer.restart * torch.linalg.inv(identity - (1 - layer.restart) * hop)
+    plain = (dense != 0).to(dense) * (1 - identity)
+    closed = walk_matrix(plain * (plain @ plain))
+    operators = [torch.linalg.matrix_power(hop, k) for k in range(layer.hops + 1)]
+    operators += [torch.linalg.matrix_power(rank, k + 1) for k in range(layer.pagerank_hops)]
+    operators += [torch.linalg.matrix_power(closed, k + 1) for k in range(layer.triangle_hops)]
+    parts = zip(operators, layer.weight, layer.bias, strict=True)
+    return torch.cat([operator @ x @ weight + bias for operator, weight, bias in parts], 1)
+
+
+def diffusion_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    """[W_0 ⊙ X | W_1 ⊙ P X | …]."""
+    walk = walk_matrix(dense)
+    hops = enumerate(layer.weight)
+    return torch.cat([weight * (torch.linalg.matrix_power(walk, hop) @ x) for hop, weight in hops], 1)
+
+
 LAYERS = [
     Layer("kipf, narrower", lambda i, o: KipfConvolution(i, o), kipf_oracle),
     Layer("kipf, no bias", lambda i, o: KipfConvolution(i, o, bias=False), kipf_oracle),
@@ -161,16 +218,28 @@ LAYERS = [
     Layer("gat", lambda i, o: GATConvolution(i, o), gat_oracle),
     Layer("gat, 3 heads", lambda i, o: GATConvolution(i, o, heads=3), gat_oracle),
     Layer("gat, mean of heads", lambda i, o: GATConvolution(i, o, heads=2, concat=False), gat_oracle),
-    Layer("gaan", lambda i, o: GaANConvolution(i, o, 2, 3, 5, 4), gaan_oracle, loops=False),
-    Layer("gaan, no gates", lambda i, o: GaANConvolution(i, o, 2, 3, 5, gates=False), gaan_oracle, loops=False),
-    sage("mean", "mean", loops=False),
-    Layer("sage, wider", lambda i, o: SAGEConvolution(i, 2 * i, normalize=True), sage_oracle, loops=False),
+    Layer("gaan", lambda i, o: GaANConvolution(i, o, 2, 3, 5, 4), gaan_oracle, one_loop=False),
+    Layer("gaan, no gates", lambda i, o: GaANConvolution(i, o, 2, 3, 5, gates=False), gaan_oracle, one_loop=False),
+    sage("mean", "mean", one_loop=False),
+    Layer("sage, wider", lambda i, o: SAGEConvolution(i, 2 * i, normalize=True), sage_oracle, one_loop=False),
     sage("gcn", "gcn"),
-    sage("max", "max", loops=False),
-    sage("pool", "pool", loops=False),
-    sage("lstm", "lstm", loops=False, weighted=False, symmetric=False),
-    Layer("mixture", lambda i, o: MixtureConvolution(i, o), mixture_oracle, loops=False),
-    Layer("mixture, wider", lambda i, o: MixtureConvolution(i, 2 * i, projected=3), mixture_oracle, loops=False),
+    sage("max", "max", one_loop=False),
+    sage("pool", "pool", one_loop=False),
+    sage("lstm", "lstm", one_loop=False, weighted=False, symmetric=False),
+    Layer("mixture", lambda i, o: MixtureConvolution(i, o), mixture_oracle, one_loop=False),
+    Layer("mixture, wider", lambda i, o: MixtureConvolution(i, 2 * i, projected=3), mixture_oracle, one_loop=False),
+    Layer("chebyshev, narrower", lambda i, o: ChebyshevConvolution(i, o), chebyshev_oracle, one_loop=False),
+    Layer("chebyshev, wider", lambda i, o: ChebyshevConvolution(i, 2 * i, 3), chebyshev_oracle, one_loop=False),
+    Layer(
+        "chebyshev, random walk",
+        lambda i, o: ChebyshevConvolution(i, o, 3, False, "random-walk"),
+        chebyshev_oracle,
+        one_loop=False,
+    ),
+    Layer("simplified, narrower", lambda i, o: SimplifiedConvolution(i, o, 3), simplified_oracle),
+    Layer("simplified, wider", lambda i, o: SimplifiedConvolution(i, 2 * i, bias=False), simplified_oracle),
+    Layer("inception", lambda i, o: InceptionConvolution(i, o), inception_oracle),
+    Layer("diffusion", lambda i, o: DiffusionConvolution(i), diffusion_oracle, one_loop=False),
 ]
 
 
@@ -184,6 +253,13 @@ def random_graph(nodes: int, edges: int, seed: int, loops: bool = False) -> Adja
     if not loops:
         source, target = source[source != target], target[source != target]
     return Adjacency.from_edges(source, target, nodes)
+
+
+def undirected(nodes: int, edges: int, seed: int) -> Adjacency:
+    """Both directions of each edge, no loops, no duplicates; the last node is isolated."""
+    one = random_graph(nodes, edges, seed).edge_index()
+    both = torch.unique(torch.cat([one, one.flip(0)], 1), dim=1)
+    return Adjacency.from_edges(both[0], both[1], nodes)
 
 
 def permuted(adjacency: Adjacency, order: Tensor) -> Adjacency:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from layer_harness import random_graph
+from layer_harness import random_graph, undirected
 
 from renote import data
 from renote.errors import RenoteError
@@ -23,12 +23,6 @@ from renote.graph import (
     label_spreading,
 )
 from renote.systems import get
-
-
-def undirected(nodes: int, edges: int, seed: int) -> Adjacency:
-    one = random_graph(nodes, edges, seed).edge_index()
-    both = torch.unique(torch.cat([one, one.flip(0)], 1), dim=1)
-    return Adjacency.from_edges(both[0], both[1], nodes)
 
 
 @pytest.mark.parametrize("widths", [(5, 3), (3, 5)])

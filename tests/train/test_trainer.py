@@ -85,15 +85,16 @@ def without_seconds(rows: list[str]) -> list[tuple[str, str]]:
     return [(row.split(",")[0], row.split(",")[3]) for row in rows]
 
 
-def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(tmp_path: Path) -> None:
-    whole, parts = RegressionLearner(), RegressionLearner()
-    train(whole, OPTIONS, tmp_path / "whole")
-    train(parts, changed(steps=11), tmp_path / "parts")
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "adagrad"])
+def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(tmp_path: Path, optimizer: str) -> None:
+    whole, parts, options = RegressionLearner(), RegressionLearner(), changed(optimizer=optimizer)
+    train(whole, options, tmp_path / "whole")
+    train(parts, changed(optimizer=optimizer, steps=11), tmp_path / "parts")
     resumed = RegressionLearner()
     with torch.no_grad():
         for parameter in resumed.module.parameters():
             parameter.fill_(9.0)  # whatever the fresh weights are, the saved ones count
-    train(resumed, OPTIONS, tmp_path / "parts", resume=True)
+    train(resumed, options, tmp_path / "parts", resume=True)
     assert torch.equal(weights(whole), weights(resumed))
     newest = [checkpoints.load(checkpoints.latest(tmp_path / name / "checkpoints")) for name in ("whole", "parts")]  # type: ignore[arg-type]
     for stem in ("weights", "ema", "optimizer"):

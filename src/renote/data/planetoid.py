@@ -10,7 +10,7 @@ import io
 import pickle
 from collections import defaultdict
 from itertools import chain
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,8 +20,9 @@ from scipy.sparse import coo_array, csr_array
 from renote.data import store
 from renote.data.card import Card
 from renote.data.edges import undirected
+from renote.data.split import partition
 from renote.data.types import NodeData
-from renote.errors import DataError
+from renote.errors import DataError, unknown
 from renote.graph import Adjacency, Graph, SparseFeatures
 
 _PARTS = ("x", "tx", "allx", "y", "ty", "ally", "graph", "test.index")
@@ -89,13 +90,27 @@ def read_pickle(content: bytes, name: str) -> Any:
     return value
 
 
-def load(card: Card, *, normalize: bool = True) -> NodeData:
+def load(
+    card: Card,
+    *,
+    normalize: bool = True,
+    split: Literal["public", "random"] = "public",
+    validation_fraction: float = 1 / 3,
+    test_fraction: float = 1 / 3,
+    seed: int = 0,
+) -> NodeData:
     """A citation graph, undirected, without duplicates and loops.
 
     Args:
         card: with the eight files.
         normalize: each row of the features divided by its sum, as Kipf & Welling (2017) do.
+        split: `"public"`, 20 nodes a class to train, or `"random"`, all labelled nodes by the shares below.
+        validation_fraction: share of each class, if the split is random.
+        test_fraction: share of each class, likewise.
+        seed: of a random split.
     """
+    if split not in ("public", "random"):
+        raise unknown("split", split, ["public", "random"])
     content = {file.name: store.read(card, file) for file in card.files}
     prefix = f"ind.{card.name}."
     x, tx, allx, y, ty, ally, neighbors = (read_pickle(content[prefix + part], prefix + part) for part in _PARTS[:-1])
@@ -108,14 +123,24 @@ def load(card: Card, *, normalize: bool = True) -> NodeData:
     source, target = undirected(*_edges(neighbors), num_nodes)
     features = SparseFeatures.from_scipy(_features(allx, tx, test, num_nodes))
     adjacency = Adjacency.from_edges(torch.from_numpy(source), torch.from_numpy(target), num_nodes)
+    known = torch.from_numpy(labels)
+    parts = (
+        (
+            torch.arange(x.shape[0]),
+            torch.arange(y.shape[0], y.shape[0] + _VALIDATION_NODES),
+            torch.from_numpy(np.sort(test)),
+        )
+        if split == "public"
+        else partition(known, validation_fraction, test_fraction, seed)
+    )
     return NodeData(
         name=card.name,
         card=card,
         graph=Graph(x=features.normalize_rows() if normalize else features, adjacency=adjacency),
-        labels=torch.from_numpy(labels),
-        train=torch.arange(x.shape[0]),
-        validation=torch.arange(y.shape[0], y.shape[0] + _VALIDATION_NODES),
-        test=torch.from_numpy(np.sort(test)),
+        labels=known,
+        train=parts[0],
+        validation=parts[1],
+        test=parts[2],
         classes=card.classes,
     )
 

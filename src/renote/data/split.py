@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from renote.data.types import NodeData
-from renote.errors import UsageError
+from renote.errors import DataError
 
 
 def stratified(labels: Tensor, fraction: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -30,6 +30,55 @@ def stratified(labels: Tensor, fraction: float, generator: torch.Generator) -> t
     return order[~taken].sort().values, order[taken].sort().values
 
 
+def partition(
+    labels: Tensor, validation_fraction: float, test_fraction: float, seed: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Training, validation and test parts, each with its share of every class.
+
+    Args:
+        labels: (n,) int64; what has the label -1 is in no part.
+        validation_fraction: share of each class that is validated on.
+        test_fraction: share of each class that is tested on.
+        seed: of the order.
+
+    Returns:
+        Three index tensors, increasing.
+
+    Raises:
+        DataError: a share is negative, or nothing is left to train on.
+    """
+    if validation_fraction < 0 or test_fraction < 0 or validation_fraction + test_fraction >= 1:
+        raise DataError(
+            f"validation_fraction is {validation_fraction} and test_fraction {test_fraction}: "
+            "together they must stay below 1, and neither below 0"
+        )
+    generator = torch.Generator().manual_seed(seed)
+    known = (labels >= 0).nonzero().squeeze(1)
+    rest, test = stratified(labels[known], test_fraction, generator)
+    rest, test = known[rest], known[test]
+    train, validation = stratified(labels[rest], validation_fraction / (1.0 - test_fraction), generator)
+    return rest[train], rest[validation], test
+
+
+def folds(count: int, number: int, seed: int) -> list[tuple[Tensor, Tensor]]:
+    """Cross-validation: a random cut into `number` parts, each of which is the test part once.
+
+    Args:
+        count: of things.
+        number: of parts.
+        seed: of the order.
+
+    Returns:
+        A pair of index tensors a fold, increasing: the rest, and the part.
+    """
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    parts = order.tensor_split(number)
+    return [
+        (torch.cat([*parts[:fold], *parts[fold + 1 :]]).sort().values, part.sort().values)
+        for fold, part in enumerate(parts)
+    ]
+
+
 def rank_in_class(labels: Tensor) -> Tensor:
     """(n,) for each entry how many earlier entries have the same label."""
     by_class = torch.argsort(labels, stable=True)
@@ -41,20 +90,11 @@ def rank_in_class(labels: Tensor) -> Tensor:
     return rank
 
 
-def split_nodes(data: NodeData, seed: int, validation: float = 0.2, test: float = 0.2) -> NodeData:
-    """The same graph with its labelled nodes split anew, class by class.
+def split_nodes(data: NodeData, seed: int, validation_fraction: float = 0.2, test_fraction: float = 0.2) -> NodeData:
+    """The same graph with its labelled nodes split anew; arguments as `partition`.
 
-    Args:
-        data: of whose nodes.
-        seed: of the split.
-        validation: share of each class to validate on.
-        test: share of each class to test on; the rest is trained on.
+    Raises:
+        DataError: a share is negative, or nothing is left to train on.
     """
-    if not (validation >= 0 and test >= 0 and validation + test < 1):
-        raise UsageError(f"validation = {validation} and test = {test}: shares from 0 that leave some to train on")
-    generator = torch.Generator().manual_seed(seed)
-    known = (data.labels >= 0).nonzero().squeeze(1)
-    rest, tested = stratified(data.labels[known], test, generator)
-    trained, validated = stratified(data.labels[known[rest]], validation / (1 - test), generator)
-    train, held = known[rest[trained]], known[rest[validated]]
-    return dataclasses.replace(data, train=train, validation=held, test=known[tested])
+    train, validation, test = partition(data.labels, validation_fraction, test_fraction, seed)
+    return dataclasses.replace(data, train=train, validation=validation, test=test)

@@ -18,7 +18,7 @@ from scipy.sparse import eye_array
 from torch import Tensor
 
 from renote.data.card import Card
-from renote.data.split import stratified
+from renote.data.split import partition
 from renote.data.types import NodeData
 from renote.errors import DataError, unknown
 from renote.graph import Adjacency, Graph, SparseFeatures
@@ -47,11 +47,6 @@ def load(
     Raises:
         DataError: a file, column or value is missing or wrong; the message names the file and the line.
     """
-    if validation_fraction < 0 or test_fraction < 0 or validation_fraction + test_fraction >= 1:
-        raise DataError(
-            f"validation_fraction is {validation_fraction} and test_fraction {test_fraction}: "
-            "together they must stay below 1, and neither below 0"
-        )
     edges_path, nodes_path = _two_paths(path)
     nodes = _Table.read(nodes_path, required=("id", "label"))
     number = dict(zip(nodes.columns["id"], range(len(nodes.lines))))
@@ -70,7 +65,7 @@ def load(
     train, validation, test = (
         _given_split(nodes, labels)
         if "split" in nodes.columns
-        else _split(labels, validation_fraction, test_fraction, seed)
+        else partition(labels, validation_fraction, test_fraction, seed)
     )
     card = Card(
         name=f"graph:{path}",
@@ -222,14 +217,3 @@ def _given_split(nodes: _Table, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]
     if not len(train):
         raise DataError(f"{nodes.path}: no node has the split 'train'")
     return train, validation, test
-
-
-def _split(
-    labels: Tensor, validation_fraction: float, test_fraction: float, seed: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    known = (labels >= 0).nonzero().squeeze(1)
-    rest, test = stratified(labels[known], test_fraction, generator)
-    rest, test = known[rest], known[test]
-    train, validation = stratified(labels[rest], validation_fraction / (1.0 - test_fraction), generator)
-    return rest[train], rest[validation], test

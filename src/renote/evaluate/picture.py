@@ -198,6 +198,32 @@ def draw_comparison(
     return figure
 
 
+def draw_curves(
+    values: Mapping[str, Mapping[str, Mapping[int, Sequence[float]]]], x_label: str, y_label: str
+) -> Figure:
+    """A panel a data set, a line a candidate with its standard deviation.
+
+    Args:
+        values: data set → candidate → abscissa → a number a seed.
+        x_label: of the abscissa.
+        y_label: of the ordinate.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1.0 + 3.8 * len(values), 3.8), layout="constrained")
+    for axes, (data, by_name) in zip(figure.subplots(1, len(values), squeeze=False, sharey=True)[0], values.items()):
+        for number, (name, curve) in enumerate(by_name.items()):
+            color = PALETTE[number % len(PALETTE)]
+            mean, std = (np.array([f(found) for found in curve.values()]) for f in (np.mean, np.std))
+            axes.plot(list(curve), mean, color=color, marker="o", markersize=3, label=name)
+            axes.fill_between(list(curve), mean - std, mean + std, color=color, alpha=0.2, linewidth=0)
+        axes.set(xlabel=x_label, title=data)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].set_ylabel(y_label)
+    figure.axes[0].legend(frameon=False)
+    return figure
+
+
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure atomically, in the format of the path's ending."""
     buffer = io.BytesIO()

@@ -15,6 +15,7 @@ from renote.experiment.run import Run
 from renote.graph import NodeClassification
 from renote.train.checkpoint import write_atomic
 from renote.train.learner import Batch
+from renote.train.order import EpochOrder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,19 +23,23 @@ if TYPE_CHECKING:
 
 
 class NodeLearner:
-    """A node classifier, trained on its whole graph at each step; weights are selected by validation loss.
+    """A node classifier; weights are selected by validation loss.
 
     Args:
         task: network, graph, labels and splits.
+        batch_size: training nodes of a step; 0 takes all of them.
+        seed: of the order of the training nodes.
     """
 
-    def __init__(self, task: NodeClassification) -> None:
+    def __init__(self, task: NodeClassification, batch_size: int = 0, seed: int = 0) -> None:
         self.module = task
+        self._train = task.splits["train"].cpu()
+        self._order = EpochOrder(len(self._train), batch_size, seed) if batch_size else None
         self.metric: str | None = "loss" if task.splits.get("validation", torch.empty(0)).numel() else None
 
     def batch(self, step: int, generator: torch.Generator) -> Batch | None:
-        """None: the module holds the graph."""
-        return None
+        """The numbers of the step's nodes; None for all: the module holds the graph."""
+        return None if self._order is None else {"node": self._train[self._order.indices(step)]}
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """The network's own."""

@@ -235,10 +235,10 @@ class NodeSystem(System["NodeRun"]):
     kind: ClassVar[str] = "nodes"
 
     def learner(self, config: TrainOptions, data: NodeData) -> Learner:
-        """The network on its graph, full batch."""
+        """The network on its graph, with all training nodes at each step or a batch of them."""
         from renote.experiment.node import NodeLearner
 
-        return NodeLearner(self.build(config, data))
+        return NodeLearner(self.build(config, data), config.batch_size, config.seed)
 
     def run(self, config: TrainOptions, data: NodeData, learner: Learner, folder: Path | None) -> NodeRun:
         """A run that can predict."""

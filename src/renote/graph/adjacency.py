@@ -7,6 +7,7 @@ normalization belongs to the edges, not to the layer.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -190,30 +191,31 @@ class Adjacency:
 
         That is PyTorch Geometric's `add_remaining_self_loops`, which its GCNConv uses.
         """
-        name = f"self-loops {weight}"
+        name = f"self-loops {weight!r}"
         if name not in self._made:
-            self._made[name] = self._with_self_loops(weight)
+            pattern, place = self.looped
+            weights: Tensor | None = None
+            if self.weight is not None or weight != 1.0:
+                values = self.values(torch.get_default_dtype() if self.weight is None else self.weight.dtype)
+                weights = torch.cat([values, values.new_full((1,), weight)]).index_select(0, place)
+            self._made[name] = Adjacency(pattern, weights)
         return self._made[name]
 
-    def _with_self_loops(self, weight: float) -> Adjacency:
-        source, target = self.source, self.target
-        loop = source == target
-        plain = (~loop).nonzero().squeeze(1)
-        nodes = torch.arange(self.num_nodes, dtype=source.dtype, device=self.device)
-        weights: Tensor | None = None
-        if self.weight is not None or weight != 1.0:
-            values = self.values(torch.get_default_dtype() if self.weight is None else self.weight.dtype)
-            on_loops = values.new_full((self.num_nodes,), weight)
-            place = loop.nonzero().squeeze(1)
-            node = source.index_select(0, place)
-            last = torch.ones_like(node, dtype=torch.bool)
-            last[:-1] = node[1:] != node[:-1]
-            on_loops[node[last].long()] = values[place[last]]
-            weights = torch.cat([values.index_select(0, plain), on_loops])
-        source = torch.cat([source.index_select(0, plain), nodes])
-        target = torch.cat([target.index_select(0, plain), nodes])
+    @cached_property
+    def looped(self) -> tuple[Pattern, Tensor]:
+        """The pattern of `with_self_loops`, and for each of its entries the edge here; `num_edges` for a loop that is new."""
+        loop = self.source == self.target
+        plain, own = (~loop).nonzero().squeeze(1), loop.nonzero().squeeze(1)
+        nodes = torch.arange(self.num_nodes, dtype=self.source.dtype, device=self.device)
+        on_loops = own.new_full((self.num_nodes,), self.num_edges)
+        node = self.source.index_select(0, own)
+        last = torch.ones_like(node, dtype=torch.bool)
+        last[:-1] = node[1:] != node[:-1]
+        on_loops[node[last].long()] = own[last]
+        target, source = (torch.cat([end.index_select(0, plain), nodes]) for end in (self.target, self.source))
         pattern, order = Pattern.from_pairs(target, source, self.num_nodes, self.num_nodes)
-        return Adjacency(pattern, weights if weights is None or order is None else weights.index_select(0, order))
+        place = torch.cat([plain, on_loops])
+        return pattern, place if order is None else place.index_select(0, order)
 
     def kipf(self) -> Adjacency:
         """D^-1/2 (A + I) D^-1/2, with D_ii = Σ_j |A + I|_ij; made once.
@@ -224,32 +226,40 @@ class Adjacency:
         """
         if "kipf" not in self._made:
             looped = self.with_self_loops()
-            self._made["kipf"] = Adjacency(looped.pattern, looped._normalized(-0.5, -0.5))
+            self._made["kipf"] = Adjacency(looped.pattern, normalized(looped.pattern, looped.weight, -0.5, -0.5))
         return self._made["kipf"]
 
     def symmetric(self) -> Adjacency:
         """D^-1/2 A D^-1/2 without added loops, D_ii = Σ_j |A_ij|; made once. An empty row stays zero."""
         if "symmetric" not in self._made:
-            self._made["symmetric"] = Adjacency(self.pattern, self._normalized(-0.5, -0.5), self.order)
+            self._made["symmetric"] = self._normalized(-0.5, -0.5)
         return self._made["symmetric"]
 
     def random_walk(self) -> Adjacency:
         """D^-1 A, D_ii = Σ_j |A_ij|: each node takes the mean of what arrives; made once. An empty row stays zero."""
         if "random_walk" not in self._made:
-            self._made["random_walk"] = Adjacency(self.pattern, self._normalized(-1.0, 0.0), self.order)
+            self._made["random_walk"] = self._normalized(-1.0, 0.0)
         return self._made["random_walk"]
 
-    def _normalized(self, left: float, right: float) -> Tensor:
-        """(edges,) weights of D^left A D^right in double precision: signals of any dtype then find theirs exact."""
-        # Apple's devices have no double precision
-        precise = torch.float32 if self.device.type == "mps" else torch.float64
-        weight = None if self.weight is None else self.weight.to(precise)
-        degree = _degree(self.pattern, None if weight is None else weight.abs(), precise)
-        out = self.pattern.ones(precise) if weight is None else weight
-        for power, node in ((left, self.target), (right, self.source)):
-            if power:
-                out = out * degree.pow(power).masked_fill(degree == 0, 0.0).index_select(0, node)
-        return out
+    def enhanced(self, strength: float) -> Adjacency:
+        """Ã + λ diag(Ã), with Ã = (D + I)⁻¹ (A + I), D + I the degree with loops; made once for each λ.
+
+        Args:
+            strength: λ; 0 gives the random walk with loops, Ã itself.
+
+        Source:
+            Chiang et al. (2019), eq. 10 and 11. Existing loops: `with_self_loops`.
+        """
+        name = f"enhanced {strength!r}"
+        if name not in self._made:
+            looped = self.with_self_loops()
+            weight = normalized(looped.pattern, looped.weight, -1.0, 0.0)
+            loop = looped.source == looped.target
+            self._made[name] = Adjacency(looped.pattern, torch.where(loop, weight * (1.0 + strength), weight))
+        return self._made[name]
+
+    def _normalized(self, left: float, right: float) -> Adjacency:
+        return Adjacency(self.pattern, normalized(self.pattern, self.weight, left, right), self.order)
 
     def to_dense(self, dtype: torch.dtype = torch.float64) -> Tensor:
         """(nodes, nodes) A[receiver, source]; duplicates add. For small graphs and tests."""
@@ -267,6 +277,31 @@ class Adjacency:
 
     def __repr__(self) -> str:
         return f"Adjacency(nodes={self.num_nodes}, edges={self.num_edges}, weighted={self.weight is not None})"
+
+
+def normalized(pattern: Pattern, weight: Tensor | None, left: float, right: float) -> Tensor:
+    """(entries,) weights of D^left A D^right, D_ii = Σ_j |A_ij|, with gradients to `weight`.
+
+    In double precision: signals of any dtype then find theirs exact. An empty row stays zero.
+
+    Args:
+        pattern: square.
+        weight: (entries,) or None for ones.
+        left: power on the receiver's side.
+        right: power on the source's side.
+    """
+    # Apple's devices have no double precision
+    precise = torch.float32 if pattern.column.device.type == "mps" else torch.float64
+    weight = None if weight is None else weight.to(precise)
+    degree = _degree(pattern, None if weight is None else weight.abs(), precise)
+    empty = degree == 0
+    out = pattern.ones(precise) if weight is None else weight
+    for power, node in ((left, pattern.row), (right, pattern.column)):
+        if power:
+            # the inner one keeps an infinite slope out of the gradient
+            scale = degree.masked_fill(empty, 1.0).pow(power).masked_fill(empty, 0.0)
+            out = out * scale.index_select(0, node)
+    return out
 
 
 def _degree(pattern: Pattern, values: Tensor | None, dtype: torch.dtype) -> Tensor:

@@ -29,13 +29,15 @@ def _drop(x: Tensor | SparseFeatures, probability: float, training: bool) -> Ten
     return dropout(x, probability, training)
 
 
-def _features(graph: Graph) -> Tensor | SparseFeatures:
+def features_of(graph: Graph) -> Tensor | SparseFeatures:
+    """The node features, which must be there."""
     if graph.x is None:
         raise UsageError("the graph has no node features: give each node some, e.g. graph.with_x(torch.eye(nodes))")
     return graph.x
 
 
-def _groups(first: nn.Module, module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def first_decayed(first: nn.Module, module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Groups for the optimizer: weight decay on the parameters of `first` alone, of those of `module`."""
     decayed = list(first.parameters())
     kept = {id(parameter) for parameter in decayed}
     rest = [parameter for parameter in module.parameters() if id(parameter) not in kept]
@@ -53,6 +55,8 @@ class NodeNetwork(nn.Module):
         convolutions: each is called as `convolution(x, adjacency)`.
         dropout: probability, on the input of every layer; on sparse features it falls on the non-zeros.
         activation: act; None if the convolutions have their own.
+        inner_dropout: whether the layers between the first and the last have dropout too.
+        residual: whether a hidden layer that follows a hidden layer adds its input to its output.
         jump: over the outputs of all convolutions, e.g. a `JumpingKnowledge`.
         head: of nodes alone, e.g. an `nn.Linear`.
 
@@ -70,24 +74,32 @@ class NodeNetwork(nn.Module):
         convolutions: Iterable[nn.Module],
         dropout: float = 0.5,
         activation: Callable[[Tensor], Tensor] | None = functional.relu,
+        *,
+        inner_dropout: bool = True,
+        residual: bool = False,
         jump: nn.Module | None = None,
         head: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.convolutions = nn.ModuleList(convolutions)
-        self.dropout, self.activation, self.jump, self.head = dropout, activation, jump, head
+        self.dropout, self.inner_dropout, self.residual = dropout, inner_dropout, residual
+        self.activation, self.jump, self.head = activation, jump, head
         if not len(self.convolutions):
             raise UsageError("no convolution: a network has at least one layer")
 
     def forward(self, graph: Graph) -> Tensor:
         """Logits (nodes, classes)."""
-        x = _features(graph)
+        x = features_of(graph)
         hidden: list[Tensor] = []
         last = len(self.convolutions) - 1
         for number, convolution in enumerate(self.convolutions):
-            out: Tensor = convolution(_drop(x, self.dropout, self.training), graph.adjacency)
-            followed = number < last or self.jump is not None or self.head is not None
-            x = out if self.activation is None or not followed else self.activation(out)
+            drops = self.inner_dropout or number in (0, last)
+            out: Tensor = convolution(_drop(x, self.dropout, self.training) if drops else x, graph.adjacency)
+            if number < last or self.jump is not None or self.head is not None:
+                out = out if self.activation is None else self.activation(out)
+                if self.residual and number and isinstance(x, Tensor):
+                    out = out + x
+            x = out
             hidden.append(x)
         if self.jump is not None:
             x = self.jump(hidden)
@@ -97,7 +109,45 @@ class NodeNetwork(nn.Module):
         return x
 
 
-class GCN(NodeNetwork):
+class ConvolutionNetwork(NodeNetwork):
+    """H^{l+1} = ReLU(conv_l(H^l, A)) (+ H^l if residual), the last layer without ReLU; dropout before each.
+
+    Args:
+        convolution: `convolution(in_features, out_features)` makes a layer, which is called with (x, adjacency).
+        features: features a node comes with.
+        hidden: width of every hidden layer.
+        classes: width of the output.
+        layers: number of convolutions.
+        dropout: probability, on the input of every layer; on sparse features it falls on the non-zeros.
+        inner_dropout: whether the layers between the first and the last have it too.
+        residual: whether a hidden layer that follows a hidden layer adds its input to its output.
+
+    Source:
+        Kipf & Welling (2017), eq. 9; with the residual eq. 14 there.
+    """
+
+    def __init__(
+        self,
+        convolution: Callable[[int, int], nn.Module],
+        features: int,
+        hidden: int = 16,
+        classes: int = 2,
+        layers: int = 2,
+        dropout: float = 0.5,
+        *,
+        inner_dropout: bool = True,
+        residual: bool = False,
+    ) -> None:
+        widths = _widths(features, hidden, classes, layers)
+        convolutions = (convolution(i, o) for i, o in itertools.pairwise(widths))
+        super().__init__(convolutions, dropout, inner_dropout=inner_dropout, residual=residual)
+
+    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """Weight decay on the first layer only, as in the paper's section 5.2."""
+        return first_decayed(self.convolutions[0], self, weight_decay)
+
+
+class GCN(ConvolutionNetwork):
     """Z = Â ReLU(Â X W⁰) W¹ for two layers; dropout before each.
 
     Args:
@@ -106,6 +156,8 @@ class GCN(NodeNetwork):
         classes: width of the output.
         layers: number of convolutions.
         dropout: probability, on the input of every layer; on sparse features it falls on the non-zeros.
+        inner_dropout: as `ConvolutionNetwork`.
+        residual: as `ConvolutionNetwork`.
 
     Source:
         Kipf & Welling (2017), eq. 9.
@@ -119,14 +171,18 @@ class GCN(NodeNetwork):
     """
 
     def __init__(
-        self, features: int, hidden: int = 16, classes: int = 2, layers: int = 2, dropout: float = 0.5
+        self,
+        features: int,
+        hidden: int = 16,
+        classes: int = 2,
+        layers: int = 2,
+        dropout: float = 0.5,
+        *,
+        inner_dropout: bool = True,
+        residual: bool = False,
     ) -> None:
-        widths = _widths(features, hidden, classes, layers)
-        super().__init__((KipfConvolution(i, o) for i, o in itertools.pairwise(widths)), dropout)
-
-    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """Weight decay on the first layer only, as in the paper's section 5.2."""
-        return _groups(self.convolutions[0], self, weight_decay)
+        shape = (features, hidden, classes, layers, dropout)
+        super().__init__(KipfConvolution, *shape, inner_dropout=inner_dropout, residual=residual)
 
 
 class MLP(nn.Module):
@@ -156,7 +212,7 @@ class MLP(nn.Module):
 
     def forward(self, graph: Graph) -> Tensor:
         """Logits (nodes, classes)."""
-        x = _features(graph)
+        x = features_of(graph)
         for number, (weight, bias) in enumerate(zip(self.weights, self.biases)):
             x = functional.relu(x) if number and isinstance(x, Tensor) else x
             x = _drop(x, self.dropout, self.training) @ weight + bias
@@ -166,4 +222,4 @@ class MLP(nn.Module):
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Weight decay on the first layer only, as for `GCN`."""
         first = nn.ParameterList([self.weights[0], self.biases[0]])
-        return _groups(first, self, weight_decay)
+        return first_decayed(first, self, weight_decay)

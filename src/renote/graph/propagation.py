@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from renote.errors import UsageError
 from renote.graph.adjacency import Adjacency
 from renote.graph.graph import Graph
+from renote.graph.operator import symmetric
 from renote.graph.segment import spmm
+from renote.graph.spectrum import PersonalizedPageRank
 
 
 def label_propagation(
@@ -109,16 +111,8 @@ def label_spreading(
     """
     if not 0.0 <= alpha < 1.0:
         raise UsageError(f"alpha is {alpha}: it must be at least 0 and below 1")
-    operator = _non_negative(adjacency).symmetric()
     given, _ = _one_hot(adjacency, labels, known, num_classes)
-    scores = given
-    for _ in range(max_iterations):
-        following = spmm(operator, scores).mul_(alpha).add_(given, alpha=1.0 - alpha)
-        moved = float((following - scores).abs().max()) if scores.numel() else 0.0
-        scores = following
-        if moved <= tolerance:
-            break
-    return scores
+    return PersonalizedPageRank(symmetric(_non_negative(adjacency)), 1.0 - alpha, max_iterations, tolerance) @ given
 
 
 class LabelPropagation(nn.Module):

@@ -39,17 +39,13 @@ def build(config: Config, data: NodeData) -> NodeClassification:
 
     from renote import graph
 
-    # windows start where 1/√d is largest: as for GCN's own weights, the edges of nodes of a low degree count most
-    windows = {"projected": config.projected, "centers": (0.9, 1.0)}
-
     widths = [data.graph.num_features, *[config.hidden] * (config.layers - 1), data.num_classes]
-    network = graph.NodeNetwork(
-        (
-            graph.MixtureConvolution(i, o, config.kernels, **windows)
-            for i, o in itertools.pairwise(widths)
-        ),
-        config.dropout,
+    # windows start where 1/√d is largest: as with GCN's own weights, the edges of nodes of a low degree count most
+    convolutions = (
+        graph.MixtureConvolution(i, o, config.kernels, projected=config.projected, centers=(0.9, 1.0))
+        for i, o in itertools.pairwise(widths)
     )
+    network = graph.NodeNetwork(convolutions, config.dropout)
     looped = data.graph.with_adjacency(data.graph.adjacency.with_self_loops())
     return graph.NodeClassification(network, looped, data.labels, data.splits)
 

@@ -16,7 +16,7 @@ class TrainOptions:
     """Optimizer steps in all."""
     batch_size: int = 128
     """Samples per optimizer step, over all processes and accumulated parts; 0 is the whole data set."""
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    optimizer: Literal["adam", "adamw", "sgd", "adagrad"] = "adam"
     """Update rule; adam adds the weight decay to the gradient, adamw shrinks the weights directly."""
     learning_rate: float = 1e-3
     """Step size at its highest."""

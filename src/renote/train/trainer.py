@@ -319,6 +319,8 @@ def _optimizer(groups: list[dict[str, Any]], options: TrainOptions) -> torch.opt
         return torch.optim.Adam(groups, lr=options.learning_rate, fused=True)
     if options.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=options.learning_rate, fused=True)
+    if options.optimizer == "adagrad":
+        return torch.optim.Adagrad(groups, lr=options.learning_rate)
     return torch.optim.SGD(groups, lr=options.learning_rate, momentum=0.9, fused=True)
 
 

@@ -3,4 +3,9 @@ from .attention import GATConvolution as GATConvolution
 from .message import MixtureConvolution as MixtureConvolution
 from .message import SAGEConvolution as SAGEConvolution
 from .message import degree_coordinates as degree_coordinates
+from .precomputed import DiffusionConvolution as DiffusionConvolution
+from .precomputed import InceptionConvolution as InceptionConvolution
+from .precomputed import PrecomputedConvolution as PrecomputedConvolution
+from .precomputed import SimplifiedConvolution as SimplifiedConvolution
 from .spatial import KipfConvolution as KipfConvolution
+from .spectral import ChebyshevConvolution as ChebyshevConvolution

@@ -1,1 +1,3 @@
 from .node import NodeClassification as NodeClassification
+from .node import PrecomputedNodeClassification as PrecomputedNodeClassification
+from .node import hinge as hinge

@@ -11,10 +11,11 @@ from torch.nn import functional
 
 from renote.errors import DataError, unknown
 from renote.graph.graph import Graph
+from renote.graph.precomputed import PrecomputedNetwork
 
 
 class NodeClassification(nn.Module):
-    """Mean cross-entropy over the training nodes, - 1/|L| Σ_{i in L} ln softmax(Z_i)_{y_i}, full batch.
+    """Mean cross-entropy over the training nodes, - 1/|L| Σ_{i in L} ln softmax(Z_i)_{y_i}.
 
     The graph and the labels follow the module to a device or precision; they are not part of its state.
 
@@ -23,12 +24,20 @@ class NodeClassification(nn.Module):
         graph: the one graph.
         labels: (nodes,) int64; -1 where unknown.
         splits: name → numbers of nodes, `"train"` among them; masks are accepted too.
+        loss: `loss(logits, labels)` in the place of the cross-entropy, e.g. `hinge`.
 
     Source:
         Kipf & Welling (2017), eq. 10.
     """
 
-    def __init__(self, network: nn.Module, graph: Graph, labels: Tensor, splits: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        graph: Graph,
+        labels: Tensor,
+        splits: Mapping[str, Tensor],
+        loss: Callable[[Tensor, Tensor], Tensor] = functional.cross_entropy,
+    ) -> None:
         super().__init__()
         if labels.shape != (graph.num_nodes,) or labels.is_floating_point():
             raise DataError(
@@ -39,37 +48,43 @@ class NodeClassification(nn.Module):
         self.network = network
         self.graph = graph
         self.labels = labels.long()
+        self.loss = loss
         self.splits = {name: _nodes(name, split, self.labels) for name, split in splits.items()}
         if not self.splits["train"].numel():
             raise DataError("the split 'train' is empty: the loss is a mean over its nodes")
 
     def forward(self, batch: Mapping[str, Tensor] | None = None) -> Tensor:
-        """The loss on the training nodes; `batch` is not needed, the module holds its data."""
-        return self._loss(self.network(self.graph), "train")
+        """The loss on the training nodes, or on those of a batch, `{"node": numbers}`."""
+        nodes = batch["node"] if batch else self.splits["train"]
+        return self._loss(self.scores(nodes), nodes)
+
+    def scores(self, nodes: Tensor | None = None) -> Tensor:
+        """Logits (n, classes) of some nodes, or of all, as the network's mode makes them."""
+        logits: Tensor = self.network(self.graph)
+        return logits if nodes is None else logits.index_select(0, nodes)
 
     @torch.no_grad()
-    def logits(self) -> Tensor:
-        """(nodes, classes) without dropout."""
+    def logits(self, nodes: Tensor | None = None) -> Tensor:
+        """(n, classes) of some nodes, or of all, without dropout."""
         training = self.network.training
         self.network.eval()
         try:
-            out: Tensor = self.network(self.graph)
+            return self.scores(nodes)
         finally:
             self.network.train(training)
-        return out
 
     def accuracy(self, split: str, logits: Tensor | None = None) -> float:
-        """Share of a split's nodes whose largest logit is their label's."""
+        """Share of a split's nodes whose largest logit is their label's; `logits` of all nodes, if they are there."""
         nodes = self._split(split)
-        logits = self.logits() if logits is None else logits
-        return float((logits[nodes].argmax(1) == self.labels[nodes]).double().mean())
+        return self._share(self.logits(nodes) if logits is None else logits[nodes], nodes)
 
     def validate(self, split: str = "validation") -> dict[str, float]:
         """Loss and accuracy on a split; empty if there is no such split."""
         if split not in self.splits:
             return {}
-        logits = self.logits()
-        return {"loss": float(self._loss(logits, split)), "accuracy": self.accuracy(split, logits)}
+        nodes = self.splits[split]
+        logits = self.logits(nodes)
+        return {"loss": float(self._loss(logits, nodes)), "accuracy": self._share(logits, nodes)}
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """The network's own groups if it has any, else all parameters alike."""
@@ -78,9 +93,11 @@ class NodeClassification(nn.Module):
             return own(weight_decay)
         return [{"params": list(self.network.parameters()), "weight_decay": weight_decay}]
 
-    def _loss(self, logits: Tensor, split: str) -> Tensor:
-        nodes = self._split(split)
-        return functional.cross_entropy(logits.index_select(0, nodes), self.labels.index_select(0, nodes))
+    def _loss(self, logits: Tensor, nodes: Tensor) -> Tensor:
+        return self.loss(logits, self.labels.index_select(0, nodes))
+
+    def _share(self, logits: Tensor, nodes: Tensor) -> float:
+        return float((logits.argmax(1) == self.labels[nodes]).double().mean())
 
     def _split(self, split: str) -> Tensor:
         if split not in self.splits:
@@ -93,6 +110,66 @@ class NodeClassification(nn.Module):
         self.labels = fn(self.labels)
         self.splits = {name: fn(nodes) for name, nodes in self.splits.items()}
         return self
+
+
+class PrecomputedNodeClassification(NodeClassification):
+    """Node classification whose graph is read once: `signals(graph)` is kept, and each step reads the rows of its nodes alone.
+
+    Args:
+        network: a `PrecomputedNetwork`.
+        graph: the one graph.
+        labels: (nodes,) int64; -1 where unknown.
+        splits: as `NodeClassification`.
+        loss: as `NodeClassification`.
+    """
+
+    network: PrecomputedNetwork
+
+    def __init__(
+        self,
+        network: PrecomputedNetwork,
+        graph: Graph,
+        labels: Tensor,
+        splits: Mapping[str, Tensor],
+        loss: Callable[[Tensor, Tensor], Tensor] = functional.cross_entropy,
+    ) -> None:
+        super().__init__(network, graph, labels, splits, loss)
+        self.signals = network.signals(graph)
+        self._rows: dict[str, Tensor] = {}
+
+    def scores(self, nodes: Tensor | None = None) -> Tensor:
+        """Logits (n, classes) of some nodes, or of all, as the network's mode makes them."""
+        return self.network.weigh(self.signals if nodes is None else self._of(nodes))
+
+    def _of(self, nodes: Tensor) -> Tensor:
+        # To gather the rows of a split at every step takes longer than to use them.
+        for name in ("train", "validation"):
+            if nodes is self.splits.get(name):
+                if name not in self._rows:
+                    self._rows[name] = self.signals.index_select(0, nodes)
+                return self._rows[name]
+        return self.signals.index_select(0, nodes)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PrecomputedNodeClassification:
+        super()._apply(fn, recurse)
+        self.signals, self._rows = fn(self.signals), {}
+        return self
+
+
+def hinge(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean of max(0, 1 - p_y + max_{c ≠ y} p_c), p = softmax(logits).
+
+    Args:
+        logits: (n, classes), at least two classes.
+        labels: (n,) int64.
+
+    Source:
+        The multiclass hinge loss of Crammer & Singer (2001), on probabilities as in Atwood & Towsley's code.
+    """
+    share = logits.softmax(1)
+    own = share.gather(1, labels[:, None]).squeeze(1)
+    others = share.scatter(1, labels[:, None], -torch.inf).max(1).values
+    return functional.relu(1.0 - own + others).mean()
 
 
 def _nodes(name: str, split: Tensor, labels: Tensor) -> Tensor:

@@ -1,0 +1,161 @@
+"""Networks that read the graph once, the task that keeps their signals, residual and inner dropout of convolution networks."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+from layer_harness import undirected
+from torch import Tensor
+
+from renote import data
+from renote.errors import UsageError
+from renote.experiment import NodeLearner, train
+from renote.graph import (
+    DCNN,
+    GCN,
+    SGC,
+    SIGN,
+    ChebyshevConvolution,
+    ConvolutionNetwork,
+    Graph,
+    KipfConvolution,
+    NodeClassification,
+    PrecomputedNetwork,
+    PrecomputedNodeClassification,
+    hinge,
+)
+from renote.systems import get
+
+NETWORKS = {
+    "sgc": lambda: SGC(5, 3, dropout=0.5),
+    "sign": lambda: SIGN(5, 8, 3, 3, input_dropout=0.5, pagerank_hops=1, triangle_hops=1),
+    "dcnn": lambda: DCNN(5, 3),
+}
+each_network = pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
+
+
+def graph() -> Graph:
+    return Graph(torch.randn(20, 5, generator=torch.Generator().manual_seed(0)), undirected(20, 60, 1))
+
+
+def task(network: torch.nn.Module, kind: type[NodeClassification] = NodeClassification) -> NodeClassification:
+    splits = {"train": torch.tensor([0, 3, 7, 11]), "validation": torch.tensor([1, 2]), "test": torch.arange(12, 20)}
+    return kind(network, graph(), torch.arange(20) % 3, splits)
+
+
+@each_network
+def test_what_is_precomputed_changes_nothing(make: partial[PrecomputedNetwork]) -> None:
+    torch.manual_seed(1)
+    network = make().eval()
+    plain, kept = task(network), task(network, PrecomputedNodeClassification)
+    for module in (plain, kept):
+        module.eval()
+    torch.testing.assert_close(kept.logits(), plain.logits())
+    torch.testing.assert_close(kept.logits(torch.tensor([4, 4, 0])), plain.logits()[[4, 4, 0]])
+    assert kept.validate() == pytest.approx(plain.validate())
+    assert kept.accuracy("test") == plain.accuracy("test") == plain.accuracy("test", plain.logits())
+    found, expected = kept(), plain()
+    torch.testing.assert_close(found, expected)
+    for mine, other in zip(*(torch.autograd.grad(loss, list(network.parameters())) for loss in (found, expected))):
+        torch.testing.assert_close(mine, other)
+    assert not [name for name in kept.state_dict() if "signals" in name]
+
+
+@each_network
+def test_signals_follow_the_precision(make: partial[PrecomputedNetwork]) -> None:
+    module = task(make(), PrecomputedNodeClassification).eval()
+    single = module()
+    double = module.double()()
+    assert double.dtype == torch.float64
+    torch.testing.assert_close(double.float(), single)
+
+
+@each_network
+def test_weight_decay_is_on_the_convolution_alone(make: partial[PrecomputedNetwork]) -> None:
+    network = make()
+    groups = network.parameter_groups(0.1)
+    assert groups[0]["weight_decay"] == 0.1
+    assert {id(p) for p in groups[0]["params"]} == {id(p) for p in network.convolution.parameters()}
+    assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))
+
+
+def test_a_step_on_some_nodes_has_their_loss() -> None:
+    for kind in (NodeClassification, PrecomputedNodeClassification):
+        module = task(SGC(5, 3), kind).eval()
+        nodes = torch.tensor([7, 0])
+        expected = torch.nn.functional.cross_entropy(module.logits()[nodes], module.labels[nodes])
+        torch.testing.assert_close(module({"node": nodes}).detach(), expected)
+
+
+def test_batches_go_through_all_training_nodes() -> None:
+    learner = NodeLearner(task(SGC(5, 3)), batch_size=2, seed=4)
+    drawn = [learner.batch(step, torch.Generator()) for step in range(4)]
+    for epoch in (drawn[:2], drawn[2:]):
+        nodes = torch.cat([batch["node"] for batch in epoch if batch])
+        assert sorted(nodes.tolist()) == [0, 3, 7, 11]
+    assert NodeLearner(task(SGC(5, 3))).batch(0, torch.Generator()) is None
+
+
+def test_hinge_is_its_formula() -> None:
+    logits, labels = torch.randn(30, 4, dtype=torch.float64), torch.arange(30) % 4
+    losses = []
+    for scores, label in zip(logits.softmax(1), labels):
+        others = max(float(p) for number, p in enumerate(scores) if number != int(label))
+        losses.append(max(0.0, 1.0 - float(scores[label]) + others))
+    assert float(hinge(logits, labels)) == pytest.approx(sum(losses) / 30)
+    sure = torch.tensor([[50.0, 0.0], [0.0, 50.0]])
+    assert float(hinge(sure, torch.tensor([0, 1]))) == pytest.approx(0.0, abs=1e-6)
+    assert float(hinge(sure, torch.tensor([1, 0]))) == pytest.approx(2.0)
+    assert torch.autograd.gradcheck(partial(hinge, labels=labels), (logits.requires_grad_(),))
+
+
+def test_residual_layers_add_their_input() -> None:
+    torch.manual_seed(0)
+    network = GCN(5, 8, 3, 4, residual=True).eval()
+    given = graph()
+    first, second, third, last = network.convolutions
+    assert isinstance(given.x, Tensor)
+    one = first(given.x, given.adjacency).relu()
+    two = second(one, given.adjacency).relu() + one
+    three = third(two, given.adjacency).relu() + two
+    torch.testing.assert_close(network(given), last(three, given.adjacency))
+    plain = GCN(5, 8, 3, 4).eval()
+    plain.load_state_dict(network.state_dict())
+    assert not torch.allclose(plain(given), network(given))
+
+
+def test_dropout_between_the_first_and_the_last_layer_can_be_left_out() -> None:
+    given, seen = graph(), []
+
+    class Spy(KipfConvolution):
+        def forward(self, x: Tensor, adjacency: object) -> Tensor:  # type: ignore[override]
+            seen.append(float((x == 0).double().mean()))
+            return torch.ones(20, self.out_features)
+
+    for inner in (True, False):
+        ConvolutionNetwork(Spy, 5, 200, 200, 4, 0.5, inner_dropout=inner).train()(given)
+    half = pytest.approx(0.5, abs=0.05)
+    assert seen[1:4] == [half, half, half]
+    assert seen[5:] == [0.0, 0.0, half]
+
+
+def test_any_convolution_makes_a_network() -> None:
+    network = ConvolutionNetwork(partial(ChebyshevConvolution, order=3), 5, 8, 3)
+    assert [tuple(layer.weight.shape) for layer in network.convolutions] == [(4, 5, 8), (4, 8, 3)]
+    assert network(graph()).shape == (20, 3)
+
+
+def test_sign_needs_two_layers() -> None:
+    with pytest.raises(UsageError, match="layers is 1"):
+        SIGN(5, layers=1)
+
+
+@pytest.mark.parametrize(("name", "least"), [("chebnet", 85), ("sign", 85), ("dcnn", 70), ("residual-gcn", 80)])
+def test_systems_learn_digits_from_their_neighbours(name: str, least: float) -> None:
+    changes = {"steps": 60, "patience": 0}
+    if name == "residual-gcn":
+        changes["layers"] = 3
+    run = train(get(name), data.load("digits-knn"), get(name).configure(**changes), progress=False)  # type: ignore[arg-type]
+    assert run.evaluate()["test_accuracy"] > least
