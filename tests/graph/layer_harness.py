@@ -12,8 +12,15 @@ from renote.graph import (
     Adjacency,
     ChebyshevConvolution,
     DiffusionConvolution,
+    GaANConvolution,
+    GATConvolution,
     InceptionConvolution,
     KipfConvolution,
+    LSTMAggregation,
+    MaxAggregation,
+    MixtureConvolution,
+    PoolAggregation,
+    SAGEConvolution,
     SimplifiedConvolution,
 )
 
@@ -27,20 +34,29 @@ class Layer:
         make: `make(in_features, out_features)`.
         oracle: `oracle(layer, dense A[receiver, source], x)`, plain and slow.
         one_loop: whether of several loops on a node the last counts alone, as where every node is given one.
+        weighted: whether it looks at weights, so that a weight of 2 is an edge that is there twice.
+        symmetric: whether it forgets the order of the neighbours.
     """
 
     name: str
     make: Callable[[int, int], nn.Module]
     oracle: Callable[[nn.Module, Tensor, Tensor], Tensor]
     one_loop: bool = True
+    weighted: bool = True
+    symmetric: bool = True
+
+    def dense(self, adjacency: Adjacency) -> Tensor:
+        """What it sees of the edges."""
+        return (adjacency if self.weighted else adjacency.with_weight(None)).to_dense()
+
+
+def with_loops(dense: Tensor) -> Tensor:
+    return dense + torch.diag((dense.diagonal() == 0).to(dense.dtype))
 
 
 def kipf_matrix(dense: Tensor) -> Tensor:
     """D^-1/2 (A + I) D^-1/2, where a node that has a loop keeps it."""
-    looped = dense.clone()
-    for node in range(len(dense)):
-        if looped[node, node] == 0:
-            looped[node, node] = 1.0
+    looped = with_loops(dense)
     scale = looped.abs().sum(1).pow(-0.5)
     return scale[:, None] * looped * scale[None, :]
 
@@ -55,6 +71,101 @@ def kipf_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
     """Â X W + b."""
     out = kipf_matrix(dense) @ x @ layer.weight
     return out if layer.bias is None else out + layer.bias
+
+
+def shares(score: Tensor, weight: Tensor) -> Tensor:
+    """w_j e^s_j / Σ_l |w_l| e^s_l, for one head's scores of one node's neighbours."""
+    return weight * score.exp() / (weight.abs() * score.exp()).sum()
+
+
+def gat_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    looped, rows = with_loops(dense), []
+    for i in range(len(x)):
+        near, heads = looped[i].nonzero().squeeze(1), []
+        for h in range(layer.heads):
+            mapped = x @ layer.weight[:, h * layer.out_features : (h + 1) * layer.out_features]
+            score = mapped[i] @ layer.attention_target[h] + mapped[near] @ layer.attention_source[h]
+            score = torch.where(score > 0, score, 0.2 * score)
+            heads.append(shares(score, looped[i, near]) @ mapped[near])
+        rows.append(torch.cat(heads) if layer.concat else torch.stack(heads).mean(0))
+    return torch.stack(rows) + layer.bias if rows else x.new_zeros(0, len(layer.bias))
+
+
+def gaan_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    weights, biases = layer.weight.split(layer.parts, 1), layer.bias.split(layer.parts)
+    maps = [x @ weight + bias for weight, bias in zip(weights, biases, strict=True)]
+    query, key, value = (part.unflatten(1, (layer.heads, -1)) for part in maps[:3])
+    out = x.new_zeros(len(x), layer.heads, value.shape[2])
+    gate = torch.ones(len(x), layer.heads, dtype=x.dtype)
+    for i in range(len(x)):
+        near = dense[i].nonzero().squeeze(1)
+        mean = x.new_zeros(x.shape[1])
+        pooled, arriving = x.new_zeros(0), biases[-1] * 0
+        if len(near):
+            mean = (dense[i, near] / dense[i, near].abs().sum()) @ x[near]
+            arriving = (dense[i, near] / dense[i, near].abs().sum()).sum() * biases[-1] if layer.gates else arriving
+            for h in range(layer.heads):
+                score = key[near, h] @ query[i, h]
+                v = value[near, h]
+                out[i, h] = shares(score, dense[i, near]) @ torch.where(v > 0, v, 0.1 * v)
+        if layer.gates:
+            pooled = maps[4][near].amax(0) if len(near) else maps[4].new_zeros(maps[4].shape[1])
+            gate[i] = (maps[5][i] + pooled @ layer.gate_pooled + mean @ weights[6] + arriving).sigmoid()
+    return maps[3] + (out * gate[:, :, None]).flatten(1) @ layer.combine
+
+
+def sage_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    seen, aggregate = dense if layer.concat else with_loops(dense), layer.aggregate
+    rows = []
+    for i in range(len(x)):
+        near = seen[i].nonzero().squeeze(1)
+        if not len(near):
+            rows.append(x.new_zeros(layer.weight_neighbors.shape[0]))
+        elif isinstance(aggregate, PoolAggregation):
+            rows.append((x[near] @ aggregate.weight + aggregate.bias).relu().amax(0))
+        elif isinstance(aggregate, MaxAggregation):
+            rows.append(x[near].amax(0))
+        elif isinstance(aggregate, LSTMAggregation):
+            rows.append(lstm(aggregate, x[near.repeat_interleave(seen[i, near].long())]))
+        else:
+            rows.append((seen[i, near] / seen[i, near].abs().sum()) @ x[near])
+    out = (torch.stack(rows) if rows else x.new_zeros(0, layer.weight_neighbors.shape[0])) @ layer.weight_neighbors
+    if layer.concat:
+        out = out + x @ layer.weight_self
+    out = out + layer.bias
+    return out / out.norm(dim=1, keepdim=True).clamp(min=1e-12) if layer.normalize else out
+
+
+def lstm(aggregate: LSTMAggregation, sequence: Tensor) -> Tensor:
+    """PyTorch's own, on one sequence alone."""
+    width = aggregate.state.shape[0]
+    peer = nn.LSTM(sequence.shape[1], width, dtype=sequence.dtype)
+    with torch.no_grad():
+        peer.weight_ih_l0.copy_(aggregate.input.T)
+        peer.weight_hh_l0.copy_(aggregate.state.T)
+        peer.bias_ih_l0.copy_(aggregate.bias)
+        peer.bias_hh_l0.zero_()
+        return peer(sequence.detach())[0][-1]
+
+
+def mixture_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    degree = dense.abs().sum(1)
+    scale = torch.where(degree > 0, degree, 1.0).rsqrt() * (degree > 0)
+    out = x.new_zeros(len(x), layer.out_features)
+    for i, j in dense.nonzero().tolist():
+        place = torch.stack([scale[i], scale[j]])
+        if layer.project is not None:
+            place = (layer.project.weight @ place + layer.project.bias).tanh()
+        for k, weight in enumerate(layer.weight.split(layer.out_features, 1)):
+            away = (place - layer.center[k]) * layer.inverse_deviation[k]
+            out[i] += dense[i, j] * torch.exp(-0.5 * (away**2).sum()) * (x[j] @ weight)
+    return out + layer.bias
+
+
+def sage(name: str, aggregation: str, **fields: bool) -> Layer:
+    # in training an LSTM draws its order
+    make = lambda i, o: SAGEConvolution(i, o, aggregation, aggregated=16).eval()  # noqa: E731
+    return Layer(f"sage, {name}", make, sage_oracle, **fields)
 
 
 def simplified_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
@@ -104,6 +215,19 @@ LAYERS = [
     Layer("kipf, no bias", lambda i, o: KipfConvolution(i, o, bias=False), kipf_oracle),
     Layer("kipf, as wide", lambda i, o: KipfConvolution(i, i), kipf_oracle),
     Layer("kipf, wider", lambda i, o: KipfConvolution(i, 2 * i), kipf_oracle),
+    Layer("gat", lambda i, o: GATConvolution(i, o), gat_oracle),
+    Layer("gat, 3 heads", lambda i, o: GATConvolution(i, o, heads=3), gat_oracle),
+    Layer("gat, mean of heads", lambda i, o: GATConvolution(i, o, heads=2, concat=False), gat_oracle),
+    Layer("gaan", lambda i, o: GaANConvolution(i, o, 2, 3, 5, 4), gaan_oracle, one_loop=False),
+    Layer("gaan, no gates", lambda i, o: GaANConvolution(i, o, 2, 3, 5, gates=False), gaan_oracle, one_loop=False),
+    sage("mean", "mean", one_loop=False),
+    Layer("sage, wider", lambda i, o: SAGEConvolution(i, 2 * i, normalize=True), sage_oracle, one_loop=False),
+    sage("gcn", "gcn"),
+    sage("max", "max", one_loop=False),
+    sage("pool", "pool", one_loop=False),
+    sage("lstm", "lstm", one_loop=False, weighted=False, symmetric=False),
+    Layer("mixture", lambda i, o: MixtureConvolution(i, o), mixture_oracle, one_loop=False),
+    Layer("mixture, wider", lambda i, o: MixtureConvolution(i, 2 * i, projected=3), mixture_oracle, one_loop=False),
     Layer("chebyshev, narrower", lambda i, o: ChebyshevConvolution(i, o), chebyshev_oracle, one_loop=False),
     Layer("chebyshev, wider", lambda i, o: ChebyshevConvolution(i, 2 * i, 3), chebyshev_oracle, one_loop=False),
     Layer(

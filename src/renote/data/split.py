@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import Tensor
 
+from renote.data.types import NodeData
 from renote.errors import DataError
 
 
@@ -85,3 +88,13 @@ def rank_in_class(labels: Tensor) -> Tensor:
     rank = torch.empty_like(place)
     rank[by_class] = place - first
     return rank
+
+
+def split_nodes(data: NodeData, seed: int, validation_fraction: float = 0.2, test_fraction: float = 0.2) -> NodeData:
+    """The same graph with its labelled nodes split anew; arguments as `partition`.
+
+    Raises:
+        DataError: a share is negative, or nothing is left to train on.
+    """
+    train, validation, test = partition(data.labels, validation_fraction, test_fraction, seed)
+    return dataclasses.replace(data, train=train, validation=validation, test=test)

@@ -2,10 +2,15 @@ from .autoencoder import AutoencoderOptions as AutoencoderOptions
 from .backbone import BackboneOptions as BackboneOptions
 from .backbone import backbone as backbone
 from .compare import compare as compare
+from .contrast import spread as spread
 from .gaussian import GaussianOptions as GaussianOptions
 from .lab import Lab as Lab
 from .node import NodeLearner as NodeLearner
 from .node import NodeRun as NodeRun
+from .node_contrast import Candidate as Candidate
+from .node_contrast import accuracies as accuracies
+from .node_contrast import depth_curves as depth_curves
+from .node_contrast import summary as summary
 from .node_options import NodeOptions as NodeOptions
 from .reproduce import reproduce as reproduce
 from .run import Run as Run

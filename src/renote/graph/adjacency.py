@@ -187,15 +187,19 @@ class Adjacency:
         return self._made["transpose"]
 
     def with_self_loops(self, weight: float = 1.0) -> Adjacency:
-        """One loop on every node: where loops exist the last given is kept with its weight, others get `weight`.
+        """One loop on every node: where loops exist the last given is kept with its weight, others get `weight`; made once.
 
         That is PyTorch Geometric's `add_remaining_self_loops`, which its GCNConv uses.
         """
-        pattern, place = self.looped
-        if self.weight is None and weight == 1.0:
-            return Adjacency(pattern)
-        values = self.values(torch.get_default_dtype() if self.weight is None else self.weight.dtype)
-        return Adjacency(pattern, torch.cat([values, values.new_full((1,), weight)]).index_select(0, place))
+        name = f"self-loops {weight!r}"
+        if name not in self._made:
+            pattern, place = self.looped
+            weights: Tensor | None = None
+            if self.weight is not None or weight != 1.0:
+                values = self.values(torch.get_default_dtype() if self.weight is None else self.weight.dtype)
+                weights = torch.cat([values, values.new_full((1,), weight)]).index_select(0, place)
+            self._made[name] = Adjacency(pattern, weights)
+        return self._made[name]
 
     @cached_property
     def looped(self) -> tuple[Pattern, Tensor]:

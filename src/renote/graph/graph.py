@@ -131,6 +131,11 @@ class Graph:
         parts = (self.adjacency, self.edge_features, self.relation, self.graph_of_node, self.num_graphs, self.fields)
         return Graph(x, *parts)
 
+    def with_adjacency(self, adjacency: Adjacency) -> Graph:
+        """The same nodes with other edges; what belongs to edges (features, relations, fields of that kind) is left behind."""
+        fields = {name: item for name, item in self.fields.items() if item.kind != "edge"}
+        return Graph(self.x, adjacency, None, None, self.graph_of_node, self.num_graphs, fields)
+
     def map(self, function: Callable[[Tensor], Tensor]) -> Graph:
         """The same graph with each tensor passed through a function, e.g. to another device."""
 

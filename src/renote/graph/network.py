@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -45,7 +45,71 @@ def first_decayed(first: nn.Module, module: nn.Module, weight_decay: float) -> l
     return [group for group in groups if group["params"]]
 
 
-class ConvolutionNetwork(nn.Module):
+class NodeNetwork(nn.Module):
+    """h⁰ = x, h^l = act(conv_l(dropout(h^(l-1)), edges)), Z = h^L: convolutions one after the other.
+
+    The last is not activated, unless something follows: a jump takes h¹ … h^L to one representation, a head maps what there is, with
+    dropout before it, to the classes.
+
+    Args:
+        convolutions: each is called as `convolution(x, adjacency)`.
+        dropout: probability, on the input of every layer; on sparse features it falls on the non-zeros.
+        activation: act; None if the convolutions have their own.
+        inner_dropout: whether the layers between the first and the last have dropout too.
+        residual: whether a hidden layer that follows a hidden layer adds its input to its output.
+        jump: over the outputs of all convolutions, e.g. a `JumpingKnowledge`.
+        head: of nodes alone, e.g. an `nn.Linear`.
+
+    Example:
+        >>> import torch
+        >>> from renote.graph import Adjacency, GATConvolution, Graph, NodeNetwork
+        >>> graph = Graph(torch.ones(3, 4), Adjacency.from_edges([0, 1], [1, 2], num_nodes=3))
+        >>> network = NodeNetwork([GATConvolution(4, 8, heads=2), GATConvolution(16, 2)])
+        >>> network(graph).shape
+        torch.Size([3, 2])
+    """
+
+    def __init__(
+        self,
+        convolutions: Iterable[nn.Module],
+        dropout: float = 0.5,
+        activation: Callable[[Tensor], Tensor] | None = functional.relu,
+        *,
+        inner_dropout: bool = True,
+        residual: bool = False,
+        jump: nn.Module | None = None,
+        head: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(convolutions)
+        self.dropout, self.inner_dropout, self.residual = dropout, inner_dropout, residual
+        self.activation, self.jump, self.head = activation, jump, head
+        if not len(self.convolutions):
+            raise UsageError("no convolution: a network has at least one layer")
+
+    def forward(self, graph: Graph) -> Tensor:
+        """Logits (nodes, classes)."""
+        x = features_of(graph)
+        hidden: list[Tensor] = []
+        last = len(self.convolutions) - 1
+        for number, convolution in enumerate(self.convolutions):
+            drops = self.inner_dropout or number in (0, last)
+            out: Tensor = convolution(_drop(x, self.dropout, self.training) if drops else x, graph.adjacency)
+            if number < last or self.jump is not None or self.head is not None:
+                out = out if self.activation is None else self.activation(out)
+                if self.residual and number and isinstance(x, Tensor):
+                    out = out + x
+            x = out
+            hidden.append(x)
+        if self.jump is not None:
+            x = self.jump(hidden)
+        if self.head is not None:
+            x = self.head(_drop(x, self.dropout, self.training))
+        assert isinstance(x, Tensor)
+        return x
+
+
+class ConvolutionNetwork(NodeNetwork):
     """H^{l+1} = ReLU(conv_l(H^l, A)) (+ H^l if residual), the last layer without ReLU; dropout before each.
 
     Args:
@@ -74,25 +138,9 @@ class ConvolutionNetwork(nn.Module):
         inner_dropout: bool = True,
         residual: bool = False,
     ) -> None:
-        super().__init__()
         widths = _widths(features, hidden, classes, layers)
-        self.convolutions = nn.ModuleList(convolution(i, o) for i, o in itertools.pairwise(widths))
-        self.dropout, self.inner_dropout, self.residual = dropout, inner_dropout, residual
-
-    def forward(self, graph: Graph) -> Tensor:
-        """Logits (nodes, classes)."""
-        x = features_of(graph)
-        last = len(self.convolutions) - 1
-        for number, convolution in enumerate(self.convolutions):
-            drops = self.inner_dropout or number in (0, last)
-            out = convolution(_drop(x, self.dropout, self.training) if drops else x, graph.adjacency)
-            if number < last:
-                out = functional.relu(out)
-                if self.residual and number and isinstance(x, Tensor):
-                    out = out + x
-            x = out
-        assert isinstance(x, Tensor)
-        return x
+        convolutions = (convolution(i, o) for i, o in itertools.pairwise(widths))
+        super().__init__(convolutions, dropout, inner_dropout=inner_dropout, residual=residual)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Weight decay on the first layer only, as in the paper's section 5.2."""

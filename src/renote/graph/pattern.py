@@ -34,6 +34,7 @@ class Pattern:
         self.num_columns = num_columns
         self.num_entries = column.shape[0]
         self._ones: dict[torch.dtype, Tensor] = {}
+        self._blocks: dict[int, Pattern] = {}
         self._transposed: Pattern | None = None
         # Weak: a circle of two patterns would hold their memory until the garbage collector happens to run.
         self._transposed_of: weakref.ref[Pattern] | None = None
@@ -104,6 +105,39 @@ class Pattern:
         return order.to(self.rowptr.dtype)
 
     @cached_property
+    def by_row(self) -> Pattern:
+        """Rows × entries: entry k is in column k. A sum over it gathers what lies on the entries of each row."""
+        places = torch.arange(self.num_entries, dtype=self.rowptr.dtype, device=self.rowptr.device)
+        return Pattern(self.rowptr, places, self.num_entries)
+
+    @cached_property
+    def by_column(self) -> Pattern:
+        """Columns × entries: the same for the entries of each column."""
+        return Pattern(self.transposed.rowptr, self.to_transposed, self.num_entries)
+
+    def blocks(self, count: int) -> Pattern:
+        """This pattern `count` times along a diagonal: row r of block b is row b · rows + r, its entry k is entry b · entries + k.
+
+        One product with it is `count` products at once, each with its own values and its own signal; made once.
+        """
+        if count == 1:
+            return self
+        if count not in self._blocks:
+            blocks, turned = self._repeated(count), self.transposed._repeated(count)
+            blocks.to_transposed = _shifted(self.to_transposed, count, self.num_entries, blocks.rowptr.dtype).view(-1)
+            blocks._transposed, turned._transposed_of = turned, weakref.ref(blocks)
+            self._blocks[count] = blocks
+        return self._blocks[count]
+
+    def _repeated(self, count: int) -> Pattern:
+        largest = count * max(self.num_rows, self.num_columns, self.num_entries)
+        index = torch.int32 if largest < INT32_MAX else torch.int64
+        starts = _shifted(self.rowptr[:-1], count, self.num_entries, index).view(-1)
+        rowptr = torch.cat([starts, starts.new_full((1,), count * self.num_entries)])
+        column = _shifted(self.column, count, self.num_columns, index).view(-1)
+        return Pattern(rowptr, column, count * self.num_columns)
+
+    @cached_property
     def distinct(self) -> tuple[Pattern, Tensor | None]:
         """Each place once, and for every entry here its number there; (self, None) where no place is there twice."""
         again = (self.row[1:] == self.row[:-1]) & (self.column[1:] == self.column[:-1])
@@ -122,6 +156,11 @@ class Pattern:
     def map(self, function: Callable[[Tensor], Tensor]) -> Pattern:
         """The same pattern with each index tensor passed through a function, e.g. to another device."""
         return Pattern(function(self.rowptr), function(self.column), self.num_columns)
+
+
+def _shifted(index: Tensor, count: int, by: int, dtype: torch.dtype) -> Tensor:
+    """(count, …) the numbers raised by 0, `by`, 2 `by`, …"""
+    return index.to(dtype) + by * torch.arange(count, dtype=dtype, device=index.device)[:, None]
 
 
 def _rowptr(sorted_row: Tensor, num_rows: int, dtype: torch.dtype) -> Tensor:

@@ -139,7 +139,7 @@ class _Product(torch.autograd.Function):
         learned = values is not None and ctx.needs_input_grad[1]
         ctx.save_for_backward(x if learned else None, values, transposed_values)
         ctx.pattern = pattern
-        return _row_sums(pattern, values, x)
+        return row_sums(pattern, values, x)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
@@ -189,8 +189,8 @@ class _Max(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, pattern: Pattern) -> Tensor:
         ctx.pattern = pattern
         if not ctx.needs_input_grad[0]:
-            return _row_maxima(pattern, x.detach(), with_entry=False)[0]
-        out, entry = _row_maxima(pattern, x.detach(), with_entry=True)
+            return row_maxima(pattern, x.detach(), with_entry=False)[0]
+        out, entry = row_maxima(pattern, x.detach(), with_entry=True)
         ctx.save_for_backward(entry)
         return out
 
@@ -207,7 +207,8 @@ class _Max(torch.autograd.Function):
         return grad_x[:, : pattern.num_columns].t().contiguous(), None
 
 
-def _row_sums(pattern: Pattern, values: Tensor | None, x: Tensor) -> Tensor:
+def row_sums(pattern: Pattern, values: Tensor | None, x: Tensor) -> Tensor:
+    """`product` of (columns, features) without a gradient."""
     if pattern.num_entries == 0 or pattern.num_rows == 0 or x.shape[1] == 0:
         return x.new_zeros(pattern.num_rows, x.shape[1])
     # Without detach, PyTorch would prepare a backward of its own.
@@ -223,7 +224,7 @@ def _row_sums(pattern: Pattern, values: Tensor | None, x: Tensor) -> Tensor:
     return bags
 
 
-def _row_maxima(pattern: Pattern, x: Tensor, with_entry: bool) -> tuple[Tensor, Tensor]:
+def row_maxima(pattern: Pattern, x: Tensor, with_entry: bool) -> tuple[Tensor, Tensor]:
     """Maxima (rows, features) and, if asked, the first entry that attains each; `num_entries` in an empty row."""
     if pattern.num_entries == 0 or x.shape[1] == 0:
         shape = (pattern.num_rows, x.shape[1])

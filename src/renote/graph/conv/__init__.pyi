@@ -1,3 +1,8 @@
+from .attention import GaANConvolution as GaANConvolution
+from .attention import GATConvolution as GATConvolution
+from .message import MixtureConvolution as MixtureConvolution
+from .message import SAGEConvolution as SAGEConvolution
+from .message import degree_coordinates as degree_coordinates
 from .precomputed import DiffusionConvolution as DiffusionConvolution
 from .precomputed import InceptionConvolution as InceptionConvolution
 from .precomputed import PrecomputedConvolution as PrecomputedConvolution

@@ -1,0 +1,78 @@
+"""Node classifiers side by side on equal terms, over seeds: the form of most claims about networks for nodes."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from renote.data import NodeData
+from renote.experiment.contrast import spread
+from renote.experiment.lab import Lab
+from renote.experiment.run import train
+from renote.experiment.system import System
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Candidate = tuple["System[Any] | None", str, Mapping[str, Any]]
+"""A system, None for the experiment's own; a preset; and what is changed of it."""
+Split = Callable[[NodeData, int], NodeData]
+"""`split(data, seed)`: the same graph, its nodes split anew."""
+
+
+def accuracies(
+    lab: Lab, data: str, candidates: Mapping[str, Candidate], seeds: Sequence[int], split: Split | None = None
+) -> dict[str, list[float]]:
+    """Test accuracy in percent by candidate, one a seed; weights are selected by validation loss.
+
+    Args:
+        lab: keeps each as it comes.
+        data: name of the data set.
+        candidates: by name.
+        seeds: of the trainings, and of the split.
+        split: None keeps the data set's own.
+    """
+    found: dict[str, list[float]] = {name: [] for name in candidates}
+    for seed in seeds:
+        for name, (system, preset, changes) in candidates.items():
+            system = system or lab.system
+            config = system.configure(preset, **{**changes, "seed": seed})
+            one = partial(_accuracy, lab, system, data, config, seed, split)
+            found[name].append(lab.measure(f"{data}, {name}, seed {seed}", one))
+    return found
+
+
+def _accuracy(lab: Lab, system: System[Any], data: str, config: Any, seed: int, split: Split | None) -> float:
+    loaded = lab.data(data)
+    run = train(system, loaded if split is None else split(loaded, seed), config, progress=False)
+    if run.trained is not None and run.trained.interrupted:
+        raise KeyboardInterrupt
+    return float(run.evaluate()["test_accuracy"])
+
+
+def summary(found: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, dict[str, float]]:
+    """Mean and deviation by `"data candidate"`."""
+    return {f"{data} {name}": spread(values) for data, row in found.items() for name, values in row.items()}
+
+
+def depth_curves(found: Mapping[str, Mapping[int, Sequence[float]]], title: str) -> Figure:
+    """Accuracy over depth, a line a name.
+
+    Args:
+        found: name → layers → values.
+        title: of the picture.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.6, 3.8), layout="constrained")
+    axes = figure.subplots()
+    for name, row in found.items():
+        mean, std = ([f(values) for values in row.values()] for f in (statistics.fmean, statistics.stdev))
+        axes.errorbar(list(row), mean, std, marker="o", capsize=3, label=name)
+    axes.set(xlabel="layers", ylabel="test accuracy (%)", title=title)
+    axes.set_xticks(sorted({layers for row in found.values() for layers in row}))
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
