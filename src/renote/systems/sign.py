@@ -99,10 +99,10 @@ def speed(lab: Lab) -> Outcome:
     near = all(measured[f"{data} sign"]["mean"] >= measured[f"{data} gcn"]["mean"] - 2.0 for data in sets)
     fraction = {data: measured[f"{data} sign"]["seconds"] / measured[f"{data} gcn"]["seconds"] for data in sets}
     measured |= {f"{data} sign, share of GCN's time": share for data, share in fraction.items()}
-    holds = near and fraction["pubmed"] <= 0.5
+    holds = near and max(fraction.values()) <= 0.5
     note = (
         "Public split, weights selected by validation loss. It holds if SIGN is at most 2 points below GCN on both graphs, and takes at most half "
-        "of its time on the larger, precomputation included. Cora is so small, and its words so sparse, that a full-batch step of GCN is quicker than one on dense signals. "
+        "of its time there, precomputation included. Cora is so small, and its words so sparse, that a full-batch step of GCN is quicker than one on dense signals. "
         "The paper's own tables have larger graphs."
     )
     return Outcome(measured, holds, _draw(found), seeds, note)
