@@ -120,4 +120,6 @@ SYSTEM = GenerativeSystem(
             quality_for_variety,
         ),
     ),
+    notes="On digits the distance has its least value at scale 1 and rises on both sides, and the inception score rises up to scale 3. From scale 2 on it is 9.95 of the 10 that ten "
+    "classes allow and moves no more, so that the claim's first half cannot be seen to its end on this data.",
 )
