@@ -11,11 +11,22 @@ from torch.nn import functional
 
 from benchmarks.harness import copy_bandwidth, interleave, median_ms
 from renote.errors import DataError
-from renote.graph import GCN, Adjacency, Graph, KipfConvolution, SparseFeatures, neighbor_max, neighbor_mean, spmm
+from renote.graph import (
+    GCN,
+    Adjacency,
+    GATConvolution,
+    Graph,
+    KipfConvolution,
+    SAGEConvolution,
+    SparseFeatures,
+    neighbor_max,
+    neighbor_mean,
+    spmm,
+)
 
 
 def run(quick: bool = False) -> list[dict[str, Any]]:
-    """Rows of the table: sum, mean, max, a convolution on a large graph; a training step on Cora."""
+    """Rows of the table: sum, mean, max, convolutions on a large graph; a training step on Cora."""
     return [*_large(quick), _cora(quick)]
 
 
@@ -26,7 +37,7 @@ def _row(name: str, ours: Callable[[], Any], theirs: Callable[[], Any], repeats:
 
 
 def _large(quick: bool) -> list[dict[str, Any]]:
-    from torch_geometric.nn import GCNConv
+    from torch_geometric.nn import GATConv, GCNConv, SAGEConv
     from torch_geometric.utils import scatter
 
     nodes, edges, width = (2_000, 30_000, 64) if quick else (100_000, 1_500_000, 64)
@@ -81,6 +92,26 @@ def _large(quick: bool) -> list[dict[str, Any]]:
         name = f"gcn layer, forward + backward, {how}"
         row = _row(name, ours_step, layer(lambda module=module: module(x, index), module), repeats, "")  # type: ignore[misc]
         rows.append(row | {"note": note(row["renote_ms"])})
+    heads, each = 8, width // 8
+    pairs: list[tuple[str, nn.Module, nn.Module, str]] = [
+        (
+            "gat layer, 8 heads of 8",
+            GATConvolution(width, each, heads),
+            GATConv(width, each, heads),
+            "a number an edge and head",
+        ),
+        (
+            "sage layer, mean",
+            SAGEConvolution(width, width, "mean"),
+            SAGEConv(width, width, "mean"),
+            "no message is made",
+        ),
+        ("sage layer, max", SAGEConvolution(width, width, "max"), SAGEConv(width, width, "max"), "no message is made"),
+    ]
+    for name, module, rival, remark in pairs:
+        here = layer(lambda module=module: module(x, adjacency), module)  # type: ignore[misc]
+        there = layer(lambda rival=rival: rival(x, index), rival)  # type: ignore[misc]
+        rows.append(_row(f"{name}, forward + backward", here, there, min(repeats, 5), remark))
     size = f"{nodes:,} nodes, {edges:,} edges, {width} features"
     return [row | {"name": f"{row['name']} ({size})"} for row in rows]
 

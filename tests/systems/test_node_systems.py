@@ -1,0 +1,150 @@
+"""The systems for nodes: what they build, that they train, and how their experiments select and resume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from renote import data, systems
+from renote.errors import DataError, UsageError
+from renote.experiment import Lab, accuracies, depth_curves, summary, train
+from renote.graph import (
+    Adjacency,
+    Field,
+    GaANConvolution,
+    GATConvolution,
+    Graph,
+    JumpingKnowledge,
+    KipfConvolution,
+    MixtureConvolution,
+    NodeNetwork,
+    SAGEConvolution,
+)
+
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    ("gat", {}),
+    ("gaan", {}),
+    ("gaan", {"gates": False}),
+    ("monet", {}),
+    *(("graphsage", {"aggregation": name}) for name in ("gcn", "mean", "pool", "max")),
+    ("graphsage", {"aggregation": "lstm", "hidden": 32, "aggregated": 32, "steps": 80, "learning_rate": 0.02}),
+    *(("jk-net", {"jump": name, "layers": 3}) for name in ("concat", "max", "lstm", "none")),
+]
+
+
+@pytest.mark.parametrize(("name", "changes"), VARIANTS)
+def test_it_learns_digits_from_few_labels(name: str, changes: dict[str, Any]) -> None:
+    system = systems.get(name)
+    config = system.configure(**{"steps": 30, "learning_rate": 0.01, "validate_every": 10, **changes})
+    run = train(system, data.load("digits-knn"), config, progress=False)
+    assert run.evaluate()["test_accuracy"] > 75
+
+
+def network(name: str, **changes: Any) -> NodeNetwork:
+    system = systems.get(name)
+    task = system.build(system.configure(**changes), data.load("digits-knn"))
+    assert isinstance(task.network, NodeNetwork)
+    return task.network
+
+
+def test_gat_is_the_papers() -> None:
+    first, last = network("gat").convolutions
+    assert isinstance(first, GATConvolution)
+    assert isinstance(last, GATConvolution)
+    assert (first.heads, first.out_features, first.concat, first.attention_dropout) == (8, 8, True, 0.6)
+    assert (last.heads, last.out_features, last.concat) == (1, 10, False)
+    assert network("gat").activation is functional.elu
+    assert network("gat", output_heads=8).convolutions[1].heads == 8
+    pubmed = systems.get("gat").configure("pubmed")
+    assert (pubmed.learning_rate, pubmed.weight_decay) == (0.01, 1e-3)
+
+
+def test_the_others_are_made_of_their_convolutions() -> None:
+    kinds = {
+        "gaan": GaANConvolution,
+        "monet": MixtureConvolution,
+        "graphsage": SAGEConvolution,
+        "jk-net": KipfConvolution,
+    }
+    for name, kind in kinds.items():
+        assert all(isinstance(convolution, kind) for convolution in network(name).convolutions)
+    sage = network("graphsage")
+    hidden = sage.convolutions[0](torch.rand(3, 64), Adjacency.from_edges([0], [1], 3))
+    torch.testing.assert_close(hidden.norm(dim=1), torch.ones(3))
+    assert isinstance(network("jk-net", layers=4, jump="concat").head, nn.Linear)
+    assert network("jk-net", layers=4, jump="concat").head.in_features == 4 * 32  # type: ignore[union-attr]
+
+
+class Shift(nn.Module):
+    """x + 1."""
+
+    def forward(self, x: Tensor, adjacency: Adjacency) -> Tensor:
+        return x + 1
+
+
+def test_what_a_network_does_between_its_convolutions() -> None:
+    graph = Graph(torch.tensor([[-3.0], [1.0]]), Adjacency.from_edges([], [], 2))
+    layers = [Shift(), Shift()]
+    assert NodeNetwork(layers, 0.0)(graph).tolist() == [[1.0], [3.0]]
+    assert NodeNetwork(layers, 0.0, activation=None)(graph).tolist() == [[-1.0], [3.0]]
+    double = nn.Linear(2, 1, bias=False)
+    nn.init.constant_(double.weight, 2.0)
+    jumped = NodeNetwork(layers, 0.0, jump=JumpingKnowledge("concat", 1, 2), head=double)
+    assert jumped(graph).tolist() == [[2.0], [10.0]]
+    assert NodeNetwork([*layers, Shift()], 0.0, residual=True)(graph).tolist() == [[2.0], [6.0]]
+    with pytest.raises(UsageError, match="no convolution"):
+        NodeNetwork([])
+
+
+def test_other_edges_leave_behind_what_belongs_to_edges() -> None:
+    fields = {"age": Field("node", torch.ones(2)), "length": Field("edge", torch.ones(1))}
+    graph = Graph(torch.ones(2, 1), Adjacency.from_edges([0], [1], 2), edge_features=torch.ones(1, 3), fields=fields)
+    other = graph.with_adjacency(graph.adjacency.with_self_loops())
+    assert other.num_edges == 3
+    assert other.edge_features is None
+    assert set(other.fields) == {"age"}
+    with pytest.raises(DataError, match="x has shape"):
+        graph.with_adjacency(Adjacency.from_edges([], [], 3))
+
+
+def test_loops_are_made_once() -> None:
+    adjacency = Adjacency.from_edges([0], [1], 2)
+    assert adjacency.with_self_loops() is adjacency.with_self_loops()
+    assert adjacency.with_self_loops(2.0) is not adjacency.with_self_loops()
+
+
+def test_nodes_are_split_anew_class_by_class() -> None:
+    digits = data.load("digits-knn")
+    assert isinstance(digits, data.NodeData)
+    one, again, other = (data.split_nodes(digits, seed) for seed in (0, 0, 1))
+    assert torch.equal(one.test, again.test)
+    assert not torch.equal(one.test, other.test)
+    everything = torch.cat([one.train, one.validation, one.test])
+    assert torch.equal(everything.sort().values, (digits.labels >= 0).nonzero().squeeze(1))
+    share = torch.bincount(digits.labels[one.test]) / torch.bincount(digits.labels[digits.labels >= 0])
+    assert float((share - 0.2).abs().max()) < 0.01
+    with pytest.raises(DataError, match="below 1"):
+        data.split_nodes(digits, 0, 0.5, 0.5)
+
+
+def test_candidates_are_measured_once_a_seed_and_kept(tmp_path: Path) -> None:
+    lab = Lab(systems.get("jk-net"), "laptop", tmp_path, progress=False)
+    candidates = {
+        "shallow": (None, "laptop", {"layers": 1, "steps": 3}),
+        "mlp": (systems.get("mlp"), "laptop", {"steps": 3}),
+    }
+    found = accuracies(lab, "digits-knn", candidates, (0, 1), data.split_nodes)
+    assert {name: len(values) for name, values in found.items()} == {"shallow": 2, "mlp": 2}
+    assert found["mlp"][0] != found["mlp"][1]
+    again = Lab(systems.get("jk-net"), "laptop", tmp_path, progress=False)
+    again.data = None  # type: ignore[assignment, method-assign]
+    assert accuracies(again, "digits-knn", candidates, (0, 1), data.split_nodes) == found
+    row = summary({"digits": found})["digits mlp"]
+    assert row["mean"] == pytest.approx(sum(found["mlp"]) / 2)
+    figure = depth_curves({"none": {1: [1.0, 2.0], 2: [3.0, 5.0]}}, "title")
+    assert figure.axes[0].get_title() == "title"
