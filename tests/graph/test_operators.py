@@ -117,6 +117,16 @@ def test_gradients_flow_to_signals_and_edge_weights(make: Callable[[Adjacency, T
     assert torch.autograd.gradcheck(lambda x, w: make(GRAPH, w).T @ x, (x, weight))
 
 
+def test_gradients_flow_to_learned_coefficients() -> None:
+    theta, x = draw(3).requires_grad_(), draw(6, 2).requires_grad_()
+
+    def filtered(theta: Tensor, x: Tensor) -> Tensor:
+        operator = Identity(6) * theta[0] + kipf(GRAPH) * theta[1] + theta[2] * kipf(GRAPH) ** 2
+        return operator @ x + operator.T @ x
+
+    assert torch.autograd.gradcheck(filtered, (theta, x))
+
+
 @pytest.mark.parametrize("make", [kipf, symmetric, random_walk, laplacian])
 def test_learned_weights_give_what_constant_ones_do(make: Callable[..., Operator]) -> None:
     weight = draw(GRAPH.num_edges)

@@ -174,7 +174,8 @@ def draw_comparison(
     from matplotlib.figure import Figure
 
     names = list(dict.fromkeys(name for by_name in values.values() for name in by_name))
-    figure = Figure(figsize=(1.6 + 2.0 * len(values), 4.2), layout="constrained")
+    width = max(1.6 + 2.0 * len(values), 1.3 * (len(names) + 1))  # of the groups, and of the legend
+    figure = Figure(figsize=(width, 4.2), layout="constrained")
     axes = figure.subplots()
     for group, (data, by_name) in enumerate(values.items()):
         for number, name in enumerate(names):

@@ -200,7 +200,7 @@ class _Scaled(Operator):
 
     @property
     def T(self) -> Operator:
-        return self.factor * self.operator.T
+        return _Scaled(self.factor, self.operator.T)
 
 
 class _Power(Operator):
