@@ -93,5 +93,5 @@ SYSTEM = NodeSystem(
         ),
     ),
     notes="The paper does not print its widths and rates on citation graphs: widths, rate and epochs are Kipf & Welling's, "
-    "whose split it takes; with their decay and dropout the sum over neighbours overfits (77.9 on Cora).",
+    "whose split it takes; with their decay and dropout the sum over neighbours overfits.",
 )
