@@ -51,7 +51,7 @@ def build(config: Config, data: NodeData) -> NodeClassification:
     return graph.NodeClassification(network, data.graph, data.labels, data.splits)
 
 
-DATA = ("cora", "citeseer")
+DATA = ("cora", "citeseer", "digits-knn")
 AGGREGATIONS = ("gcn", "mean", "pool", "lstm")
 
 
