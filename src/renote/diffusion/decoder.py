@@ -142,18 +142,19 @@ class ValueDecoder(Decoder):
 
     def check(self, clean: Tensor) -> None:
         """Each value within a quarter of a bin of one of the levels: rounding to 8 bits may move it a little."""
-        if clean.numel() and not float((clean - self._nearest(clean)).abs().amax()) <= 0.5 / (int(self.levels) - 1):
+        levels = int(self.levels)  # data comes on the CPU, wherever the weights are
+        if clean.numel() and not float((clean - _nearest(clean, levels - 1)).abs().amax()) <= 0.5 / (levels - 1):
             raise UsageError(
-                f"the data has other values than the {int(self.levels)} equally spaced ones that this model was made for: "
+                f"the data has other values than the {levels} equally spaced ones that this model was made for: "
                 "train on data of the same values"
             )
 
     def log_probability(self, observed: Tensor, numbers: Tensor) -> Tensor:
         """Of the nearest value's bin."""
-        found = self._nearest(observed).reshape(len(observed), 1, self.channels, *self.space)
+        found = _nearest(observed, self._last(observed)).reshape(len(observed), 1, self.channels, *self.space)
         mixture = self._mixture(numbers)
         mean = torch.stack([self._mean(mixture, c, found) for c in range(self.channels)], 2)
-        half = 1 / (self.levels - 1).to(found.dtype)
+        half = 1 / self._last(found)
         scale = torch.exp(-mixture.log_scale)
         upper, lower = (found - mean + half) * scale, (found - mean - half) * scale
         # F(b) - F(a) = F(b) F(-a) (1 - e^(a - b)): no difference of near numbers; an open end leaves one factor
@@ -184,12 +185,11 @@ class ValueDecoder(Decoder):
         drawn = torch.zeros_like(mixture.mean)
         for c in range(self.channels):
             free = self._mean(mixture, c, drawn) + mixture.log_scale[:, :, c].exp() * shift[:, :, c]
-            drawn[:, :, c] = self._nearest(free)
+            drawn[:, :, c] = _nearest(free, self._last(free))
         return drawn.reshape(-1, *self.shape)
 
-    def _nearest(self, clean: Tensor) -> Tensor:
-        last = (self.levels - 1).to(clean.dtype)
-        return torch.round((clean.clamp(-1, 1) + 1) / 2 * last) * 2 / last - 1
+    def _last(self, like: Tensor) -> Tensor:
+        return (self.levels - 1).to(like.dtype)
 
     def _mixture(self, numbers: Tensor) -> Mixture:
         numbers = numbers.reshape(len(numbers), self.components, sum(self.sizes), *self.space)
@@ -227,6 +227,11 @@ class DensityDecoder(Decoder):
     def _normal(self, numbers: Tensor) -> Normal:
         mean, log_std = numbers.chunk(2, 1)
         return Normal(mean.reshape(-1, *self.shape), log_std.clamp_min(LEAST_LOG_SCALE).reshape(-1, *self.shape))
+
+
+def _nearest(clean: Tensor, last: Tensor | int) -> Tensor:
+    """The nearest of the values 0 … last, from -1 to 1."""
+    return torch.round((clean.clamp(-1, 1) + 1) / 2 * last) * 2 / last - 1
 
 
 def _uniform(normal: Tensor) -> Tensor:
