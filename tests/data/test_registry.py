@@ -50,6 +50,15 @@ def test_digits() -> None:
     assert samples("digits", size=5).shape == (1, 5, 5)
 
 
+def test_levels_are_those_of_whole_numbers_in_a_range(tmp_path: Path) -> None:
+    assert samples("digits").levels == 256
+    assert samples("heartbeat").levels == 2
+    assert samples("toy-swiss-roll").levels is None
+    np.savez(tmp_path / "floats.npz", images=np.random.default_rng(0).random((9, 1, 4, 4), np.float32))
+    floats = samples(str(tmp_path / "floats.npz"))
+    assert (floats.range, floats.levels) == ((0.0, 1.0), None)
+
+
 def test_digits_as_a_graph() -> None:
     graph = nodes("digits-knn")
     parts = torch.cat([graph.train, graph.validation, graph.test])

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Config(ncsn.Config):
-    """Song & Ermon (2020), table 4, for CIFAR-10: 232 levels from 50 to 0.01 there, 5 Langevin steps each."""
+    """Song & Ermon (2020) for CIFAR-10, where there are 232 levels from 50 to 0.01, 5 Langevin steps each."""
 
     steps: int = 300_000
     learning_rate: float = 1e-4
@@ -86,53 +86,62 @@ def settle(config: Config, data: SampleData) -> Config:
 ORIGINAL: dict[str, Any] = {"ema_decay": 0.0, "step_size": 4e-5, "repeats": 100}
 """What NCSN's paper has where the presets of this package differ."""
 
-CHECKPOINTS = 8
+EVALUATIONS = 1000
+"""Of NCSN, 10 levels with 100 steps each."""
+
+SMALLER = {"channels": 16, "head_channels": 16}
+CHECKPOINTS = 6
 WEIGHTS = {"EMA": "ema", "no EMA": "weights"}
 
 
 def half_the_distance(lab: Lab) -> Outcome:
-    """NCSN and NCSNv2 with the same network and steps; the latter's distance over the second half of training too, with and without averaging."""
+    """NCSN and NCSNv2 with the same network, training steps and evaluations a sample; NCSNv2 also over the second half of training, with and without EMA."""
     from renote import evaluate
     from renote.experiment.contrast import spread
 
-    data, preset, steps, count = (
-        ("digits", "small", 2000, 500) if lab.laptop else ("fashion-mnist", "laptop", 40_000, 5000)
+    name, preset, steps, count = (
+        ("digits", "small", 2500, 250) if lab.laptop else ("fashion-mnist", "laptop", 40_000, 5000)
     )
-    seeds, features = (0, 1, 2), evaluate.features(lab.data(data))
-    shared: dict[str, Any] = {"learning_rate": 1e-3, "learning_rate_schedule": "constant"} | (
-        SMALLER if lab.laptop else {}
-    )
+    data, seeds = lab.data(name), (0, 1, 2)
+    features = evaluate.features(data)
+    shared: dict[str, Any] = {"learning_rate": 1e-3, "learning_rate_schedule": "constant"}
+    shared |= SMALLER if lab.laptop else {}
     stages = [steps * (CHECKPOINTS + i) // (2 * CHECKPOINTS - 1) for i in range(CHECKPOINTS)]
-    ways: dict[str, list[list[float]]] = {name: [] for name in WEIGHTS}
-    old: list[float] = []
+    found: dict[str, list[float]] = {"ncsn": [], "ncsnv2": []}
+    ways: dict[str, list[list[float]]] = {way: [] for way in WEIGHTS}
     for seed in seeds:
-        run = lab.train(data, f"ncsn-{seed}", ncsn.SYSTEM, preset, seed=seed, steps=steps, **shared, **ORIGINAL)
-        old.append(lab.measure(f"ncsn, seed {seed}", partial(_distance, run, features, count, "weights")))
+        run = lab.train(name, f"ncsn-{seed}", ncsn.SYSTEM, preset, seed=seed, steps=steps, **shared, **ORIGINAL)
+        found["ncsn"].append(lab.measure(f"ncsn, seed {seed}", partial(_distance, run, features, count, "weights")))
         for rows in ways.values():
             rows.append([])
         for stage in stages:
-            run = lab.train(data, f"ncsnv2-{seed}", None, preset, seed=seed, steps=stage, **shared)
-            for name, file in WEIGHTS.items():
-                key = f"ncsnv2, seed {seed}, step {stage}, {name}"
-                ways[name][-1].append(lab.measure(key, partial(_distance, run, features, count, file)))
-    found = {"ncsn": old, "ncsnv2": [row[-1] for row in ways["EMA"]]}
-    for name, rows in ways.items():
-        found[f"change between checkpoints, {name}"] = [
+            run = lab.train(name, f"ncsnv2-{seed}", None, preset, seed=seed, steps=stage, **shared)
+            for way, file in WEIGHTS.items():
+                key = f"ncsnv2, seed {seed}, step {stage}, {way}"
+                ways[way][-1].append(lab.measure(key, partial(_distance, run, features, count, file)))
+        # the step that fits as many steps a level as the budget has
+        long = settle(replace(run.config, step_size=0.0, repeats=EVALUATIONS // run.config.num_train_steps), data)
+        options = {"repeats": long.repeats, "step_size": long.step_size}
+        function = partial(_distance, run, features, count, "ema", **options)
+        found["ncsnv2"].append(lab.measure(f"ncsnv2, seed {seed}", function))
+    for way, rows in ways.items():
+        found[f"change between checkpoints, {way}"] = [
             statistics.fmean(abs(b - a) for a, b in itertools.pairwise(row)) for row in rows
         ]
-    measured: dict[str, Any] = {name: spread(values) for name, values in found.items()}
-    mean = {name: row["mean"] for name, row in measured.items()}
-    measured |= {"levels": run.config.num_train_steps, "greatest noise level": run.config.sigma_max}
+    measured: dict[str, Any] = {key: spread(values) for key, values in found.items()}
+    mean = {key: row["mean"] for key, row in measured.items()}
+    measured |= {"levels": long.num_train_steps, "greatest noise level": long.sigma_max}
     calm = mean["change between checkpoints, EMA"] < mean["change between checkpoints, no EMA"] / 2
     note = (
-        f"{features.name}, {count} samples against the training set; {len(seeds)} trainings of {steps} steps each on {data}, at a constant learning rate, the same "
-        f"network but for its noise conditioning. NCSN: 10 levels, 100 steps each; NCSNv2: {run.config.num_train_steps} levels, {run.config.repeats} steps each. "
-        f"Change: mean absolute difference of the distance of neighbours among {CHECKPOINTS} checkpoints of the second half of training."
+        f"{features.name}, {count} samples against the training set; {len(seeds)} trainings of {steps} steps each on {name}, at a constant learning rate, the same "
+        f"network but for its noise conditioning, {EVALUATIONS} evaluations a sample: NCSN has 10 levels with 100 steps each, NCSNv2 {long.num_train_steps} with "
+        f"{long.repeats}, both end with a denoising step. Change: mean absolute difference of the distance of neighbours among {CHECKPOINTS} checkpoints of the "
+        f"second half of training, with {run.config.repeats} steps a level."
     )
     return Outcome(measured, 2 * mean["ncsnv2"] <= mean["ncsn"] and calm, _figure(found, ways, stages), seeds, note)
 
 
-def _distance(run: SampleRun, features: Features, count: int, weights: str) -> float:
+def _distance(run: SampleRun, features: Features, count: int, weights: str, **options: Any) -> float:
     """Of samples by one of the checkpoint's sets of weights."""
     from renote.train.checkpoint import latest, load
 
@@ -140,7 +149,7 @@ def _distance(run: SampleRun, features: Features, count: int, weights: str) -> f
     path = latest(run.folder / "checkpoints")
     assert path is not None
     run.module.load_state_dict(load(path, only=weights).tensors[weights])
-    return features.distance(run.sample(count, seed=10_000 * (run.config.seed + 1)))
+    return features.distance(run.sample(count, seed=10_000 * (run.config.seed + 1), **options))
 
 
 def _figure(found: dict[str, list[float]], ways: dict[str, list[list[float]]], stages: list[int]) -> Figure:
@@ -158,8 +167,6 @@ def _figure(found: dict[str, list[float]], ways: dict[str, list[list[float]]], s
     right.legend(frameon=False)
     return figure
 
-
-SMALLER = {"channels": 16, "head_channels": 16}
 
 SYSTEM = GenerativeSystem(
     name="ncsnv2",
