@@ -54,7 +54,7 @@ def test_levels_are_those_of_whole_numbers_in_a_range(tmp_path: Path) -> None:
     assert samples("digits").levels == 256
     assert samples("heartbeat").levels == 2
     assert samples("toy-swiss-roll").levels is None
-    np.savez(tmp_path / "floats.npz", images=np.random.default_rng(0).random((9, 1, 4, 4), np.float32))
+    np.savez(tmp_path / "floats.npz", images=np.random.default_rng(0).random((9, 4, 4), np.float32))
     floats = samples(str(tmp_path / "floats.npz"))
     assert (floats.range, floats.levels) == ((0.0, 1.0), None)
 
