@@ -5,9 +5,11 @@ Rivals are timed in turn, round after round, so that a slow moment of the machin
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import multiprocessing
 import os
+import signal
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +19,8 @@ from typing import Any
 from unittest import mock
 
 import torch
+
+from renote.errors import RenoteError
 
 KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "-1"}
 """Environment in which glibc's allocator keeps what is freed, as `renote.allocator` tells it to."""
@@ -92,17 +96,18 @@ class Worker:
 
 
 def _serve(connection: Connection, build: Callable[..., Mapping[str, Callable[..., Any]]], args: Any) -> None:
+    # whoever asks decides when to stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     pieces: Mapping[str, Callable[..., Any]] | None = None
-    while True:
-        try:
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        while True:
             name, given = connection.recv()
-        except EOFError:
-            return
-        try:
-            pieces = build(*args) if pieces is None else pieces
-            connection.send((True, pieces[name](*given)))
-        except Exception as error:
-            connection.send((False, repr(error)))
+            try:
+                pieces = build(*args) if pieces is None else pieces
+                answer = True, pieces[name](*given)
+            except Exception as error:
+                answer = False, str(error) if isinstance(error, RenoteError) else repr(error)
+            connection.send(answer)
 
 
 def median_ms(seconds: Sequence[float]) -> float:

@@ -128,6 +128,23 @@ def compare(
         about = {library: worker("describe") for library, worker in workers.items()}
         states = {library: worker("state") for library, worker in workers.items()}
         held_out = next(iter(workers.values()))("held_out", samples)
+
+        def document() -> dict[str, Any]:
+            found = environment.describe()
+            found["machine"]["threads"] = threads
+            return {
+                **found,
+                "command": "python -m benchmarks.quality",
+                "data": data_name,
+                "samples": samples,
+                "evaluations": evaluations,
+                "seed": seed,
+                "features": about[libraries[0]]["features"],
+                "held_out": held_out,
+                "libraries": about,
+                "rows": [row for row in rows if row["samples"] == samples and row["library"] in libraries],
+            }
+
         for mark in sorted(minutes):
             while True:
                 behind = [library for library in libraries if states[library]["seconds"] < 60 * mark]
@@ -142,30 +159,18 @@ def compare(
                 key = {"library": library, "minutes": mark, "samples": samples}
                 if any(key.items() <= row.items() for row in rows):
                     continue
-                if states[library]["seconds"] > 60 * mark + SLICE:
-                    console.print(f"{library} has trained beyond {mark} minutes: that mark is left out")
+                if states[library]["seconds"] > 1.02 * 60 * mark + 10:
+                    console.print(f"{library} has trained beyond {mark:g} minutes: that mark is left out")
                     continue
                 found = workers[library]("measure", samples)
                 rows.append({**key, **found})
                 write_json(ledger, rows)
-                console.print(f"{library} at {mark} minutes: Fréchet distance {found['frechet_distance']:.3f}")
-                document = {
-                    **environment.describe(),
-                    "command": "python -m benchmarks.quality",
-                    "data": data_name,
-                    "samples": samples,
-                    "evaluations": evaluations,
-                    "features": about[library]["features"],
-                    "held_out": held_out,
-                    "libraries": about,
-                    "rows": [row for row in rows if row["samples"] == samples and row["library"] in libraries],
-                }
-                document["machine"]["threads"] = threads
-                write(document, out)
-    return document
+                console.print(f"{library} at {mark:g} minutes: Fréchet distance {found['frechet_distance']:.3f}")
+                write(document(), out)
+    return write(document(), out)
 
 
-def write(document: dict[str, Any], out: Path) -> None:
+def write(document: dict[str, Any], out: Path) -> dict[str, Any]:
     """The result and its figure."""
     from matplotlib.figure import Figure
 
@@ -190,6 +195,7 @@ def write(document: dict[str, Any], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     save_figure(figure, out / "quality.png")
     write_json(out / "quality.json", document)
+    return document
 
 
 def main() -> None:
