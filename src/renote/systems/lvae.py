@@ -15,7 +15,7 @@ import math
 import statistics
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from renote.experiment import AutoencoderOptions, Claim, GenerativeSystem, Outcome, Paper, contrast
 from renote.experiment.autoencoder import decoder
@@ -36,6 +36,7 @@ class Config(AutoencoderOptions):
     batch_size: int = 256
     learning_rate: float = 1e-3
     kl_warmup_steps: int = 46_900
+    likelihood: Literal["auto", "bits", "values", "density"] = "bits"
     latents: tuple[int, ...] = (64, 32, 16, 8, 4)
     """Latents of each level, beginning at the data."""
     hidden: tuple[int, ...] = (512, 256, 128, 64, 32)
@@ -141,6 +142,7 @@ LAPTOP: dict[str, Any] = {
     "batch_size": 128,
     "learning_rate_schedule": "cosine",
     "kl_warmup_steps": 2500,
+    "likelihood": "auto",
     "hidden": (256, 128, 64, 32, 16),
     "precision": "fp32",
 }
