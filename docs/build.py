@@ -123,7 +123,7 @@ def system_page(name: str, documents: dict[str, dict[str, Any]]) -> str:
 def benchmark_page() -> str:
     """The benchmark's page: figures of the last run, and the hand-written reading of them."""
     path = ROOT / "results" / "benchmarks.json"
-    text = (ROOT / "docs" / "benchmarks.md").read_text()
+    text = (ROOT / "docs" / "benchmarks.md").read_text().replace("{quality}", quality())
     if not path.exists():
         return text.replace("{table}", "Not yet run.").replace("{machine}", "")
     document = json.loads(path.read_text())
@@ -163,6 +163,30 @@ def sampler_results() -> dict[str, dict[str, Any]]:
     return {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "results" / "samplers").glob("*.json"))}
 
 
+def quality() -> str:
+    """Quality against minutes of training, by the last `python -m benchmarks.quality`."""
+    path = ROOT / "results" / "quality.json"
+    if not path.exists():
+        return "Not yet run: `make bench-quality`."
+    document = json.loads(path.read_text())
+    marks = sorted({row["minutes"] for row in document["rows"]})
+    found = {(row["library"], row["minutes"]): row for row in document["rows"]}
+    rows = []
+    for library, about in document["libraries"].items():
+        at = [found.get((library, mark)) for mark in marks]
+        cells = ["" if row is None else f"{row['frechet_distance']:.2f} ({row['steps']:,} steps)" for row in at]
+        chosen = "; ".join(f"{name.replace('_', ' ')} {value}" for name, value in about["settings"].items())
+        rows.append([library, *cells, f"{about['parameters'] / 1e6:.2f}M parameters; {chosen}"])
+    machine = document["machine"]
+    intro = (
+        f"Fréchet distance ({document['features']}) of {document['samples']:,} samples to the training images of {document['data']}; "
+        f"that of as many held-out images is {document['held_out']:.2f}. {machine['processor']}, {machine['threads']} threads, seed {document['seed']}, "
+        f"by `{document['command']}`."
+    )
+    head = ["library", *(f"{mark:g} minutes" for mark in marks), "its settings"]
+    return "\n\n".join([intro, table(head, rows), "![quality against minutes of training](figures/quality.png)"])
+
+
 def data_page() -> str:
     """The data sets."""
     rows = [
@@ -188,6 +212,9 @@ def documents() -> dict[Path, str | bytes]:
     }
     for name in sampler_results():
         files[PAGES / "figures" / f"samplers-{name}.png"] = (ROOT / "results" / "samplers" / f"{name}.png").read_bytes()
+    trained = ROOT / "results" / "quality.png"
+    if trained.exists():
+        files[PAGES / "figures" / trained.name] = trained.read_bytes()
     for name in systems.names():
         files[PAGES / "systems" / f"{name}.md"] = system_page(name, found.get(name, {}))
         for document in found.get(name, {}).values():
