@@ -1,6 +1,7 @@
 """Three libraries that learn the same images, each with the settings that it recommends for small ones, and all that a stopped training needs to go on.
 
-renote                        its system `ddpm` with cosine schedule and velocity, sampled by Heun's method; chosen by probes of 1,000 steps, beside `edm` and other batches
+renote                        its system `ddpm` with cosine schedule and velocity, sampled by Heun's method; the best of five settings in probes of one seed,
+                              by about chance; the peers had no such search
 diffusers                     network, schedule, optimizer and batch of its course for 28 x 28 images (huggingface/diffusion-models-class, unit 2, "class-conditioned diffusion model",
                               without the class); clipped norm and moving average of its training script (examples/unconditional_image_generation)
 denoising-diffusion-pytorch   network, optimizer and batch that "The Annotated Diffusion Model", to which its readme points, has for Fashion-MNIST; objective, schedule,
