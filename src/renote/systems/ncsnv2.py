@@ -14,6 +14,7 @@ and the last state is denoised, x + σ_L² s_θ(x, σ_L) (algorithm 1). What is 
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 from dataclasses import dataclass, replace
 from functools import partial
@@ -125,20 +126,28 @@ def half_the_distance(lab: Lab) -> Outcome:
         function = partial(_distance, run, features, count, "ema", **options)
         found["ncsnv2"].append(lab.measure(f"ncsnv2, seed {seed}", function))
     for way, rows in ways.items():
+        found[f"spread around the trend, {way}"] = [_spread_around_trend(stages, row) for row in rows]
         found[f"change between checkpoints, {way}"] = [
             statistics.fmean(abs(b - a) for a, b in itertools.pairwise(row)) for row in rows
         ]
     measured: dict[str, Any] = {key: spread(values) for key, values in found.items()}
     mean = {key: row["mean"] for key, row in measured.items()}
     measured |= {"levels": long.num_train_steps, "greatest noise level": long.sigma_max}
-    calm = mean["change between checkpoints, EMA"] < mean["change between checkpoints, no EMA"] / 2
+    calm = mean["spread around the trend, EMA"] < mean["spread around the trend, no EMA"] / 2
     note = (
         f"{features.name}, {count} samples against the training set; {len(seeds)} trainings of {steps} steps each on {name}, at a constant learning rate, the same "
         f"network but for its noise conditioning, {EVALUATIONS} evaluations a sample: NCSN has 10 levels with 100 steps each, NCSNv2 {long.num_train_steps} with "
-        f"{long.repeats}, both end with a denoising step. Change: mean absolute difference of the distance of neighbours among {CHECKPOINTS} checkpoints of the "
-        f"second half of training, with {run.config.repeats} steps a level."
+        f"{long.repeats}, both end with a denoising step. Trend: a straight line through the distances at {CHECKPOINTS} "
+        f"checkpoints of the second half of training, with {run.config.repeats} steps a level; spread: the standard deviation around it; change: the mean absolute "
+        "difference of neighbours, which the trend is part of."
     )
     return Outcome(measured, 2 * mean["ncsnv2"] <= mean["ncsn"] and calm, _figure(found, ways, stages), seeds, note)
+
+
+def _spread_around_trend(at: list[int], values: list[float]) -> float:
+    slope, start = statistics.linear_regression(at, values)
+    squares = [(value - start - slope * x) ** 2 for x, value in zip(at, values)]
+    return math.sqrt(sum(squares) / (len(values) - 2))
 
 
 def _distance(run: SampleRun, features: Features, count: int, weights: str, **options: Any) -> float:
