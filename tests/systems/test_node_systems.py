@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from renote import data, systems
 from renote.errors import DataError, UsageError
-from renote.experiment import Lab, accuracies, depth_curves, summary, train
+from renote.evaluate import draw_curves
+from renote.experiment import Lab, accuracies, summary, train
 from renote.graph import (
     Adjacency,
     Field,
@@ -32,7 +33,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("gaan", {"gates": False}),
     ("monet", {}),
     *(("graphsage", {"aggregation": name}) for name in ("gcn", "mean", "pool", "max")),
-    ("graphsage", {"aggregation": "lstm", "hidden": 32, "aggregated": 32, "steps": 80, "learning_rate": 0.02}),
+    ("graphsage", {"aggregation": "lstm", "hidden": 32, "aggregated": 32, "steps": 120}),
     *(("jk-net", {"jump": name, "layers": 3}) for name in ("concat", "max", "lstm", "none")),
 ]
 
@@ -146,5 +147,5 @@ def test_candidates_are_measured_once_a_seed_and_kept(tmp_path: Path) -> None:
     assert accuracies(again, "digits-knn", candidates, (0, 1), data.split_nodes) == found
     row = summary({"digits": found})["digits mlp"]
     assert row["mean"] == pytest.approx(sum(found["mlp"]) / 2)
-    figure = depth_curves({"none": {1: [1.0, 2.0], 2: [3.0, 5.0]}}, "title")
+    figure = draw_curves({"title": {"none": {1: [1.0, 2.0], 2: [3.0, 5.0]}}}, "layers", "accuracy")
     assert figure.axes[0].get_title() == "title"

@@ -9,7 +9,6 @@ from .node import NodeLearner as NodeLearner
 from .node import NodeRun as NodeRun
 from .node_contrast import Candidate as Candidate
 from .node_contrast import accuracies as accuracies
-from .node_contrast import depth_curves as depth_curves
 from .node_contrast import summary as summary
 from .node_options import NodeOptions as NodeOptions
 from .reproduce import reproduce as reproduce

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from renote.data import NodeData
 from renote.experiment.contrast import spread
 from renote.experiment.lab import Lab
 from renote.experiment.run import train
 from renote.experiment.system import System
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Candidate = tuple["System[Any] | None", str, Mapping[str, Any]]
 """A system, None for the experiment's own; a preset; and what is changed of it."""
@@ -55,24 +51,3 @@ def _accuracy(lab: Lab, system: System[Any], data: str, config: Any, seed: int, 
 def summary(found: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, dict[str, float]]:
     """Mean and deviation by `"data candidate"`."""
     return {f"{data} {name}": spread(values) for data, row in found.items() for name, values in row.items()}
-
-
-def depth_curves(found: Mapping[str, Mapping[int, Sequence[float]]], title: str) -> Figure:
-    """Accuracy over depth, a line a name.
-
-    Args:
-        found: name → layers → values.
-        title: of the picture.
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.6, 3.8), layout="constrained")
-    axes = figure.subplots()
-    for name, row in found.items():
-        mean, std = ([f(values) for values in row.values()] for f in (statistics.fmean, statistics.stdev))
-        axes.errorbar(list(row), mean, std, marker="o", capsize=3, label=name)
-    axes.set(xlabel="layers", ylabel="test accuracy (%)", title=title)
-    axes.set_xticks(sorted({layers for row in found.values() for layers in row}))
-    axes.legend(frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure

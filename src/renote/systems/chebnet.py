@@ -9,7 +9,6 @@ arXiv:1606.09375; as Kipf & Welling (2017) train it on the citation graphs.
 
 from __future__ import annotations
 
-import statistics
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -60,11 +59,7 @@ def accuracy(lab: Lab) -> Outcome:
     for data in sets:
         compared = lab.measure(data, partial(experiment.compare, candidates, data, len(seeds)))
         rows[data] = {row["name"]: row["values"] for row in compared["rows"]}
-    measured = {
-        f"{data} {name}": {"mean": statistics.fmean(values), "std": statistics.stdev(values)}
-        for data, by_name in rows.items()
-        for name, values in by_name.items()
-    }
+    measured = experiment.summary(rows)
     holds = all(measured[f"{data} chebnet"]["mean"] >= PUBLISHED[data] for data in sets)
     figure = evaluate.draw_comparison(rows, {data: PUBLISHED[data] for data in sets}, "test accuracy (%)")
     return Outcome(measured, holds, figure, seeds, "Public split, weights selected by validation loss.")

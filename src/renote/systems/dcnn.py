@@ -8,7 +8,6 @@ Atwood & Towsley, "Diffusion-Convolutional Neural Networks", NeurIPS 2016, arXiv
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -76,11 +75,7 @@ def accuracy(lab: Lab) -> Outcome:
             name: [lab.measure(f"{data} {name}, split {seed}", partial(one, name, data, seed)) for seed in seeds]
             for name in variants
         }
-    measured = {
-        f"{data} {name}": {"mean": statistics.fmean(values), "std": statistics.stdev(values)}
-        for data, by_name in rows.items()
-        for name, values in by_name.items()
-    }
+    measured = experiment.summary(rows)
     holds = all(
         measured[f"{data} dcnn"]["mean"] >= PUBLISHED[data] - measured[f"{data} dcnn"]["std"]
         and measured[f"{data} dcnn"]["mean"] > measured[f"{data} no hops"]["mean"]

@@ -53,6 +53,7 @@ PUBLISHED = {
 def few_steps(lab: Lab) -> Outcome:
     """One training a seed; Fréchet distance over samplers and steps, error of encoding and decoding over steps."""
     from renote import evaluate
+    from renote.experiment.contrast import spread
 
     data, count = ("digits", 500) if lab.laptop else ("fashion-mnist", 5000)
     seeds, preset, steps = (0, 1, 2), "laptop", 5000 if lab.laptop else 30_000
@@ -71,9 +72,9 @@ def few_steps(lab: Lab) -> Outcome:
     ordered = all(a < b < c for a, b, c in zip(means["eta 0"], means["eta 1"], means["sigma-hat"]))
     falling = [statistics.fmean(errors[steps]) for steps in STEPS]
     measured: dict[str, Any] = {
-        f"{rule}, {steps} steps": _spread(row[steps]) for rule, row in distances.items() for steps in STEPS
+        f"{rule}, {steps} steps": spread(row[steps]) for rule, row in distances.items() for steps in STEPS
     }
-    measured |= {f"coding error, {steps} steps": _spread(errors[steps]) for steps in STEPS}
+    measured |= {f"coding error, {steps} steps": spread(errors[steps]) for steps in STEPS}
     holds = ordered and all(b < a for a, b in itertools.pairwise(falling))
     note = (
         f"{features.name}, {count} samples against the training set, {len(seeds)} trainings on {data}; coding error: mean "
@@ -106,10 +107,6 @@ def _decode(run: SampleRun, code: Tensor, steps: int) -> Tensor:
     grid = diffusion.grid.subsequence(run.module.num_train_steps or 1000, steps)
     *_, last = diffusion.DDIM()(run.module.denoiser, run.module.process, code, grid)
     return last.noisy
-
-
-def _spread(values: list[float]) -> dict[str, float]:
-    return {"mean": statistics.fmean(values), "std": statistics.stdev(values)}
 
 
 def _figure(distances: dict[str, dict[int, list[float]]], errors: dict[int, list[float]], run: SampleRun) -> Figure:

@@ -84,6 +84,8 @@ PATHS = 64
 
 def densities(lab: Lab) -> Outcome:
     """Negative log-likelihood on held-out points, one training a model, set and seed."""
+    from renote.experiment.contrast import spread
+
     seeds, preset, scale = (0, 1, 2), *(("laptop", 1) if lab.laptop else ("full", 4))
     runs: dict[tuple[str, Model, int], SampleRun] = {}
     found: dict[str, list[float]] = {}
@@ -99,7 +101,7 @@ def densities(lab: Lab) -> Outcome:
         found.setdefault(f"{name}, {model}", []).append(nats["weighted"])
         bounds.setdefault(f"{name}, {model}, bound by one path", []).append(nats["bound"])
     rows = found | {key: row for key, row in bounds.items() if "realnvp" not in key}
-    measured: dict[str, Any] = {k: {"mean": statistics.fmean(v), "std": statistics.stdev(v)} for k, v in rows.items()}
+    measured: dict[str, Any] = {k: spread(v) for k, v in rows.items()}
     for model in WIDTHS:
         run = runs[SETS[0], model, 0]
         measured[f"{model}, parameters"] = run.parameters

@@ -12,7 +12,6 @@ arXiv:1503.03585.
 from __future__ import annotations
 
 import math
-import statistics
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -85,6 +84,7 @@ def bounds(lab: Lab) -> Outcome:
     import torch
 
     from renote.experiment import swiss_roll
+    from renote.experiment.contrast import spread
 
     seeds = (0, 1, 2)
     presets = ("heartbeat", "laptop") if lab.laptop else ("heartbeat-full", "full")
@@ -104,7 +104,7 @@ def bounds(lab: Lab) -> Outcome:
             "swiss roll samples, 95 % nearer than": partial(_distance, roll),
         }.items():
             found.setdefault(name, []).append(lab.measure(f"seed {seed}, {name}", function))
-    measured: dict[str, Any] = {k: {"mean": statistics.fmean(v), "std": statistics.stdev(v)} for k, v in found.items()}
+    measured: dict[str, Any] = {k: spread(v) for k, v in found.items()}
     means = {k: v["mean"] for k, v in measured.items()}
     measured |= {"heartbeat truth, bits": HEARTBEAT_TRUTH, "swiss roll truth, bits": truth}
     measured["swiss roll improvement over N(0, I), bits"] = means["swiss roll bound, bits"] - null

@@ -103,6 +103,7 @@ ANCESTRAL = (5, 9, 15, 23, 35, 71, 999)
 def few_evaluations(lab: Lab) -> Outcome:
     """One training a seed; Fréchet distance over the evaluations of Heun on the rho grid and of ancestral sampling."""
     from renote import evaluate
+    from renote.experiment.contrast import spread
 
     data, count = ("digits", 500) if lab.laptop else ("fashion-mnist", 5000)
     seeds, preset, steps = (0, 1, 2), *(("small", 5500) if lab.laptop else ("laptop", 30_000))
@@ -123,9 +124,7 @@ def few_evaluations(lab: Lab) -> Outcome:
     reached = min((n for n, value in mean["heun"].items() if value <= limit), default=10_000)
     holds = reached <= 35 and mean["ancestral"][35] > limit
     measured: dict[str, Any] = {
-        f"{name}, {n} evaluations": {"mean": statistics.fmean(values), "std": statistics.stdev(values)}
-        for name, row in found.items()
-        for n, values in row.items()
+        f"{name}, {n} evaluations": spread(values) for name, row in found.items() for n, values in row.items()
     }
     measured["fewest evaluations of heun within 5 % of its 999"] = reached
     note = (

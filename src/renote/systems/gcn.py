@@ -8,7 +8,6 @@ Kipf & Welling, "Semi-Supervised Classification with Graph Convolutional Network
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -49,11 +48,7 @@ def accuracy(lab: Lab) -> Outcome:
     for data in PUBLISHED:
         compared = lab.measure(data, partial(experiment.compare, candidates, data, len(seeds)))
         rows[data] = {row["name"]: row["values"] for row in compared["rows"]}
-    measured = {
-        f"{data} {name}": {"mean": statistics.fmean(values), "std": statistics.stdev(values)}
-        for data, by_name in rows.items()
-        for name, values in by_name.items()
-    }
+    measured = experiment.summary(rows)
     holds = all(
         measured[f"{data} gcn"]["mean"] >= figure and measured[f"{data} mlp"]["mean"] < figure - 5
         for data, figure in PUBLISHED.items()

@@ -56,7 +56,7 @@ JUMPS = ("none", "concat", "max", "lstm")
 
 def depth(lab: Lab) -> Outcome:
     """Test accuracy over the number of layers, with each jump and without, on random splits of 60, 20 and 20 %."""
-    from renote import data, experiment
+    from renote import data, evaluate, experiment
 
     seeds = tuple(range(10 if lab.laptop else 30))
     candidates: dict[str, experiment.Candidate] = {
@@ -71,7 +71,7 @@ def depth(lab: Lab) -> Outcome:
     jumps = ("concat", "max")
     holds = all(lost[jump] < lost["none"] and mean[jump][DEPTHS[-1]] > mean["none"][DEPTHS[-1]] for jump in jumps)
     holds = holds and max(max(mean[jump].values()) for jump in jumps) >= max(mean["none"].values())
-    figure = experiment.depth_curves(curves, f"{DATA}: jumping knowledge")
+    figure = evaluate.draw_curves({f"{DATA}: jumping knowledge": curves}, "layers", "test accuracy (%)")
     note = (
         "Random splits of 60, 20 and 20 % of each class, one a seed, as in the paper; weights selected by validation loss. Holds if with concat and max the "
         "deepest network loses less to the best depth than without, and beats it, and the best of all depths is not below that without. "

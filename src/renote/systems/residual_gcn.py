@@ -55,6 +55,7 @@ def depth(lab: Lab) -> Outcome:
 
     from renote import evaluate, experiment
     from renote.data.split import folds
+    from renote.experiment.contrast import spread
 
     depths = tuple(range(1, 11))
     sets = ("cora",) if lab.laptop else ("cora", "citeseer", "pubmed")
@@ -85,7 +86,7 @@ def depth(lab: Lab) -> Outcome:
         for data in sets
     }
     measured = {
-        f"{data}, {layers} layers, {name}": {"mean": statistics.fmean(values), "std": statistics.stdev(values)}
+        f"{data}, {layers} layers, {name}": spread(values)
         for data, by_name in found.items()
         for name, curve in by_name.items()
         for layers, values in curve.items()

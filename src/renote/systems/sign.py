@@ -77,6 +77,8 @@ def one_run(lab: Lab, data: str, name: str, seed: int) -> dict[str, float]:
 
 def speed(lab: Lab) -> Outcome:
     """Accuracy and seconds beside GCN's, in turn, on the public splits."""
+    from renote.experiment.contrast import spread
+
     seeds = tuple(range(10 if lab.laptop else 100))
     names, sets = ("gcn", "sign"), ("cora", "pubmed")
     found: dict[str, dict[str, list[dict[str, float]]]] = {data: {name: [] for name in names} for data in sets}
@@ -91,8 +93,7 @@ def speed(lab: Lab) -> Outcome:
         for name, runs in by_name.items():
             accuracy = [run["accuracy"] for run in runs]
             measured[f"{data} {name}"] = {
-                "mean": statistics.fmean(accuracy),
-                "std": statistics.stdev(accuracy),
+                **spread(accuracy),
                 "seconds": statistics.median(run["seconds"] for run in runs),
                 "milliseconds a step": statistics.median(run["milliseconds a step"] for run in runs),
             }
