@@ -39,7 +39,7 @@ def objectives(lab: Lab) -> Outcome:
 
     data, preset = ("digits", "small") if lab.laptop else ("fashion-mnist", "laptop")
     seeds, steps = (0, 1, 2), 2500 if lab.laptop else 40_000
-    count, sampling, held = (500, 250, 100) if lab.laptop else (10_000, 1000, 1000)
+    count, sampling, held = (1000, 250, 100) if lab.laptop else (10_000, 1000, 1000)
     runs = contrast.trained(lab, data, OBJECTIVES, seeds, preset, steps=steps)
     found = contrast.measured(lab, runs, count, steps=sampling)
     for name, of in runs.items():

@@ -84,7 +84,7 @@ def samplers_and_bits(lab: Lab) -> Outcome:
 
     data, preset = ("digits", "small") if lab.laptop else ("fashion-mnist", "laptop")
     seeds, steps = (0, 1, 2), 2000 if lab.laptop else 30_000
-    evaluations, count = (200, 500) if lab.laptop else (1000, 5000)
+    evaluations, count = (200, 1000) if lab.laptop else (1000, 5000)
     variants: dict[str, contrast.Variant] = {sde: (None, {"schedule": sde}) for sde in SDES}
     runs = contrast.trained(lab, data, variants, seeds, preset, steps=steps)
     found: dict[str, list[float]] = {}
