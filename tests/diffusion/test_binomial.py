@@ -183,7 +183,7 @@ def test_the_system_chooses_its_process_by_the_data(tmp_path):
     assert isinstance(run.module, BinomialChain)
     assert set(run.module.shown(torch.tensor([0.0, 1.0])).tolist()) == {-1.0, 1.0}
     images = dpm.build(dpm.configure("paper", channels=16, multipliers=(1,), head_channels=16), data.load("digits"))
-    assert images.levels == 256
+    assert images.levels == 17
     digits = data.load("digits")
     images(images.draw(digits.clean(digits.train[:3]), None, torch.Generator())).backward()
     points = data.load("toy-2d", n=10, test=0)

@@ -12,7 +12,6 @@ from renote import data, systems
 from renote.data import SampleData
 from renote.diffusion.decoder import BitDecoder, DensityDecoder, ValueDecoder
 from renote.errors import UsageError
-from renote.experiment.autoencoder import levels
 from renote.train import checkpoint as checkpoints
 
 TINY = {
@@ -132,14 +131,14 @@ def samples(train_values, dtype=torch.uint8, limits=(0.0, 255.0)):
 
 
 def test_the_number_of_values_is_found_in_the_data():
-    assert levels(samples(range(256))) == 256
-    assert levels(samples([0, 255, 255])) == 2
-    assert levels(samples([0, 128, 255])) == 3
-    assert levels(samples([0, 100, 255])) == 256
-    assert levels(samples([7, 7])) == 256
-    assert levels(samples(range(0, 256, 17))) == 16
-    assert levels(samples([3, 4, 5], torch.int64, (3.0, 5.0))) == 3
-    assert levels(data.load("digits")) == 17
+    assert samples(range(256)).levels == 256
+    assert samples([0, 255, 255]).levels == 2
+    assert samples([0, 128, 255]).levels == 3
+    assert samples([0, 100, 255]).levels == 256
+    assert samples([7, 7]).levels == 256
+    assert samples(range(0, 256, 17)).levels == 16
+    assert samples([3, 4, 5], torch.int64, (3.0, 5.0)).levels == 3
+    assert data.load("digits").levels == 17
 
 
 def test_the_likelihood_follows_from_the_form_of_the_data():

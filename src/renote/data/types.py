@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from renote.data.card import Card
@@ -58,12 +60,21 @@ class SampleData:
         """Number of classes, 0 without labels."""
         return len(self.classes)
 
-    @property
+    @cached_property
     def levels(self) -> int | None:
-        """How many equally spaced values a number can have, those of whole numbers in the range; None where it has a density."""
+        """How many equally spaced values a number can have: 256 for 8 bits, but 17 for the digits, which use no others. None where it has a density."""
         if self.range is None or self.train.is_floating_point():
             return None
-        return round(self.range[1] - self.range[0]) + 1
+        low, high = self.range
+        most = round(high - low) + 1
+        seen = torch.zeros(most, dtype=torch.bool)
+        for part in torch.split(self.train, 4096):
+            seen[part.flatten().long() - round(low)] = True
+        count = int(seen.sum())
+        if count < 2:
+            return most
+        evenly = torch.linspace(0, most - 1, count, dtype=torch.float64).round().long()
+        return count if torch.equal(seen.nonzero()[:, 0], evenly) else most
 
     def clean(self, raw: Tensor) -> Tensor:
         """Raw (n, *shape) → float32 (n, *shape), in [-1, 1] where there is a range."""

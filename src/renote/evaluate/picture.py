@@ -215,7 +215,8 @@ def draw_curves(
     for axes, (data, by_name) in zip(figure.subplots(1, len(values), squeeze=False, sharey=True)[0], values.items()):
         for number, (name, curve) in enumerate(by_name.items()):
             color = PALETTE[number % len(PALETTE)]
-            mean, std = (np.array([f(found) for found in curve.values()]) for f in (np.mean, np.std))
+            mean = np.array([np.mean(found) for found in curve.values()])
+            std = np.array([np.std(found, ddof=len(found) > 1) for found in curve.values()])
             axes.plot(list(curve), mean, color=color, marker="o", markersize=3, label=name)
             axes.fill_between(list(curve), mean - std, mean + std, color=color, alpha=0.2, linewidth=0)
         axes.set(xlabel=x_label, title=data)

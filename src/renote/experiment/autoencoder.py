@@ -60,21 +60,5 @@ def decoder(config: AutoencoderOptions, data: SampleData) -> Decoder:
     if (kind == "values") != whole:
         other = "values, or bits" if whole else "density"
         raise UsageError(f"likelihood = {kind}: {data.name} has {'whole' if whole else 'no whole'} values; use {other}")
-    return ValueDecoder(data.shape, config.components, levels(data)) if whole else DensityDecoder(data.shape)
-
-
-def levels(data: SampleData) -> int:
-    """How many equally spaced values whole numbers have: 256 for 8 bits, but 17 for the digits, which use no others."""
-    import torch
-
-    assert data.range is not None
-    low, high = data.range
-    most = round(high - low) + 1
-    seen = torch.zeros(most, dtype=torch.bool)
-    for part in torch.split(data.train, 4096):
-        seen[part.flatten().long() - round(low)] = True
-    count = int(seen.sum())
-    if count < 2:
-        return most
-    evenly = torch.linspace(0, most - 1, count, dtype=torch.float64).round().long()
-    return count if torch.equal(seen.nonzero()[:, 0], evenly) else most
+    levels = data.levels
+    return DensityDecoder(data.shape) if levels is None else ValueDecoder(data.shape, config.components, levels)
