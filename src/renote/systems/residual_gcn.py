@@ -132,4 +132,6 @@ SYSTEM = NodeSystem(
             depth,
         ),
     ),
+    notes="At depth 1 the only layer has the first layer's weight decay, which holds all logits near each other: 35 % of the nodes are right. Without the decay it is "
+    "84 % (one fold).",
 )
