@@ -46,6 +46,22 @@ def test_it_learns_digits_from_few_labels(name: str, changes: dict[str, Any]) ->
     assert run.evaluate()["test_accuracy"] > 75
 
 
+TRAINED = [name for name in systems.names() if systems.get(name).kind == "nodes" and name != "label-propagation"]
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_the_same_seed_gives_the_same_bits(name: str) -> None:
+    system, known = systems.get(name), data.load("digits-knn")
+
+    def weights(seed: int) -> list[Tensor]:
+        config = system.configure(steps=3, seed=seed)
+        return [p.detach() for p in train(system, known, config, progress=False).module.parameters()]
+
+    first, again, other = weights(1), weights(1), weights(2)
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
+
+
 def network(name: str, **changes: Any) -> NodeNetwork:
     system = systems.get(name)
     task = system.build(system.configure(**changes), data.load("digits-knn"))
