@@ -1,11 +1,18 @@
-"""`python -m benchmarks [--quick]`: renote beside its peers, interleaved in one run; figures go to results/benchmarks.json."""
+"""`python -m benchmarks [--quick] [SECTION ...]`: renote beside its peers, interleaved; figures go to results/benchmarks.json.
+
+Sections are listing, graph, unet, sampling; without names all are run. A section that is not run keeps its figures, with the machine, versions and day they are of.
+"""
 
 from __future__ import annotations
 
+import json
 import resource
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -15,7 +22,7 @@ from renote.experiment import environment
 from renote.train.checkpoint import write_json
 
 
-def listing() -> dict[str, object]:
+def listing() -> dict[str, Any]:
     """CPU time of `renote list` beyond the interpreter's own start."""
 
     def seconds(*command: str) -> float:
@@ -30,18 +37,34 @@ def listing() -> dict[str, object]:
     return {"name": "`renote list`", "renote_ms": 1000 * beyond, "peer_ms": None, "ratio": None, "note": note}
 
 
-def main() -> None:
-    quick = "--quick" in sys.argv
-    rows = [listing(), *graph.run(quick), *unet.run(quick), *sampling.run(quick)]
-    table = Table("work", "renote (ms)", "peer (ms)", "peer / renote", "note")
-    for row in rows:
-        cells = [f"{row[key]:.2f}" if row[key] is not None else "" for key in ("renote_ms", "peer_ms", "ratio")]
-        table.add_row(str(row["name"]), *cells, str(row["note"]))
-    Console(width=180).print(table)
-    if not quick:
-        path = Path(__file__).parents[1] / "results" / "benchmarks.json"
-        write_json(path, {**environment.describe(), "rows": rows})
+SECTIONS: dict[str, Callable[[bool], list[dict[str, Any]]]] = {
+    "listing": lambda quick: [listing()],
+    "graph": graph.run,
+    "unet": unet.run,
+    "sampling": sampling.run,
+}
+RESULTS = Path(__file__).parents[1] / "results" / "benchmarks.json"
+
+
+def main(arguments: Sequence[str]) -> None:
+    quick = "--quick" in arguments
+    chosen = [name for name in arguments if name != "--quick"] or list(SECTIONS)
+    if strange := set(chosen) - set(SECTIONS):
+        raise SystemExit(f"no section {', '.join(sorted(strange))}: there are {', '.join(SECTIONS)}")
+    for name in chosen:
+        rows = SECTIONS[name](quick)
+        table = Table("work", "renote (ms)", "peer (ms)", "peer / renote", "note", title=name)
+        for row in rows:
+            cells = [f"{row[key]:.2f}" if row[key] is not None else "" for key in ("renote_ms", "peer_ms", "ratio")]
+            table.add_row(str(row["name"]), *cells, str(row["note"]))
+        Console(width=180).print(table)
+        if not quick:
+            kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+            found = kept | {
+                name: {**environment.describe(), "day": time.strftime("%Y-%m-%d", time.gmtime()), "rows": rows}
+            }
+            write_json(RESULTS, {section: found[section] for section in SECTIONS if section in found})
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

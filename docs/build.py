@@ -125,19 +125,21 @@ def benchmark_page() -> str:
     path = ROOT / "results" / "benchmarks.json"
     text = (ROOT / "docs" / "benchmarks.md").read_text().replace("{quality}", quality())
     if not path.exists():
-        return text.replace("{table}", "Not yet run.").replace("{machine}", "")
-    document = json.loads(path.read_text())
-    rows = []
-    for row in document["rows"]:
-        peer = "" if row["peer_ms"] is None else f"{row['peer_ms']:.2f}"
-        ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f} ×"
-        rows.append([row["name"], f"{row['renote_ms']:.2f}", peer, ratio, row["note"]])
-    machine = document["machine"]
-    about = f"{machine['processor']}, {machine['threads']} threads; " + ", ".join(
-        f"{k} {v}" for k, v in document["versions"].items()
-    )
-    shown = table(["work", "renote (ms)", "peer (ms)", "peer / renote", "what it is against the machine"], rows)
-    return text.replace("{table}", shown).replace("{machine}", about)
+        return text.replace("{table}", "Not yet run.")
+    parts = []
+    for section, document in json.loads(path.read_text()).items():
+        rows = []
+        for row in document["rows"]:
+            peer = "" if row["peer_ms"] is None else f"{row['peer_ms']:.2f}"
+            ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f} ×"
+            rows.append([row["name"], f"{row['renote_ms']:.2f}", peer, ratio, row["note"]])
+        machine, day = document["machine"], f", {document['day']}" if "day" in document else ""
+        versions = ", ".join(f"{k} {v}" for k, v in document["versions"].items())
+        parts += [
+            table(["work", "renote (ms)", "peer (ms)", "peer / renote", "what it is against the machine"], rows),
+            f"`python -m benchmarks {section}`{day}: {machine['processor']}, {machine['threads']} threads; {versions}.",
+        ]
+    return text.replace("{table}", "\n\n".join(parts))
 
 
 def samplers_page() -> str:
