@@ -48,13 +48,13 @@ class NodeLearner:
     ) -> None:
         self.module = task
         task.sampling = sampling
-        self._batch_size, self._seed, self._train = batch_size, seed, task.splits["train"].cpu()
+        self.batch_size, self._seed, self._train = batch_size, seed, task.splits["train"].cpu()
         self.metric: str | None = "loss" if task.splits.get("validation", torch.empty(0)).numel() else None
 
     def batch(self, step: int, generator: torch.Generator) -> Batch | None:
         """The numbers of the step's nodes or clusters; None for all: the module holds the graph."""
         sampling = self.module.sampling
-        if sampling is None and not self._batch_size:
+        if sampling is None and not self.batch_size:
             return None
         chosen = self._order.indices(step)
         if isinstance(sampling, ClusterSampling):
@@ -69,7 +69,7 @@ class NodeLearner:
         # made when training begins: a run that is only used needs no clusters
         sampling = self.module.sampling
         count = sampling.num_clusters if isinstance(sampling, ClusterSampling) else len(self._train)
-        return EpochOrder(count, self._batch_size or count, self._seed)
+        return EpochOrder(count, self.batch_size or count, self._seed)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """The network's own."""
