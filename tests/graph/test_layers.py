@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from layer_harness import LAYERS, Layer, permuted, random_graph
 
 from renote.errors import UsageError
-from renote.graph import Adjacency, Graph, batch, neighborhood
+from renote.graph import Adjacency, EnhancedConvolution, Graph, batch, neighborhood
 
 each_layer = pytest.mark.parametrize("layer", LAYERS, ids=[layer.name for layer in LAYERS])
 SYMMETRIC = [layer for layer in LAYERS if layer.symmetric]
@@ -152,6 +152,18 @@ def test_without_edges_each_node_keeps_to_itself(layer: Layer) -> None:
     expected = layer.oracle(module, torch.zeros(5, 5, dtype=torch.float64), x)
     torch.testing.assert_close(module(x, Adjacency.from_edges([], [], 5)), expected)
     assert module(x[:0], Adjacency.from_edges([], [], 0)).shape == (0, expected.shape[1])
+
+
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_enhanced_convolution_is_pygs(strength: float) -> None:
+    geometric = pytest.importorskip("torch_geometric.nn")
+    adjacency, x = random_graph(30, 120, 0).with_weight(None), torch.randn(30, 5)
+    ours, theirs = EnhancedConvolution(5, 3, strength), geometric.ClusterGCNConv(5, 3, diag_lambda=strength)
+    with torch.no_grad():
+        theirs.lin_out.weight.copy_(ours.weight.T)
+        theirs.lin_out.bias.copy_(ours.bias.normal_())  # type: ignore[union-attr]
+        theirs.lin_root.weight.zero_()
+    torch.testing.assert_close(ours(x, adjacency), theirs(x, adjacency.edge_index()), rtol=1e-5, atol=1e-5)
 
 
 @each_layer
