@@ -123,7 +123,7 @@ def system_page(name: str, documents: dict[str, dict[str, Any]]) -> str:
 def benchmark_page() -> str:
     """The benchmark's page: figures of the last run, and the hand-written reading of them."""
     path = ROOT / "results" / "benchmarks.json"
-    text = (ROOT / "docs" / "benchmarks.md").read_text().replace("{quality}", quality())
+    text = (ROOT / "docs" / "benchmarks.md").read_text().replace("{quality}", quality()).replace("{scale}", scale())
     if not path.exists():
         return text.replace("{table}", "Not yet run.")
     parts = []
@@ -189,6 +189,27 @@ def quality() -> str:
     return "\n\n".join([intro, table(head, rows), "![quality against minutes of training](figures/quality.png)"])
 
 
+def scale() -> str:
+    """Time and memory against edges, by the last `python -m benchmarks.scale`."""
+    path = ROOT / "results" / "scale.json"
+    if not path.exists():
+        return "Not yet run: `python -m benchmarks.scale`."
+    document = json.loads(path.read_text())
+    keys = ("preparing_seconds", "epoch_seconds", "inference_seconds", "peak_megabytes")
+    rows = [
+        [row["way"], f"{row['nodes']:,}", f"{row['directed_edges'] // 2:,}", *(f"{row[key]:.2f}" for key in keys)]
+        for row in sorted(document["rows"], key=lambda row: (row["way"], row["edges"]))
+    ]
+    exponents = [
+        [way, "", "growth: exponent of the edges", *("" if by[key] is None else f"{by[key]:.2f}" for key in keys)]
+        for way, by in document["growth"].items()
+    ]
+    threads = " and ".join(str(count) for count in sorted({row["threads"] for row in document["rows"]}))
+    intro = f"{document['data']}. {document['machine']['processor']}, {threads} threads, by `{document['command']}`."
+    head = ["", "nodes", "edges", "preparing (s)", "epoch (s)", "whole graph (s)", "memory (MB)"]
+    return "\n\n".join([intro, table(head, rows + exponents), "![time and memory against edges](figures/scale.png)"])
+
+
 def data_page() -> str:
     """The data sets."""
     rows = [
@@ -214,9 +235,9 @@ def documents() -> dict[Path, str | bytes]:
     }
     for name in sampler_results():
         files[PAGES / "figures" / f"samplers-{name}.png"] = (ROOT / "results" / "samplers" / f"{name}.png").read_bytes()
-    trained = ROOT / "results" / "quality.png"
-    if trained.exists():
-        files[PAGES / "figures" / trained.name] = trained.read_bytes()
+    for drawn in (ROOT / "results" / "quality.png", ROOT / "results" / "scale.png"):
+        if drawn.exists():
+            files[PAGES / "figures" / drawn.name] = drawn.read_bytes()
     for name in systems.names():
         files[PAGES / "systems" / f"{name}.md"] = system_page(name, found.get(name, {}))
         for document in found.get(name, {}).values():

@@ -12,6 +12,7 @@ from renote.graph import (
     Adjacency,
     ChebyshevConvolution,
     DiffusionConvolution,
+    EnhancedConvolution,
     GaANConvolution,
     GATConvolution,
     InceptionConvolution,
@@ -71,6 +72,12 @@ def kipf_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
     """Â X W + b."""
     out = kipf_matrix(dense) @ x @ layer.weight
     return out if layer.bias is None else out + layer.bias
+
+
+def enhanced_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    """(Ã + λ diag Ã) X W + b."""
+    walk = walk_matrix(with_loops(dense))
+    return (walk + layer.strength * torch.diag(walk.diagonal())) @ x @ layer.weight + layer.bias
 
 
 def shares(score: Tensor, weight: Tensor) -> Tensor:
@@ -215,6 +222,7 @@ LAYERS = [
     Layer("kipf, no bias", lambda i, o: KipfConvolution(i, o, bias=False), kipf_oracle),
     Layer("kipf, as wide", lambda i, o: KipfConvolution(i, i), kipf_oracle),
     Layer("kipf, wider", lambda i, o: KipfConvolution(i, 2 * i), kipf_oracle),
+    Layer("enhanced", lambda i, o: EnhancedConvolution(i, o, 0.7), enhanced_oracle),
     Layer("gat", lambda i, o: GATConvolution(i, o), gat_oracle),
     Layer("gat, 3 heads", lambda i, o: GATConvolution(i, o, heads=3), gat_oracle),
     Layer("gat, mean of heads", lambda i, o: GATConvolution(i, o, heads=2, concat=False), gat_oracle),

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from layer_harness import LAYERS, Layer, permuted, random_graph
 
 from renote.errors import UsageError
-from renote.graph import Adjacency, Graph, batch
+from renote.graph import Adjacency, EnhancedConvolution, Graph, batch, neighborhood
 
 each_layer = pytest.mark.parametrize("layer", LAYERS, ids=[layer.name for layer in LAYERS])
 SYMMETRIC = [layer for layer in LAYERS if layer.symmetric]
+ONE_HOP = [layer for layer in LAYERS if getattr(layer.make(4, 3), "one_hop", False)]
 WEIGHTED = [layer for layer in LAYERS if layer.weighted]
 sizes = {"nodes": st.integers(0, 9), "edges": st.integers(0, 25), "seed": st.integers(0, 10**6)}
 
@@ -52,6 +53,19 @@ def test_a_batch_is_a_loop_over_its_graphs(layer: Layer, parts: list[tuple[int, 
     joined = batch(graphs)
     looped = torch.cat([module(graph.x, graph.adjacency) for graph in graphs])
     torch.testing.assert_close(module(joined.x, joined.adjacency), looped)
+
+
+@pytest.mark.parametrize("layer", ONE_HOP, ids=[layer.name for layer in ONE_HOP])
+@given(**sizes)
+@settings(max_examples=40)
+def test_a_layer_of_one_hop_needs_the_neighbourhood_alone(layer: Layer, nodes: int, edges: int, seed: int) -> None:
+    adjacency, x = random_graph(nodes, edges, seed, loops=True), features(nodes, seed)
+    module = layer.make(4, 3).double().eval()
+    some = torch.randperm(nodes, generator=torch.Generator().manual_seed(seed))[: nodes // 2]
+    part = neighborhood(Graph(x, adjacency), some, [-1])
+    assert part.node[part.asked].tolist() == some.tolist()
+    alone = module(part.graph.x, part.graph.adjacency)[part.asked]
+    torch.testing.assert_close(alone, module(x, adjacency)[some], rtol=1e-12, atol=1e-12)
 
 
 @each_layer
@@ -138,6 +152,18 @@ def test_without_edges_each_node_keeps_to_itself(layer: Layer) -> None:
     expected = layer.oracle(module, torch.zeros(5, 5, dtype=torch.float64), x)
     torch.testing.assert_close(module(x, Adjacency.from_edges([], [], 5)), expected)
     assert module(x[:0], Adjacency.from_edges([], [], 0)).shape == (0, expected.shape[1])
+
+
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_enhanced_convolution_is_pygs(strength: float) -> None:
+    geometric = pytest.importorskip("torch_geometric.nn")
+    adjacency, x = random_graph(30, 120, 0).with_weight(None), torch.randn(30, 5)
+    ours, theirs = EnhancedConvolution(5, 3, strength), geometric.ClusterGCNConv(5, 3, diag_lambda=strength)
+    with torch.no_grad():
+        theirs.lin_out.weight.copy_(ours.weight.T)
+        theirs.lin_out.bias.copy_(ours.bias.normal_())  # type: ignore[union-attr]
+        theirs.lin_root.weight.zero_()
+    torch.testing.assert_close(ours(x, adjacency), theirs(x, adjacency.edge_index()), rtol=1e-5, atol=1e-5)
 
 
 @each_layer

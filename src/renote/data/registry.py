@@ -30,6 +30,7 @@ _LOADERS = {
     "graph": ("table", "load"),
     "npz": ("arrays", "load"),
     "heartbeat": ("heartbeat", "load"),
+    "power-law": ("power_law", "load"),
     **{name: ("toy", "load") for name in CARDS if name.startswith("toy-")},
 }
 

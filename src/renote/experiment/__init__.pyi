@@ -7,6 +7,7 @@ from .gaussian import GaussianOptions as GaussianOptions
 from .lab import Lab as Lab
 from .node import NodeLearner as NodeLearner
 from .node import NodeRun as NodeRun
+from .node import node_learner as node_learner
 from .node_contrast import Candidate as Candidate
 from .node_contrast import accuracies as accuracies
 from .node_contrast import summary as summary

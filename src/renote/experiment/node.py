@@ -1,8 +1,9 @@
-"""Node classification as an experiment: the graph is the batch."""
+"""Node classification as an experiment: the graph is the batch, or a part of it is."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,21 @@ from torch import Tensor
 
 from renote.data import NodeData
 from renote.errors import UsageError
+from renote.experiment.node_options import NodeOptions
 from renote.experiment.run import Run
-from renote.graph import NodeClassification
+from renote.graph import (
+    ClusterSampling,
+    NeighborSampling,
+    NodeClassification,
+    NodeNetwork,
+    PrecomputedNodeClassification,
+    Sampling,
+    partition,
+)
 from renote.train.checkpoint import write_atomic
 from renote.train.learner import Batch
-from renote.train.order import EpochOrder
+from renote.train.options import TrainOptions
+from renote.train.order import EpochOrder, mixed_seed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,19 +38,38 @@ class NodeLearner:
 
     Args:
         task: network, graph, labels and splits.
-        batch_size: training nodes of a step; 0 takes all of them.
-        seed: of the order of the training nodes.
+        batch_size: training nodes of a step; 0 takes all of them. With clusters, how many of those.
+        seed: of the order of the training nodes or clusters, and of the neighbours that are drawn.
+        sampling: how a step's part of the graph is made; None looks at the whole.
     """
 
-    def __init__(self, task: NodeClassification, batch_size: int = 0, seed: int = 0) -> None:
+    def __init__(
+        self, task: NodeClassification, batch_size: int = 0, seed: int = 0, sampling: Sampling | None = None
+    ) -> None:
         self.module = task
-        self._train = task.splits["train"].cpu()
-        self._order = EpochOrder(len(self._train), batch_size, seed) if batch_size else None
+        task.sampling = sampling
+        self.batch_size, self._seed, self._train = batch_size, seed, task.splits["train"].cpu()
         self.metric: str | None = "loss" if task.splits.get("validation", torch.empty(0)).numel() else None
 
     def batch(self, step: int, generator: torch.Generator) -> Batch | None:
-        """The numbers of the step's nodes; None for all: the module holds the graph."""
-        return None if self._order is None else {"node": self._train[self._order.indices(step)]}
+        """The numbers of the step's nodes or clusters; None for all: the module holds the graph."""
+        sampling = self.module.sampling
+        if sampling is None and not self.batch_size:
+            return None
+        chosen = self._order.indices(step)
+        if isinstance(sampling, ClusterSampling):
+            return {"cluster": torch.unique(chosen)}  # where two epochs meet, both may have drawn the same
+        nodes = self._train[chosen]
+        if sampling is None:
+            return {"node": nodes}
+        return {"node": nodes, "seed": torch.full_like(nodes, mixed_seed(self._seed, 4, step))}
+
+    @cached_property
+    def _order(self) -> EpochOrder:
+        # made when training begins: a run that is only used needs no clusters
+        sampling = self.module.sampling
+        count = sampling.num_clusters if isinstance(sampling, ClusterSampling) else len(self._train)
+        return EpochOrder(count, self.batch_size or count, self._seed)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """The network's own."""
@@ -52,6 +82,32 @@ class NodeLearner:
     def preview(self) -> Image | None:
         """None: a graph is drawn when training is over."""
         return None
+
+
+def node_learner(task: NodeClassification, config: TrainOptions) -> NodeLearner:
+    """The task with the batches that its configuration asks for.
+
+    Raises:
+        UsageError: if the task cannot be cut into such batches.
+    """
+    if not isinstance(config, NodeOptions) or config.batches == "full":
+        return NodeLearner(task, config.batch_size, config.seed)
+    if isinstance(task, PrecomputedNodeClassification):
+        raise UsageError(
+            f"batches = {config.batches}, but this system reads its graph once, before training: use batch_size alone"
+        )
+    task.megabytes = config.inference_megabytes
+    if config.batches == "clusters":
+        if config.clusters > task.graph.num_nodes:
+            raise UsageError(f"clusters = {config.clusters} of {task.graph.num_nodes} nodes: there cannot be more")
+        cut = partial(partition, task.graph.adjacency, config.clusters, config.partition, config.seed)
+        return NodeLearner(task, config.clusters_per_batch, config.seed, ClusterSampling(cut))
+    network = task.network
+    if not isinstance(network, NodeNetwork) or not all(getattr(c, "one_hop", False) for c in network.convolutions):
+        raise UsageError(
+            "batches = neighbors, but not every layer of this system reads the neighbours alone: use batches = clusters"
+        )
+    return NodeLearner(task, config.batch_size, config.seed, NeighborSampling(config.fan_outs))
 
 
 class NodeRun(Run):

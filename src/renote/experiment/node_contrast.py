@@ -19,7 +19,12 @@ Split = Callable[[NodeData, int], NodeData]
 
 
 def accuracies(
-    lab: Lab, data: str, candidates: Mapping[str, Candidate], seeds: Sequence[int], split: Split | None = None
+    lab: Lab,
+    data: str,
+    candidates: Mapping[str, Candidate],
+    seeds: Sequence[int],
+    split: Split | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> dict[str, list[float]]:
     """Test accuracy in percent by candidate, one a seed; weights are selected by validation loss.
 
@@ -29,19 +34,28 @@ def accuracies(
         candidates: by name.
         seeds: of the trainings, and of the split.
         split: None keeps the data set's own.
+        options: of the data set's loader.
     """
     found: dict[str, list[float]] = {name: [] for name in candidates}
     for seed in seeds:
         for name, (system, preset, changes) in candidates.items():
             system = system or lab.system
             config = system.configure(preset, **{**changes, "seed": seed})
-            one = partial(_accuracy, lab, system, data, config, seed, split)
+            one = partial(_accuracy, lab, system, data, options or {}, config, seed, split)
             found[name].append(lab.measure(f"{data}, {name}, seed {seed}", one))
     return found
 
 
-def _accuracy(lab: Lab, system: System[Any], data: str, config: Any, seed: int, split: Split | None) -> float:
-    loaded = lab.data(data)
+def _accuracy(
+    lab: Lab,
+    system: System[Any],
+    data: str,
+    options: Mapping[str, Any],
+    config: Any,
+    seed: int,
+    split: Split | None,
+) -> float:
+    loaded = lab.data(data, **options)
     run = train(system, loaded if split is None else split(loaded, seed), config, progress=False)
     if run.trained is not None and run.trained.interrupted:
         raise KeyboardInterrupt

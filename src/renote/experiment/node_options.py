@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from renote.errors import UsageError
 from renote.train.options import TrainOptions
 
 
@@ -25,3 +26,35 @@ class NodeOptions(TrainOptions):
     """Number of layers."""
     dropout: float = 0.5
     """Probability of dropout on the input of each layer."""
+    batches: Literal["full", "neighbors", "clusters"] = "full"
+    """What a step is made of: the whole graph; batch_size training nodes (0 for all) with neighbours drawn by fan_outs; some of its clusters. Validation is on the whole graph, layer by layer: let validate_every be about an epoch's steps."""
+    fan_outs: tuple[int, ...] = (10, 25)
+    """Of batches = neighbors: edges drawn for each node, from the batch outwards, one number a layer; -1 takes all."""
+    clusters: int = 50
+    """Of batches = clusters: parts that the graph is cut into."""
+    clusters_per_batch: int = 2
+    """Of batches = clusters: parts drawn for a step, joined with the edges between them."""
+    partition: Literal["metis", "random"] = "metis"
+    """Of batches = clusters: few edges between the parts, by pymetis; or parts drawn at random."""
+    inference_megabytes: float = 1024.0
+    """With batches that are not full: memory for the chunks of a layer when the whole graph is looked at."""
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range, naming the option."""
+        super().__post_init__()
+        if self.batches == "neighbors" and len(self.fan_outs) != self.layers:
+            raise UsageError(
+                f"fan_outs = {self.fan_outs} for {self.layers} layers: give one number a layer, from the batch outwards"
+            )
+        if any(fan_out == 0 or fan_out < -1 for fan_out in self.fan_outs):
+            raise UsageError(f"fan_outs = {self.fan_outs}: each must be at least 1, or -1 for all neighbours")
+        if not 1 <= self.clusters_per_batch <= self.clusters:
+            raise UsageError(
+                f"clusters_per_batch = {self.clusters_per_batch} of clusters = {self.clusters}: it must lie between 1 and that"
+            )
+        if self.batches == "clusters" and self.accumulate > self.clusters_per_batch:
+            raise UsageError(
+                f"accumulate = {self.accumulate} parts of {self.clusters_per_batch} clusters would be empty: lower accumulate"
+            )
+        if not self.inference_megabytes > 0:
+            raise UsageError(f"inference_megabytes = {self.inference_megabytes} must be positive")

@@ -238,10 +238,10 @@ class NodeSystem(System["NodeRun"]):
     kind: ClassVar[str] = "nodes"
 
     def learner(self, config: TrainOptions, data: NodeData) -> Learner:
-        """The network on its graph, with all training nodes at each step or a batch of them."""
-        from renote.experiment.node import NodeLearner
+        """The network on its graph, with the batches that the configuration asks for."""
+        from renote.experiment.node import node_learner
 
-        return NodeLearner(self.build(config, data), config.batch_size, config.seed)
+        return node_learner(self.build(config, data), config)
 
     def run(self, config: TrainOptions, data: NodeData, learner: Learner, folder: Path | None) -> NodeRun:
         """A run that can predict."""

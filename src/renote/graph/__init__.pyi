@@ -26,6 +26,7 @@ from .conv.message import degree_coordinates as degree_coordinates
 from .conv.precomputed import DiffusionConvolution as DiffusionConvolution
 from .conv.precomputed import InceptionConvolution as InceptionConvolution
 from .conv.precomputed import SimplifiedConvolution as SimplifiedConvolution
+from .conv.spatial import EnhancedConvolution as EnhancedConvolution
 from .conv.spatial import KipfConvolution as KipfConvolution
 from .conv.spectral import ChebyshevConvolution as ChebyshevConvolution
 from .convert import from_edge_list as from_edge_list
@@ -37,7 +38,12 @@ from .convert import to_pyg as to_pyg
 from .convert import to_scipy as to_scipy
 from .graph import Field as Field
 from .graph import Graph as Graph
+from .inference import layerwise as layerwise
 from .jumping import JumpingKnowledge as JumpingKnowledge
+from .minibatch import ClusterSampling as ClusterSampling
+from .minibatch import NeighborSampling as NeighborSampling
+from .minibatch import Sampling as Sampling
+from .minibatch import partition as partition
 from .network import GCN as GCN
 from .network import MLP as MLP
 from .network import ConvolutionNetwork as ConvolutionNetwork
@@ -64,6 +70,7 @@ from .propagation import LabelPropagation as LabelPropagation
 from .propagation import class_mass_normalization as class_mass_normalization
 from .propagation import label_propagation as label_propagation
 from .propagation import label_spreading as label_spreading
+from .sampling import sample_neighbors as sample_neighbors
 from .segment import neighbor_max as neighbor_max
 from .segment import neighbor_mean as neighbor_mean
 from .segment import sampled_product as sampled_product
@@ -79,6 +86,9 @@ from .spectrum import eigenbasis as eigenbasis
 from .spectrum import exact_pagerank as exact_pagerank
 from .spectrum import heat_kernel as heat_kernel
 from .spectrum import largest_eigenvalue as largest_eigenvalue
+from .subgraph import Subgraph as Subgraph
+from .subgraph import induced as induced
+from .subgraph import neighborhood as neighborhood
 from .task.node import NodeClassification as NodeClassification
 from .task.node import PrecomputedNodeClassification as PrecomputedNodeClassification
 from .task.node import hinge as hinge

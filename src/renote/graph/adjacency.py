@@ -7,6 +7,7 @@ normalization belongs to the edges, not to the layer.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -14,8 +15,21 @@ import torch
 from torch import Tensor
 
 from renote.errors import DataError
+from renote.graph.normalize import degree_of, normalized, precise_dtype
 from renote.graph.pattern import Pattern
-from renote.graph.segment import product
+
+
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """What the edges of a part of a graph keep of the whole, so that Kipf's normalization is that of the whole.
+
+    Args:
+        degree: (nodes,) of the part's nodes in the whole, `looped_degree` there.
+        share: (edges,) how often an edge is expected in the part, by which the operator divides; None for once.
+    """
+
+    degree: Tensor
+    share: Tensor | None = None
 
 
 class Adjacency:
@@ -25,6 +39,7 @@ class Adjacency:
         pattern: receivers × sources, square.
         weight: (edges,) constant and finite, in the pattern's order; None means ones.
         order: (edges,) for each edge the place it had in the list it was made from; None if it was sorted already.
+        whole: of the graph that this is a part of; None if it stands for itself.
 
     Example:
         >>> from renote.graph import Adjacency
@@ -33,10 +48,17 @@ class Adjacency:
         [0.0, 1.0, 1.0]
     """
 
-    def __init__(self, pattern: Pattern, weight: Tensor | None = None, order: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        pattern: Pattern,
+        weight: Tensor | None = None,
+        order: Tensor | None = None,
+        whole: Whole | None = None,
+    ) -> None:
         self.pattern = pattern
         self.weight = weight
         self.order = order
+        self.whole = whole
         self._values: dict[torch.dtype, Tensor] = {}
         self._transposed_values: dict[torch.dtype, Tensor] = {}
         self._made: dict[str, Adjacency] = {}
@@ -163,15 +185,38 @@ class Adjacency:
     def in_degree(self, weighted: bool = False) -> Tensor:
         """(nodes,) edges that arrive; weighted: the sum of the absolute weights."""
         if weighted and self.weight is not None:
-            return _degree(self.pattern, self.weight.abs(), self.weight.dtype)
-        return _degree(self.pattern, None, torch.get_default_dtype())
+            return degree_of(self.pattern, self.weight.abs(), self.weight.dtype)
+        return degree_of(self.pattern, None, torch.get_default_dtype())
 
     def out_degree(self, weighted: bool = False) -> Tensor:
         """(nodes,) edges that leave; weighted: the sum of the absolute weights."""
         if weighted and self.weight is not None:
             weight = self.transposed_values(self.weight.dtype).abs()
-            return _degree(self.pattern.transposed, weight, weight.dtype)
-        return _degree(self.pattern.transposed, None, torch.get_default_dtype())
+            return degree_of(self.pattern.transposed, weight, weight.dtype)
+        return degree_of(self.pattern.transposed, None, torch.get_default_dtype())
+
+    @cached_property
+    def looped_degree(self) -> Tensor:
+        """(nodes,) D_ii = Σ_j |A + I|_ij in double precision, loops as in `with_self_loops`; of a part, that in the whole."""
+        if self.whole is not None:
+            return self.whole.degree
+        looped = self.with_self_loops() if bool((self.source == self.target).any()) else self
+        precise = precise_dtype(self.device)
+        weight = None if looped.weight is None else looped.weight.to(precise).abs()
+        return degree_of(looped.pattern, weight, precise) + float(looped is self)
+
+    @cached_property
+    def cumulative(self) -> Tensor:
+        """(edges + 1,) the sum of the weights of the edges before each, in double precision; none may be negative."""
+        weight = self.values(torch.float64)
+        negative = (weight < 0).nonzero()
+        if negative.numel():
+            edge = int(negative[0])
+            raise DataError(
+                f"edge {edge} has the negative weight {float(weight[edge])}: edges can be drawn in proportion to positive "
+                "weights alone; draw them uniformly, or give the adjacency other weights"
+            )
+        return torch.cat([weight.new_zeros(1), weight.cumsum(0)])
 
     def with_weight(self, weight: Tensor | None) -> Adjacency:
         """The same edges with other weights (edges,), in this order; the structure is shared."""
@@ -222,12 +267,24 @@ class Adjacency:
 
         For weights that are not negative this is the renormalization trick itself (Kipf & Welling 2017, eq. 2 and section 2.2); with absolute
         values in D, as for signed Laplacians (Kunegis et al. 2010), negative weights keep the spectrum of a symmetric A in [-1, 1]
-        instead of taking roots of negative degrees. Existing loops: `with_self_loops`. An empty row stays zero.
+        instead of taking roots of negative degrees. Existing loops: `with_self_loops`. An empty row stays zero. In a part of a graph D is
+        that of the whole, and an edge that is there by chance counts 1 / share times, so that the expectation is the whole's row.
         """
         if "kipf" not in self._made:
             looped = self.with_self_loops()
-            self._made["kipf"] = Adjacency(looped.pattern, normalized(looped.pattern, looped.weight, -0.5, -0.5))
+            weight, degree = looped.weight, None
+            if self.whole is not None:
+                weight, degree = self._expected(self.whole.share), self.whole.degree
+            weight = normalized(looped.pattern, weight, -0.5, -0.5, degree)
+            self._made["kipf"] = Adjacency(looped.pattern, weight)
         return self._made["kipf"]
+
+    def _expected(self, share: Tensor | None) -> Tensor:
+        """(entries of `looped`,) each edge's weight divided by its share; a loop is there for certain."""
+        weight = self.values(precise_dtype(self.device))
+        if share is not None:
+            weight = torch.where(self.source == self.target, weight, weight / share)
+        return torch.cat([weight, weight.new_ones(1)]).index_select(0, self.looped[1])
 
     def symmetric(self) -> Adjacency:
         """D^-1/2 A D^-1/2 without added loops, D_ii = Σ_j |A_ij|; made once. An empty row stays zero."""
@@ -269,7 +326,11 @@ class Adjacency:
     def map(self, function: Callable[[Tensor], Tensor]) -> Adjacency:
         """The same edges with each tensor passed through a function, e.g. to another device."""
         weight = None if self.weight is None else function(self.weight)
-        return Adjacency(self.pattern.map(function), weight, None if self.order is None else function(self.order))
+        whole = self.whole
+        if whole is not None:
+            whole = Whole(function(whole.degree), None if whole.share is None else function(whole.share))
+        order = None if self.order is None else function(self.order)
+        return Adjacency(self.pattern.map(function), weight, order, whole)
 
     def to(self, device: torch.device | str) -> Adjacency:
         """On another device; what was made lazily is made there anew."""
@@ -277,37 +338,6 @@ class Adjacency:
 
     def __repr__(self) -> str:
         return f"Adjacency(nodes={self.num_nodes}, edges={self.num_edges}, weighted={self.weight is not None})"
-
-
-def normalized(pattern: Pattern, weight: Tensor | None, left: float, right: float) -> Tensor:
-    """(entries,) weights of D^left A D^right, D_ii = Σ_j |A_ij|, with gradients to `weight`.
-
-    In double precision: signals of any dtype then find theirs exact. An empty row stays zero.
-
-    Args:
-        pattern: square.
-        weight: (entries,) or None for ones.
-        left: power on the receiver's side.
-        right: power on the source's side.
-    """
-    # Apple's devices have no double precision
-    precise = torch.float32 if pattern.column.device.type == "mps" else torch.float64
-    weight = None if weight is None else weight.to(precise)
-    degree = _degree(pattern, None if weight is None else weight.abs(), precise)
-    empty = degree == 0
-    out = pattern.ones(precise) if weight is None else weight
-    for power, node in ((left, pattern.row), (right, pattern.column)):
-        if power:
-            # the inner one keeps an infinite slope out of the gradient
-            scale = degree.masked_fill(empty, 1.0).pow(power).masked_fill(empty, 0.0)
-            out = out * scale.index_select(0, node)
-    return out
-
-
-def _degree(pattern: Pattern, values: Tensor | None, dtype: torch.dtype) -> Tensor:
-    if values is None:
-        return pattern.count.to(dtype)
-    return product(pattern, values, values.new_ones(pattern.num_columns, 1)).squeeze(1)
 
 
 def _indices(given: Any, name: str) -> Tensor:

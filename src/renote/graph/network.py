@@ -16,6 +16,8 @@ from renote.graph.dropout import dropout
 from renote.graph.graph import Graph
 from renote.graph.sparse import SparseFeatures
 
+Convolve = Callable[[nn.Module, "Tensor | SparseFeatures"], Tensor]
+
 
 def _widths(features: int, hidden: int, classes: int, layers: int) -> list[int]:
     if layers < 1:
@@ -89,18 +91,22 @@ class NodeNetwork(nn.Module):
 
     def forward(self, graph: Graph) -> Tensor:
         """Logits (nodes, classes)."""
-        x = features_of(graph)
+        return self.run(features_of(graph), lambda convolution, x: convolution(x, graph.adjacency))
+
+    def run(self, x: Tensor | SparseFeatures, convolve: Convolve) -> Tensor:
+        """Logits (nodes, classes) of the features, each layer's output being `convolve(convolution, its input)`."""
         hidden: list[Tensor] = []
         last = len(self.convolutions) - 1
         for number, convolution in enumerate(self.convolutions):
             drops = self.inner_dropout or number in (0, last)
-            out: Tensor = convolution(_drop(x, self.dropout, self.training) if drops else x, graph.adjacency)
+            out = convolve(convolution, _drop(x, self.dropout, self.training) if drops else x)
             if number < last or self.jump is not None or self.head is not None:
                 out = out if self.activation is None else self.activation(out)
                 if self.residual and number and isinstance(x, Tensor):
                     out = out + x
             x = out
-            hidden.append(x)
+            if self.jump is not None:
+                hidden.append(x)
         if self.jump is not None:
             x = self.jump(hidden)
         if self.head is not None:

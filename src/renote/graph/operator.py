@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from renote.errors import UsageError, unknown
-from renote.graph.adjacency import Adjacency, normalized
+from renote.graph.adjacency import Adjacency
+from renote.graph.normalize import normalized
 from renote.graph.segment import segment_sum, spmm
 
 LaplacianKind = Literal["combinatorial", "symmetric", "random-walk"]

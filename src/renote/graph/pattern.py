@@ -77,6 +77,16 @@ class Pattern:
         rows = torch.arange(self.num_rows, dtype=self.rowptr.dtype, device=self.rowptr.device)
         return rows.repeat_interleave(self.count.long(), output_size=self.num_entries)
 
+    def select(self, rows: Tensor) -> tuple[Pattern, Tensor]:
+        """Some rows in the order given, all columns staying, and for each entry of theirs its place here, int64."""
+        count = self.count.index_select(0, rows).long()
+        end = count.cumsum(0)
+        total = int(end[-1]) if len(end) else 0
+        before = (self.rowptr.index_select(0, rows) - end + count).repeat_interleave(count, output_size=total)
+        entry = torch.arange(total, device=end.device) + before
+        rowptr = torch.cat([end.new_zeros(1), end]).to(self.rowptr.dtype)
+        return Pattern(rowptr, self.column.index_select(0, entry), self.num_columns), entry
+
     @property
     def transposed(self) -> Pattern:
         """Rows and columns exchanged; its entries are `self`'s entries in the order `to_transposed`."""

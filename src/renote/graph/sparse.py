@@ -117,6 +117,11 @@ class SparseFeatures:
         rowptr = self.pattern.rowptr[start : end + 1] - first
         return SparseFeatures(Pattern(rowptr, self.pattern.column[first:last], self.shape[1]), self.values[first:last])
 
+    def select(self, nodes: Tensor) -> SparseFeatures:
+        """The rows of some nodes, in the order given."""
+        pattern, entry = self.pattern.select(nodes)
+        return SparseFeatures(pattern, self.values.index_select(0, entry))
+
     @staticmethod
     def concatenate(parts: list[SparseFeatures]) -> SparseFeatures:
         """Rows of all parts, one part after the other."""

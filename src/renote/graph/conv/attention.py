@@ -45,6 +45,9 @@ class GATConvolution(nn.Module):
         Veličković et al. (2018), eqs. 3 to 6.
     """
 
+    one_hop = True
+    """Whether a row of the output reads the node, what arrives at it, and no normalization but Kipf's or its own."""
+
     def __init__(
         self,
         in_features: int,
@@ -114,6 +117,9 @@ class GaANConvolution(nn.Module):
     Source:
         Zhang et al. (2018), eqs. 1 to 3. All maps have biases there and here.
     """
+
+    one_hop = True
+    """Whether a row of the output reads the node, what arrives at it, and no normalization but Kipf's or its own."""
 
     def __init__(
         self,

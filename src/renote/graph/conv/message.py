@@ -40,6 +40,9 @@ class SAGEConvolution(nn.Module):
         Hamilton et al. (2017), algorithm 1, lines 4, 5 and 7, and eq. 2.
     """
 
+    one_hop = True
+    """Whether a row of the output reads the node, what arrives at it, and no normalization but Kipf's or its own."""
+
     def __init__(
         self,
         in_features: int,

@@ -32,6 +32,9 @@ class KipfConvolution(nn.Module):
         Kipf & Welling (2017), eq. 2 with the renormalization of section 2.2.
     """
 
+    one_hop = True
+    """Whether a row of the output reads the node, what arrives at it, and no normalization but Kipf's or its own."""
+
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         super().__init__()
         self.in_features = in_features
@@ -50,13 +53,46 @@ class KipfConvolution(nn.Module):
         """One hop; arguments as the class says."""
         if x.shape[-1] != self.in_features:
             raise UsageError(f"x has {x.shape[-1]} features a node and the convolution takes {self.in_features}")
-        operator = adjacency.kipf()
+        operator = self.operator(adjacency)
         if isinstance(x, Tensor) and self.in_features <= self.out_features:
             signal = spmm(operator, x)
             return signal @ self.weight if self.bias is None else torch.addmm(self.bias, signal, self.weight)
         out = spmm(operator, x @ self.weight)
         return out if self.bias is None else out.add_(self.bias)
 
+    def operator(self, adjacency: Adjacency) -> Adjacency:
+        """Â."""
+        return adjacency.kipf()
+
     def extra_repr(self) -> str:
         """What `print` shows."""
         return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
+
+
+class EnhancedConvolution(KipfConvolution):
+    """Y = (Ã + λ diag Ã) X W + b, with Ã = (D + I)⁻¹ (A + I): a node counts 1 + λ times in the mean over its neighbours and itself.
+
+    Args:
+        in_features: features a node comes with.
+        out_features: features it leaves with.
+        strength: λ; 0 is the mean itself.
+        bias: whether b is there; it starts at zero, W as in Glorot & Bengio (2010), uniform.
+
+    Shapes:
+        x: (nodes, in_features), dense or `SparseFeatures`. Output: (nodes, out_features).
+
+    Source:
+        Chiang et al. (2019), "Cluster-GCN", eqs. 10 and 11.
+    """
+
+    def __init__(self, in_features: int, out_features: int, strength: float = 1.0, bias: bool = True) -> None:
+        super().__init__(in_features, out_features, bias)
+        self.strength = strength
+
+    def operator(self, adjacency: Adjacency) -> Adjacency:
+        """Ã + λ diag Ã."""
+        return adjacency.enhanced(self.strength)
+
+    def extra_repr(self) -> str:
+        """What `print` shows."""
+        return f"{super().extra_repr()}, strength={self.strength}"

@@ -11,6 +11,8 @@ from torch.nn import functional
 
 from renote.errors import DataError, unknown
 from renote.graph.graph import Graph
+from renote.graph.inference import layerwise
+from renote.graph.minibatch import Sampling
 from renote.graph.precomputed import PrecomputedNetwork
 
 
@@ -25,6 +27,10 @@ class NodeClassification(nn.Module):
         labels: (nodes,) int64; -1 where unknown.
         splits: name → numbers of nodes, `"train"` among them; masks are accepted too.
         loss: `loss(logits, labels)` in the place of the cross-entropy, e.g. `hinge`.
+
+    Attributes:
+        sampling: None trains on the whole graph; else each step's loss is made on a part of it, and logits layer by layer.
+        megabytes: for the chunks of a layer then.
 
     Source:
         Kipf & Welling (2017), eq. 10.
@@ -52,15 +58,23 @@ class NodeClassification(nn.Module):
         self.splits = {name: _nodes(name, split, self.labels) for name, split in splits.items()}
         if not self.splits["train"].numel():
             raise DataError("the split 'train' is empty: the loss is a mean over its nodes")
+        self.sampling: Sampling | None = None
+        self.megabytes = 1024.0
 
     def forward(self, batch: Mapping[str, Tensor] | None = None) -> Tensor:
-        """The loss on the training nodes, or on those of a batch, `{"node": numbers}`."""
+        """The loss on the training nodes, or on those of a batch: `{"node": numbers}`, or as the sampling says."""
+        if batch and self.sampling is not None:
+            part = self.sampling.part(self.graph, batch, self.splits["train"])
+            logits: Tensor = self.network(part.graph).index_select(0, part.asked)
+            # a part without training nodes has nothing to say, and a loss of 0 that has a gradient
+            return self._loss(logits, part.node.index_select(0, part.asked)) if len(logits) else logits.sum()
         nodes = batch["node"] if batch else self.splits["train"]
         return self._loss(self.scores(nodes), nodes)
 
     def scores(self, nodes: Tensor | None = None) -> Tensor:
         """Logits (n, classes) of some nodes, or of all, as the network's mode makes them."""
-        logits: Tensor = self.network(self.graph)
+        by_layer = self.sampling is not None and not self.network.training
+        logits: Tensor = layerwise(self.network, self.graph, self.megabytes) if by_layer else self.network(self.graph)
         return logits if nodes is None else logits.index_select(0, nodes)
 
     @torch.no_grad()

@@ -1,0 +1,181 @@
+"""Parts of a graph that are graphs themselves: among some nodes, or around them.
+
+A part's nodes keep their order, so every sum over neighbours adds in the order of the whole, and edges need not be sorted anew. The work is in
+proportion to the part, but for one byte and one number a node of the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from renote.errors import DataError, UsageError
+from renote.graph.adjacency import Adjacency, Whole
+from renote.graph.graph import Field, Graph
+from renote.graph.pattern import Pattern
+from renote.graph.sampling import ALL, sample_neighbors
+from renote.graph.sparse import SparseFeatures
+
+
+@dataclass(frozen=True, eq=False)
+class Subgraph:
+    """A part of a graph.
+
+    Args:
+        graph: of the part's nodes, numbered anew. Fields that name nodes by number are left behind.
+        node: (nodes,) their numbers in the whole, increasing.
+        asked: (n,) the places in `node` of the nodes that were asked for, in the order in which they were.
+    """
+
+    graph: Graph
+    node: Tensor
+    asked: Tensor
+
+
+def induced(graph: Graph, nodes: Tensor) -> Subgraph:
+    """Some nodes with every edge between two of them.
+
+    It stands for itself: normalizations are made of its own degrees.
+
+    Args:
+        graph: the whole.
+        nodes: (n,) numbers; one that is named twice is there once.
+
+    Raises:
+        DataError: a node that does not exist.
+
+    Example:
+        >>> import torch
+        >>> from renote.graph import Adjacency, Graph, induced
+        >>> path = Graph(torch.eye(4), Adjacency.from_edges([0, 1, 2], [1, 2, 3], num_nodes=4))
+        >>> induced(path, torch.tensor([3, 2, 0])).graph.adjacency.edge_index().tolist()
+        [[1], [2]]
+    """
+    whole = graph.adjacency
+    there = torch.zeros(graph.num_nodes, dtype=torch.bool, device=whole.device)
+    there[_checked(nodes, graph.num_nodes)] = True
+    node = there.nonzero().squeeze(1)
+    pattern, edge = whole.pattern.select(node)
+    inside = there.index_select(0, pattern.column)
+    count = torch.bincount(pattern.row[inside], minlength=len(node))
+    return _part(graph, node, edge[inside], count, nodes)
+
+
+def neighborhood(
+    graph: Graph,
+    nodes: Tensor,
+    fan_outs: Sequence[int],
+    seed: int = 0,
+    *,
+    replace: bool = False,
+    weighted: bool = False,
+) -> Subgraph:
+    """Some nodes, edges that arrive at them, the nodes these come from, edges that arrive there, and so on, drawn hop by hop.
+
+    As many convolutions as there are hops give the nodes that were asked for what they are in the whole, if all edges are taken; else an estimate. The edges
+    of a node are drawn once, when it is reached first. Kipf's normalization is the whole's, of which a row of the part is an unbiased
+    estimate; all others are the part's own.
+
+    Args:
+        graph: the whole.
+        nodes: (n,) numbers; one that is named twice is there once.
+        fan_outs: edges a node, from the asked nodes outwards, one number a hop; -1 for all.
+        seed: of the draws.
+        replace: as `sample_neighbors`.
+        weighted: as `sample_neighbors`; the edges that are drawn then count alike, and Kipf's normalization is the part's own too.
+
+    Raises:
+        DataError: a node that does not exist.
+        UsageError: as `sample_neighbors`.
+
+    Source:
+        Hamilton, Ying & Leskovec (2017), "Inductive representation learning on large graphs", algorithm 2.
+
+    Example:
+        >>> import torch
+        >>> from renote.graph import Adjacency, Graph, neighborhood
+        >>> path = Graph(torch.eye(4), Adjacency.from_edges([0, 1, 2], [1, 2, 3], num_nodes=4))
+        >>> neighborhood(path, torch.tensor([3]), [-1, -1]).node.tolist()
+        [1, 2, 3]
+    """
+    whole = graph.adjacency
+    hop = torch.full((graph.num_nodes,), -1, dtype=torch.int16, device=whole.device)
+    hop[_checked(nodes, graph.num_nodes)] = 0
+    reached, edges, counts = [], [], []
+    for number, fan_out in enumerate(fan_outs):
+        frontier = (hop == number).nonzero().squeeze(1)
+        edge, count = sample_neighbors(whole, frontier, fan_out, seed, replace=replace, weighted=weighted)
+        source = whole.source.index_select(0, edge)
+        hop[source[hop.index_select(0, source) < 0].long()] = number + 1
+        reached.append(frontier)
+        edges.append(edge)
+        counts.append(count)
+    node = (hop >= 0).nonzero().squeeze(1)
+    if not reached:
+        return _part(graph, node, node[:0], torch.zeros_like(node), nodes)
+    place = torch.searchsorted(node, torch.cat(reached))
+    count = torch.zeros_like(node).index_copy(0, place, torch.cat(counts))
+    edge = edges[0] if len(edges) == 1 else torch.cat(edges).sort().values
+    if weighted:
+        return _part(graph, node, edge, count, nodes, weighted=False)
+    share = None
+    degree = whole.pattern.count.index_select(0, node)
+    if any(fan_out != ALL for fan_out in fan_outs):
+        share = (count / degree.clamp(min=1)).double().repeat_interleave(count, output_size=len(edge))
+    return _part(graph, node, edge, count, nodes, Whole(whole.looped_degree.index_select(0, node), share))
+
+
+def rows_of(x: Tensor | SparseFeatures, node: Tensor) -> Tensor | SparseFeatures:
+    """The rows of some nodes."""
+    return x.select(node) if isinstance(x, SparseFeatures) else x.index_select(0, node)
+
+
+def _part(
+    graph: Graph,
+    node: Tensor,
+    edge: Tensor,
+    count: Tensor,
+    nodes: Tensor,
+    whole: Whole | None = None,
+    weighted: bool = True,
+) -> Subgraph:
+    """The part of the edges `edge`, increasing, of which `count` arrive at each of `node`."""
+    adjacency = graph.adjacency
+    index = adjacency.pattern.rowptr.dtype
+    place = torch.empty(graph.num_nodes, dtype=index, device=node.device)
+    place[node] = torch.arange(len(node), dtype=index, device=node.device)
+    rowptr = torch.cat([count.new_zeros(1), count.cumsum(0)]).to(index)
+    column = place.index_select(0, adjacency.source.index_select(0, edge))
+
+    def of_edges(value: Tensor | None) -> Tensor | None:
+        return None if value is None else value.index_select(0, edge)
+
+    weight = of_edges(adjacency.weight) if weighted else None
+    kinds = {"node": node, "edge": edge}
+    fields = {
+        name: Field(item.kind, item.value.index_select(0, kinds[item.kind]) if item.kind in kinds else item.value)
+        for name, item in graph.fields.items()
+        if item.kind != "index"
+    }
+    part = Graph(
+        None if graph.x is None else rows_of(graph.x, node),
+        Adjacency(Pattern(rowptr, column, len(node)), weight, whole=whole),
+        of_edges(graph.edge_features),
+        of_edges(graph.relation),
+        None if graph.graph_of_node is None else graph.graph_of_node.index_select(0, node),
+        graph.num_graphs,
+        fields,
+    )
+    return Subgraph(part, node, place.index_select(0, nodes.long()).long())
+
+
+def _checked(nodes: Tensor, num_nodes: int) -> Tensor:
+    if nodes.dim() != 1 or nodes.is_floating_point() or nodes.dtype == torch.bool:
+        raise UsageError(f"nodes of shape {tuple(nodes.shape)} and {nodes.dtype}: give a list of node numbers")
+    if nodes.numel() and not 0 <= int(nodes.min()) <= int(nodes.max()) < num_nodes:
+        wrong = int(nodes.min()) if int(nodes.min()) < 0 else int(nodes.max())
+        raise DataError(f"there is no node {wrong}: the graph has {num_nodes}, from 0 to {num_nodes - 1}")
+    return nodes.long()
