@@ -34,6 +34,10 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("monet", {}),
     *(("graphsage", {"aggregation": name}) for name in ("gcn", "mean", "pool", "max")),
     ("graphsage", {"aggregation": "lstm", "hidden": 32, "aggregated": 32, "steps": 120}),
+    *(
+        ("column-network", changes)
+        for changes in ({"steps": 90}, {"gated": False, "layers": 2}, {"shared": False, "layers": 3})
+    ),
     *(("jk-net", {"jump": name, "layers": 3}) for name in ("concat", "max", "lstm", "none")),
 ]
 

@@ -18,8 +18,10 @@ from .attend import on_columns as on_columns
 from .attend import on_rows as on_rows
 from .batch import batch as batch
 from .batch import unbatch as unbatch
+from .column import ColumnNetwork as ColumnNetwork
 from .conv.attention import GaANConvolution as GaANConvolution
 from .conv.attention import GATConvolution as GATConvolution
+from .conv.column import ColumnConvolution as ColumnConvolution
 from .conv.message import MixtureConvolution as MixtureConvolution
 from .conv.message import SAGEConvolution as SAGEConvolution
 from .conv.message import degree_coordinates as degree_coordinates

@@ -1,5 +1,6 @@
 from .attention import GaANConvolution as GaANConvolution
 from .attention import GATConvolution as GATConvolution
+from .column import ColumnConvolution as ColumnConvolution
 from .message import MixtureConvolution as MixtureConvolution
 from .message import SAGEConvolution as SAGEConvolution
 from .message import degree_coordinates as degree_coordinates
