@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
-from layer_harness import random_graph, walk_matrix
+from layer_harness import kipf_matrix, random_graph, walk_matrix
 
 from renote.errors import DataError, UsageError
-from renote.graph import Adjacency, ColumnConvolution, ColumnNetwork, Graph, SparseFeatures
+from renote.graph import (
+    Adjacency,
+    ColumnConvolution,
+    ColumnNetwork,
+    Graph,
+    GraphResidualNetwork,
+    KipfConvolution,
+    SparseFeatures,
+)
+from renote.graph.residual import Residual
 
 
 def related(nodes: int = 9, edges: int = 40, relations: int = 3) -> Graph:
@@ -103,3 +114,63 @@ def test_columns_refuse_what_cannot_be() -> None:
         ColumnConvolution(5, 3).double()(graph.x, graph.adjacency)
     with pytest.raises(UsageError, match="the graph has 3 relations"):
         ColumnNetwork(5).double()(graph)
+
+
+def residual_network(residual: Residual, widths: tuple[int, ...] = (5, 4, 4, 4, 3)) -> GraphResidualNetwork:
+    convolutions = [KipfConvolution(i, o) for i, o in itertools.pairwise(widths)]
+    network = GraphResidualNetwork(convolutions, widths, residual, dropout=0.0).double()
+    for convolution in convolutions:
+        convolution.bias.data.normal_()  # type: ignore[union-attr]
+    return network
+
+
+@pytest.mark.parametrize("residual", ["none", "naive", "graph-naive", "raw", "graph-raw"])
+def test_residual_terms_are_the_papers(residual: Residual) -> None:
+    """Layer by layer, with dense matrices."""
+    graph, network = related(), residual_network(residual)
+    hop, x = kipf_matrix(graph.adjacency.to_dense()), graph.x
+    assert isinstance(x, torch.Tensor)
+    maps = [*network.maps] or [torch.zeros(5, 4).double(), torch.zeros(4, 3).double()]
+    hidden = x
+    for number, convolution in enumerate(network.convolutions):
+        if residual in ("raw", "graph-raw"):
+            term = x @ maps[0] @ maps[1] if number == 3 else x @ maps[0]
+        else:
+            term = hidden @ (maps[1] if number == 3 else maps[0] if number == 0 else torch.eye(4).double())
+        term = hop @ term if residual.startswith("graph") else 0.0 * term if residual == "none" else term
+        hidden = hop @ hidden @ convolution.weight + convolution.bias + term
+        hidden = hidden if number == 3 else hidden.clamp(min=0)
+    torch.testing.assert_close(network(graph), hidden, rtol=1e-12, atol=1e-12)
+    words = graph.with_x(SparseFeatures.from_dense(x))
+    torch.testing.assert_close(network(words), hidden, rtol=1e-12, atol=1e-12)
+    one = residual_network(residual, (5, 3))
+    term = x @ one.maps[0] if len(one.maps) else torch.zeros(9, 3).double()
+    expected = one.convolutions[0](x, graph.adjacency) + (hop @ term if residual.startswith("graph") else term)
+    torch.testing.assert_close(one(graph), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_raw_terms_keep_nodes_apart_where_convolutions_alone_do_not() -> None:
+    """Convolutions that only average, 60 times: rows of a connected graph become multiples of one, but for the raw term."""
+    ring = torch.arange(8)
+    adjacency = Adjacency.from_edges(torch.cat([ring, (ring + 1) % 8]), torch.cat([(ring + 1) % 8, ring]), 8)
+    graph = Graph(torch.rand(8, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(3)), adjacency)
+    spread = {}
+    for residual in ("none", "naive", "graph-naive", "raw", "graph-raw"):
+        network = residual_network(residual, (4,) * 61)  # type: ignore[arg-type]
+        for convolution in network.convolutions:
+            convolution.weight.data = 0.5 * torch.eye(4).double()  # type: ignore[union-attr]
+            convolution.bias.data.zero_()  # type: ignore[union-attr]
+        for matrix in network.maps:
+            matrix.data = torch.eye(4).double()
+        rows = torch.nn.functional.normalize(network(graph), dim=1)
+        spread[residual] = float((rows - rows.mean(0)).norm().detach())
+    assert max(spread["none"], spread["graph-naive"]) < 1e-4
+    assert min(spread["raw"], spread["graph-raw"]) > 1e-2
+
+
+def test_residual_networks_refuse_what_cannot_be() -> None:
+    with pytest.raises(UsageError, match="residual term"):
+        GraphResidualNetwork([KipfConvolution(2, 2)], [2, 2], "row")  # type: ignore[arg-type]
+    for widths in ([2], [2, 3, 4, 2], []):
+        with pytest.raises(UsageError, match="widths"):
+            GraphResidualNetwork([KipfConvolution(2, 2)] * 3, widths)

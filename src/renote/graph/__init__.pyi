@@ -66,6 +66,7 @@ from .propagation import LabelPropagation as LabelPropagation
 from .propagation import class_mass_normalization as class_mass_normalization
 from .propagation import label_propagation as label_propagation
 from .propagation import label_spreading as label_spreading
+from .residual import GraphResidualNetwork as GraphResidualNetwork
 from .segment import neighbor_max as neighbor_max
 from .segment import neighbor_mean as neighbor_mean
 from .segment import sampled_product as sampled_product
