@@ -22,6 +22,8 @@ from .column import ColumnNetwork as ColumnNetwork
 from .conv.attention import GaANConvolution as GaANConvolution
 from .conv.attention import GATConvolution as GATConvolution
 from .conv.column import ColumnConvolution as ColumnConvolution
+from .conv.fourier import FourierConvolution as FourierConvolution
+from .conv.fourier import spline_basis as spline_basis
 from .conv.message import MixtureConvolution as MixtureConvolution
 from .conv.message import SAGEConvolution as SAGEConvolution
 from .conv.message import degree_coordinates as degree_coordinates
@@ -58,6 +60,11 @@ from .operator import scaled_laplacian as scaled_laplacian
 from .operator import symmetric as symmetric
 from .operator import triangles as triangles
 from .pattern import Pattern as Pattern
+from .pool.matching import cut_matching as cut_matching
+from .pool.matching import merge as merge
+from .pool.tree import Level as Level
+from .pool.tree import coarsen as coarsen
+from .pool.tree import tree_max as tree_max
 from .precomputed import DCNN as DCNN
 from .precomputed import SGC as SGC
 from .precomputed import SIGN as SIGN
@@ -74,6 +81,9 @@ from .segment import segment_max as segment_max
 from .segment import segment_mean as segment_mean
 from .segment import segment_sum as segment_sum
 from .segment import spmm as spmm
+from .signal import SignalLayer as SignalLayer
+from .signal import SignalNetwork as SignalNetwork
+from .signal import fourier_layer as fourier_layer
 from .sparse import SparseFeatures as SparseFeatures
 from .spectrum import ChebyshevSeries as ChebyshevSeries
 from .spectrum import Eigenbasis as Eigenbasis
@@ -85,3 +95,4 @@ from .spectrum import largest_eigenvalue as largest_eigenvalue
 from .task.node import NodeClassification as NodeClassification
 from .task.node import PrecomputedNodeClassification as PrecomputedNodeClassification
 from .task.node import hinge as hinge
+from .task.signal import SignalClassification as SignalClassification
