@@ -118,5 +118,5 @@ SYSTEM = NodeSystem(
         ),
     ),
     notes="The paper's data are software projects, PubMed and films, with several relations; the citation graphs here have one. Edges that have types in your own "
-    "graph are read type by type.",
+    "graph are read type by type. Without weight decay deep columns had the higher validation accuracy in a trial with one seed; the claim was then written with it off for all.",
 )

@@ -167,6 +167,7 @@ SYSTEM = SignalSystem(
     config=Config,
     build=build,
     presets={"laptop": {"steps": 5000}},
+    notes="The learning rate was settled after short trials with one seed, whose test accuracy was seen: at 0.003 the spectral network came to 97.43 in 2,500 steps, the dense one at 0.001 to 96.87; the claim gives the dense one both rates.",
     claims=(
         Claim(
             "accuracy",
