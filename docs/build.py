@@ -65,7 +65,7 @@ def readme_table() -> str:
                 "",
                 "baseline"
                 if not system.claims and system.family == "graph"
-                else f"trains and {'samples' if system.kind == 'samples' else 'predicts'}; claim not yet run",
+                else f"trains and {'samples' if system.generates else 'predicts'}; claim not yet run",
             ]
         rows.append(cells)
     return table(["system", "paper", "task", "published", "measured here", "claim"], rows)

@@ -82,9 +82,7 @@ def _train(arguments: Sequence[str]) -> None:
         if trained.interrupted:
             commands.say("interrupted: go on with the same command and --resume")
             raise SystemExit(130)
-        follow = (
-            f"sample {out} --out samples.png" if system.kind == "samples" else f"predict {out} --out predictions.csv"
-        )
+        follow = f"sample {out} --out samples.png" if system.generates else f"predict {out} --out predictions.csv"
         commands.say(f"next: renote {follow}, or renote evaluate {out}")
 
     train.__annotations__["config"] = OmitArgPrefixes[system.config]  # type: ignore[name-defined,misc]  # known only now

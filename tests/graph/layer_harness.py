@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from renote.graph import (
     Adjacency,
     ChebyshevConvolution,
+    ColumnConvolution,
     DiffusionConvolution,
     EnhancedConvolution,
     GaANConvolution,
@@ -175,6 +176,17 @@ def sage(name: str, aggregation: str, **fields: bool) -> Layer:
     return Layer(f"sage, {name}", make, sage_oracle, **fields)
 
 
+def column_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    own, others = layer.weight[0], layer.weight[1:]
+    assert len(others) <= 1
+    score = x @ own + sum(walk_matrix(dense) @ x @ weight for weight in others) + layer.bias
+    if not layer.gated:
+        return score.clamp(min=0)
+    width = x.shape[1]
+    gate = 1 / (1 + (-score[:, width:]).exp())
+    return gate * score[:, :width].clamp(min=0) + (1 - gate) * x
+
+
 def simplified_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
     """Âᴷ X W + b."""
     out = torch.linalg.matrix_power(kipf_matrix(dense), layer.hops) @ x @ layer.weight
@@ -244,6 +256,8 @@ LAYERS = [
         chebyshev_oracle,
         one_loop=False,
     ),
+    Layer("column", lambda i, o: ColumnConvolution(i), column_oracle, one_loop=False),
+    Layer("column, no gates", lambda i, o: ColumnConvolution(i, gated=False), column_oracle, one_loop=False),
     Layer("simplified, narrower", lambda i, o: SimplifiedConvolution(i, o, 3), simplified_oracle),
     Layer("simplified, wider", lambda i, o: SimplifiedConvolution(i, 2 * i, bias=False), simplified_oracle),
     Layer("inception", lambda i, o: InceptionConvolution(i, o), inception_oracle),

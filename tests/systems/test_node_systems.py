@@ -34,6 +34,12 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("monet", {}),
     *(("graphsage", {"aggregation": name}) for name in ("gcn", "mean", "pool", "max")),
     ("graphsage", {"aggregation": "lstm", "hidden": 32, "aggregated": 32, "steps": 120}),
+    *(
+        ("column-network", changes)
+        for changes in ({"steps": 90}, {"gated": False, "layers": 2}, {"shared": False, "layers": 3})
+    ),
+    *(("gresnet", {"residual": name}) for name in ("none", "naive", "graph-naive", "raw", "graph-raw")),
+    ("gresnet", {"convolution": "attention", "layers": 2, "dropout": 0.3}),
     *(("jk-net", {"jump": name, "layers": 3}) for name in ("concat", "max", "lstm", "none")),
 ]
 
@@ -165,3 +171,13 @@ def test_candidates_are_measured_once_a_seed_and_kept(tmp_path: Path) -> None:
     assert row["mean"] == pytest.approx(sum(found["mlp"]) / 2)
     figure = draw_curves({"title": {"none": {1: [1.0, 2.0], 2: [3.0, 5.0]}}}, "layers", "accuracy")
     assert figure.axes[0].get_title() == "title"
+
+
+def test_the_claim_of_gresnet_asks_for_all_of_it() -> None:
+    from renote.systems.gresnet import revived
+
+    good = {"graph-raw": {2: [80.0], 10: [79.0], 50: [77.0]}, "none": {2: [81.0], 10: [60.0], 50: [15.0]}}
+    assert revived(good)
+    assert not revived({**good, "none": {2: [81.0], 10: [70.0], 50: [68.0]}})
+    assert not revived({**good, "graph-raw": {2: [85.0], 10: [79.0], 50: [77.0]}})
+    assert not revived({**good, "graph-raw": {2: [60.0], 10: [59.0], 50: [58.0]}})

@@ -78,22 +78,21 @@ def sample(
 
 
 def predict(run: Positional[str], out: str = "predictions.csv", data: str | None = None) -> None:
-    """Predict the class of every node with a trained node classifier.
+    """Predict the class of every node with a trained node classifier, or of every held-out sample with one of signals.
 
     Example: renote predict runs/cora --out predictions.csv
 
     Args:
         run: The run folder.
-        out: The table: node, class, probability.
-        data: Another graph with the same features.
+        out: The table: node or sample, class, probability.
+        data: Another graph with the same features, or other samples of the same shape and classes.
     """
     from renote import experiment
 
     loaded = systems.load_run(run, data)
-    if not isinstance(loaded, experiment.NodeRun):
+    if not isinstance(loaded, experiment.NodeRun | experiment.SignalRun):
         raise UsageError(f"{run} holds {loaded.system.name}, which predicts no classes: use renote sample")
-    loaded.write_predictions(Path(out))
-    say(f"{loaded.data.graph.num_nodes} predictions in {out}")
+    say(f"{loaded.write_predictions(Path(out))} predictions in {out}")
 
 
 def evaluate(

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
+
+from renote.errors import DataError
+from renote.graph import Adjacency
 
 
 def undirected(
@@ -43,3 +49,33 @@ def nearest(points: NDArray[np.float64], neighbors: int) -> tuple[NDArray[np.int
     np.fill_diagonal(distance, distance.max() + 1)
     chosen = np.argpartition(distance * num_nodes + np.arange(num_nodes), neighbors - 1, axis=1)[:, :neighbors]
     return undirected(np.repeat(np.arange(num_nodes), neighbors), chosen.ravel(), num_nodes)
+
+
+def similarity_graph(points: NDArray[np.float64], neighbors: int) -> Adjacency:
+    """The graph of `nearest`, with weights exp(-|p_i - p_j|² / σ²), σ the mean distance of a point to the farthest of its nearest.
+
+    Args:
+        points: (nodes, features), whole numbers, all different, e.g. the places of pixels.
+        neighbors: nearest ones of each point.
+
+    Raises:
+        DataError: `neighbors` is not from 1 to nodes - 1.
+
+    Source:
+        Defferrard et al. (2016), section 5.1 and their code's σ.
+    """
+    num_nodes = len(points)
+    if not 1 <= neighbors < num_nodes:
+        raise DataError(f"neighbors is {neighbors}: give a number from 1 to {num_nodes - 1}")
+    source, target = nearest(points, neighbors)
+    square = ((points[source] - points[target]) ** 2).sum(1)
+    # of those that a point named itself the farthest is the k-th smallest distance that it has
+    bounds = np.searchsorted(target, np.arange(num_nodes + 1))
+    farthest = [np.partition(square[a:b], neighbors - 1)[neighbors - 1] for a, b in itertools.pairwise(bounds)]
+    weight = np.exp(-square / np.sqrt(farthest).mean() ** 2)
+    return Adjacency.from_edges(torch.from_numpy(source), torch.from_numpy(target), num_nodes, torch.from_numpy(weight))
+
+
+def grid_points(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """(places, dimensions) the whole-numbered places of a grid, the last dimension fastest, as `flatten` has them."""
+    return np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1).reshape(-1, len(shape)).astype(np.float64)

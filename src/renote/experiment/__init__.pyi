@@ -20,9 +20,14 @@ from .sample import SampleRun as SampleRun
 from .samplers import compare_samplers as compare_samplers
 from .samplers import draw_samplers as draw_samplers
 from .shipped import ship as ship
+from .signal import SignalLearner as SignalLearner
+from .signal import SignalRun as SignalRun
+from .signal_options import SignalOptions as SignalOptions
+from .signal_options import signal_classifier as signal_classifier
 from .system import Claim as Claim
 from .system import GenerativeSystem as GenerativeSystem
 from .system import NodeSystem as NodeSystem
 from .system import Outcome as Outcome
 from .system import Paper as Paper
+from .system import SignalSystem as SignalSystem
 from .system import System as System

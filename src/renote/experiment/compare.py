@@ -28,8 +28,8 @@ def compare(
 ) -> dict[str, Any]:
     """Train each system once a seed, in turn, and measure.
 
-    Nodes: test accuracy of the weights with the lowest validation loss; the test nodes select nothing. Samples: Fréchet
-    distance to the training samples, with each system's own sampler.
+    Classifiers: test accuracy of the weights with the lowest validation loss; the test nodes or samples select nothing.
+    Generation: Fréchet distance to the training samples, with each system's own sampler.
 
     Args:
         systems: the candidates.
@@ -53,7 +53,7 @@ def compare(
         raise UsageError(f"seeds = {seeds}: at least one")
     if len({system.name for system in systems}) < len(systems):
         raise UsageError("a system is named twice: name each once")
-    if len({system.kind for system in systems}) > 1:
+    if len({system.task for system in systems}) > 1:
         named = ", ".join(f"{system.name} ({system.task})" for system in systems)
         raise UsageError(f"these do different tasks and cannot be compared: {named}")
     loaded = load_data(data, data_options) if isinstance(data, str) else data
@@ -90,12 +90,20 @@ def compare(
         for name, runs in found.items()
         if (values := [numbers["value"] for numbers in runs])
     ]
-    return {"data": loaded.name, "protocol": _protocol(loaded, seeds, samples), "seeds": seeds, "rows": rows}
+    return {
+        "data": loaded.name,
+        "protocol": _protocol(loaded, seeds, samples, systems[0].generates),
+        "seeds": seeds,
+        "rows": rows,
+    }
 
 
-def _protocol(data: Data, seeds: int, samples: int) -> str:
+def _protocol(data: Data, seeds: int, samples: int, generates: bool) -> str:
     over = f"seeds 0 to {seeds - 1}" if seeds > 1 else "seed 0"
     if isinstance(data, NodeData):
         split = f"{len(data.train)} training, {len(data.validation)} validation, {len(data.test)} test nodes"
+        return f"one split ({split}), weights selected by validation loss, test accuracy in percent, {over}"
+    if not generates:
+        split = f"{len(data.train)} samples to train and select on, {len(data.test)} test samples"
         return f"one split ({split}), weights selected by validation loss, test accuracy in percent, {over}"
     return f"each system's own sampler, {samples} samples against the training set, {over}"

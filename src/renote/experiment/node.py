@@ -13,6 +13,7 @@ from torch import Tensor
 from renote.data import NodeData
 from renote.errors import UsageError
 from renote.experiment.node_options import NodeOptions
+from renote.experiment.predictions import write_table
 from renote.experiment.run import Run
 from renote.graph import (
     ClusterSampling,
@@ -23,7 +24,6 @@ from renote.graph import (
     Sampling,
     partition,
 )
-from renote.train.checkpoint import write_atomic
 from renote.train.learner import Batch
 from renote.train.options import TrainOptions
 from renote.train.order import EpochOrder, mixed_seed
@@ -124,20 +124,16 @@ class NodeRun(Run):
         """The most probable class of each node, (nodes,) int64."""
         return self.module.logits().argmax(1)
 
-    def write_predictions(self, path: Path) -> None:
+    def write_predictions(self, path: Path) -> int:
         """Write a table with a row a node: node, class, probability.
 
         Args:
             path: of the .csv file.
+
+        Returns:
+            The number of rows.
         """
-        highest, classes = self.probabilities().cpu().max(1)
-        names = self.data.classes
-        rows = [
-            f"{node},{names[number]},{share:.4f}"
-            for node, (number, share) in enumerate(zip(classes.tolist(), highest.tolist()))
-        ]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, ("\n".join(["node,class,probability", *rows]) + "\n").encode())
+        return write_table(path, "node", self.probabilities(), self.data.classes)
 
     def draw(self) -> Figure:
         """The graph coloured by predicted class, wrong test nodes ringed.

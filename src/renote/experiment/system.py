@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from renote.experiment.node import NodeRun
     from renote.experiment.run import Run
     from renote.experiment.sample import SampleRun
+    from renote.experiment.signal import SignalRun
     from renote.train import Learner
 
 Size = Literal["laptop", "full"]
@@ -117,6 +118,7 @@ class System(Generic[R]):
     family: ClassVar[str]
     task: ClassVar[str]
     kind: ClassVar[str]
+    """Of data that it needs: samples, or nodes of a graph."""
 
     def configure(self, preset: str = "laptop", **changes: Any) -> TrainOptions:
         """A configuration: the paper's values, then the preset's, then these.
@@ -187,6 +189,11 @@ class System(Generic[R]):
         """What can be done with trained weights."""
         raise NotImplementedError
 
+    @property
+    def generates(self) -> bool:
+        """Whether it makes samples; else it predicts."""
+        return self.task == GenerativeSystem.task
+
     def summary(self) -> dict[str, Any]:
         """The row of `renote list --json`."""
         paper = dataclasses.asdict(self.paper)
@@ -248,3 +255,24 @@ class NodeSystem(System["NodeRun"]):
         from renote.experiment.node import NodeRun
 
         return NodeRun(self, config, data, learner.module, folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalSystem(System["SignalRun"]):
+    """A system that tells the classes of signals on one fixed graph, such as pictures on the graph of their pixels."""
+
+    family: ClassVar[str] = "graph"
+    task: ClassVar[str] = "signal classification"
+    kind: ClassVar[str] = "samples"
+
+    def learner(self, config: Any, data: SampleData) -> Learner:
+        """The classifier with batches of the training samples."""
+        from renote.experiment.signal import SignalLearner
+
+        return SignalLearner(self.build(config, data), data, config)
+
+    def run(self, config: TrainOptions, data: SampleData, learner: Learner, folder: Path | None) -> SignalRun:
+        """A run that can predict."""
+        from renote.experiment.signal import SignalRun
+
+        return SignalRun(self, config, data, learner.module, folder)

@@ -18,8 +18,12 @@ from .attend import on_columns as on_columns
 from .attend import on_rows as on_rows
 from .batch import batch as batch
 from .batch import unbatch as unbatch
+from .column import ColumnNetwork as ColumnNetwork
 from .conv.attention import GaANConvolution as GaANConvolution
 from .conv.attention import GATConvolution as GATConvolution
+from .conv.column import ColumnConvolution as ColumnConvolution
+from .conv.fourier import FourierConvolution as FourierConvolution
+from .conv.fourier import spline_basis as spline_basis
 from .conv.message import MixtureConvolution as MixtureConvolution
 from .conv.message import SAGEConvolution as SAGEConvolution
 from .conv.message import degree_coordinates as degree_coordinates
@@ -62,6 +66,11 @@ from .operator import scaled_laplacian as scaled_laplacian
 from .operator import symmetric as symmetric
 from .operator import triangles as triangles
 from .pattern import Pattern as Pattern
+from .pool.matching import cut_matching as cut_matching
+from .pool.matching import merge as merge
+from .pool.tree import Level as Level
+from .pool.tree import coarsen as coarsen
+from .pool.tree import tree_max as tree_max
 from .precomputed import DCNN as DCNN
 from .precomputed import SGC as SGC
 from .precomputed import SIGN as SIGN
@@ -70,6 +79,7 @@ from .propagation import LabelPropagation as LabelPropagation
 from .propagation import class_mass_normalization as class_mass_normalization
 from .propagation import label_propagation as label_propagation
 from .propagation import label_spreading as label_spreading
+from .residual import GraphResidualNetwork as GraphResidualNetwork
 from .sampling import sample_neighbors as sample_neighbors
 from .segment import neighbor_max as neighbor_max
 from .segment import neighbor_mean as neighbor_mean
@@ -78,6 +88,9 @@ from .segment import segment_max as segment_max
 from .segment import segment_mean as segment_mean
 from .segment import segment_sum as segment_sum
 from .segment import spmm as spmm
+from .signal import SignalLayer as SignalLayer
+from .signal import SignalNetwork as SignalNetwork
+from .signal import fourier_layer as fourier_layer
 from .sparse import SparseFeatures as SparseFeatures
 from .spectrum import ChebyshevSeries as ChebyshevSeries
 from .spectrum import Eigenbasis as Eigenbasis
@@ -92,3 +105,4 @@ from .subgraph import neighborhood as neighborhood
 from .task.node import NodeClassification as NodeClassification
 from .task.node import PrecomputedNodeClassification as PrecomputedNodeClassification
 from .task.node import hinge as hinge
+from .task.signal import SignalClassification as SignalClassification

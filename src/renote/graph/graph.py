@@ -84,6 +84,8 @@ class Graph:
         if self.relation is not None:
             _check_rows("relation", self.relation.shape, self.num_edges, "edges")
             _check_integers("relation", self.relation)
+            if self.num_edges and int(self.relation.min()) < 0:
+                raise DataError(f"relation holds {int(self.relation.min())}: relations are numbered from 0")
         self._check_graphs()
         rows = {"node": self.num_nodes, "edge": self.num_edges, "graph": self.num_graphs}
         for name, item in self.fields.items():
@@ -120,6 +122,27 @@ class Graph:
         if graph_of_node is None:
             graph_of_node = torch.zeros(self.num_nodes, dtype=torch.long, device=self.adjacency.device)
         return Pattern.from_segments(graph_of_node, self.num_graphs)
+
+    @cached_property
+    def relations(self) -> tuple[Adjacency, ...]:
+        """The edges of each relation, 0 to the largest number that is there; all edges together if they have none."""
+        if self.relation is None:
+            return (self.adjacency,)
+        source, target, weight = self.adjacency.source, self.adjacency.target, self.adjacency.weight
+        chosen = [(self.relation == number).nonzero().squeeze(1) for number in range(self.num_relations)]
+        return tuple(
+            Adjacency.from_edges(
+                source[edges], target[edges], self.num_nodes, None if weight is None else weight[edges]
+            )
+            for edges in chosen
+        )
+
+    @property
+    def num_relations(self) -> int:
+        """The largest number of a relation, and one; 1 if edges have none."""
+        if self.relation is None:
+            return 1
+        return int(self.relation.max()) + 1 if self.num_edges else 0
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self.fields:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from renote.experiment import Claim, NodeOptions, NodeSystem, Outcome, Paper
 
@@ -114,6 +114,32 @@ def _seconds(edges: int, order: int) -> float:
     return min(times[1:])
 
 
+def mnist(lab: Lab) -> Outcome:
+    """Test accuracy on digits as signals on the graph of their pixels, by `chebnet-signals`, beside a fully connected network's."""
+    import statistics
+
+    from renote import systems
+    from renote.experiment import contrast
+
+    seeds = tuple(range(3 if lab.laptop else 10))
+    preset = "laptop" if lab.laptop else "paper"
+    variants: dict[str, dict[str, Any]] = {"chebnet": {}, "dense": {"features": (), "pooling": ()}}
+    found: dict[str, list[float]] = {}
+    for name, changes in variants.items():
+        signals = systems.get("chebnet-signals")
+        runs = [lab.train("mnist", f"{name}-{i}", signals, preset, **changes, seed=i) for i in seeds]
+        found[name] = [lab.measure(f"{name}, seed {i}", run.evaluate)["test_accuracy"] for i, run in zip(seeds, runs)]
+    measured = {name: contrast.spread(values) for name, values in found.items()}
+    note = (
+        "28 × 28 pixels, each joined to its 8 nearest; two graph layers, each with pooling by 4 along the tree of greedy matchings; weights selected on a twelfth of the training "
+        "samples. The dense network has the same hidden layer and training, without graph layers. Holds if the mean is at least 98.8 with the laptop preset, 99.1 with the paper's."
+    )
+    figure = contrast.groups({"test accuracy (%)": found})
+    figure.axes[0].set_ylim(bottom=min(map(min, found.values())) - 0.5)
+    holds = statistics.fmean(found["chebnet"]) >= (98.8 if lab.laptop else 99.1)
+    return Outcome(measured, holds, figure, seeds, note)
+
+
 SYSTEM = NodeSystem(
     name="chebnet",
     title="Chebyshev spectral graph convolutions",
@@ -142,6 +168,13 @@ SYSTEM = NodeSystem(
             "Section 2.1",
             {f"exponent of the edges, order {order}": 1.0 for order in (1, 2, 5)},
             cost,
+        ),
+        Claim(
+            "mnist",
+            "On the graph of the pixels a network with the form of LeNet-5 classifies digits nearly as well as one on their grid.",
+            "Table 2",
+            {"chebnet": 99.14},
+            mnist,
         ),
     ),
     notes="Stopped after 10 epochs without a lower validation loss, as the paper of the settings says, Cora came to 81.15 over 6 seeds, just below the published figure. All 200 "

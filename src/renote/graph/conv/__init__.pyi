@@ -1,5 +1,8 @@
 from .attention import GaANConvolution as GaANConvolution
 from .attention import GATConvolution as GATConvolution
+from .column import ColumnConvolution as ColumnConvolution
+from .fourier import FourierConvolution as FourierConvolution
+from .fourier import spline_basis as spline_basis
 from .message import MixtureConvolution as MixtureConvolution
 from .message import SAGEConvolution as SAGEConvolution
 from .message import degree_coordinates as degree_coordinates

@@ -30,7 +30,7 @@ class ChebyshevConvolution(nn.Module):
         kind: of Laplacian. For both, 2 bounds the eigenvalues whatever the graph, so that a graph is the same in any batch.
 
     Shapes:
-        x: (nodes, in_features), dense or `SparseFeatures`. Output: (nodes, out_features).
+        x: (nodes, in_features), dense or `SparseFeatures`, or (nodes, …, in_features), many signals on one graph. Output: (nodes, …, out_features).
 
     Source:
         Defferrard et al. (2016), eq. 4, with λ_max at its bound as in Kipf & Welling (2017), section 2.2.
@@ -67,11 +67,11 @@ class ChebyshevConvolution(nn.Module):
             raise UsageError(f"x has {x.shape[-1]} features a node and the convolution takes {self.in_features}")
         operator = scaled_laplacian(adjacency, self.kind)
         if isinstance(x, Tensor) and self.in_features <= self.out_features:
-            signals = torch.cat(list(chebyshev(operator, x, self.order)), 1)
+            signals = torch.cat(list(chebyshev(operator, x, self.order)), -1)
             out = signals @ self.weight.reshape(-1, self.out_features)
         else:
             projected = x @ self.weight.transpose(0, 1).reshape(self.in_features, -1)
-            out = clenshaw(operator, projected.view(-1, self.order + 1, self.out_features).transpose(0, 1))
+            out = clenshaw(operator, projected.view(*x.shape[:-1], self.order + 1, self.out_features).movedim(-2, 0))
         return out if self.bias is None else out + self.bias
 
     def extra_repr(self) -> str:

@@ -1,3 +1,4 @@
 from .node import NodeClassification as NodeClassification
 from .node import PrecomputedNodeClassification as PrecomputedNodeClassification
 from .node import hinge as hinge
+from .signal import SignalClassification as SignalClassification
