@@ -18,7 +18,7 @@ from PIL import Image
 
 from renote import data
 from renote.data import Card, File, NodeData, SampleData, idx, planetoid, store
-from renote.data.split import folds
+from renote.data.split import folds, per_class
 from renote.errors import DataError, RenoteError
 
 
@@ -118,6 +118,54 @@ def test_citation_graphs_can_be_split_anew(mirror: Path) -> None:
         nodes("citeseer", split="random", test_fraction=0.7)
 
 
+BENCHMARK = {
+    "amazon-photo": (7650, 119_081, 745, 8, 7487, 119_043),
+    "amazon-computers": (13_752, 245_861, 767, 10, 13_381, 245_778),
+    "coauthor-cs": (18_333, 81_894, 6805, 15, 18_333, 81_894),
+}
+
+
+@pytest.mark.parametrize("name", BENCHMARK)
+def test_graphs_of_products_and_authors_are_as_published(mirror: Path, name: str) -> None:
+    size, edges, features, classes, largest, its_edges = BENCHMARK[name]
+    whole = nodes(name)
+    graph = whole.graph
+    assert (graph.num_nodes, graph.num_edges // 2, graph.num_features, whole.num_classes) == (
+        size,
+        edges,
+        features,
+        classes,
+    )
+    assert whole.card == data.cards()[name]
+    assert not bool((graph.adjacency.source == graph.adjacency.target).any())
+    for part, each in ((whole.train, 20), (whole.validation, 30)):
+        assert torch.bincount(whole.labels[part]).tolist() == [each] * classes
+    everything = torch.cat([whole.train, whole.validation, whole.test])
+    assert torch.equal(everything.sort().values, torch.arange(size))
+    sums = (graph.x @ torch.ones(features, 1)).flatten()  # type: ignore[operator]
+    torch.testing.assert_close(sums[sums > 0], torch.ones(int((sums > 0).sum())))
+    assert not torch.equal(whole.train, nodes(name, seed=1).train)
+    # Table 1 of Shchur et al. (2018)
+    part = nodes(name, largest_component=True, normalize=False)
+    assert (part.graph.num_nodes, part.graph.num_edges // 2, part.card.size) == (largest, its_edges, largest)
+    assert set(part.graph.x.values.tolist()) == {1.0}  # type: ignore[union-attr]
+
+
+def test_splits_by_class_leave_something_to_test() -> None:
+    labels = torch.tensor([0] * 5 + [1] * 4 + [-1] * 3)[torch.randperm(12, generator=torch.Generator().manual_seed(0))]
+    parts = per_class(labels, 2, 1, seed=0)
+    assert [torch.bincount(labels[part]).tolist() for part in parts] == [[2, 2], [1, 1], [2, 1]]
+    assert torch.equal(torch.cat(parts).sort().values, (labels >= 0).nonzero().squeeze(1))
+    assert torch.equal(parts[0], per_class(labels, 2, 1, seed=0)[0])
+    with pytest.raises(DataError, match="class 1 has 4 labelled nodes.*none to test"):
+        per_class(labels, 2, 2, seed=0)
+    with pytest.raises(DataError, match="train_per_class is 0"):
+        per_class(labels, 0, 1, seed=0)
+    digits = nodes("digits-knn")
+    again = data.split_per_class(digits, 3, 5, 6)
+    assert (len(again.train), len(again.validation), len(again.test)) == (50, 60, 1797 - 110)
+
+
 def test_folds_test_everything_once() -> None:
     cut = folds(17, 5, seed=2)
     assert sorted(torch.cat([test for _, test in cut]).tolist()) == list(range(17))
@@ -176,6 +224,26 @@ def test_a_file_with_another_checksum_is_refused(tmp_path: Path, monkeypatch: py
         (tmp_path / "set" / "a").write_bytes(content)
         with pytest.raises(DataError, match="is not the official a .SHA-256"):
             store.read(CARD, official())
+
+
+def test_arrays_are_checked_by_what_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RENOTE_CACHE", str(tmp_path))
+    (tmp_path / "set").mkdir()
+    path, numbers = tmp_path / "set" / "a.npz", np.array([3, 1, 2])
+    file = File("a.npz", hashlib.sha256(numbers.astype("<i8").tobytes()).hexdigest(), "", arrays=("a",))
+    np.savez(path, a=numbers.astype(np.uint16), names=np.array([{"pickled": 1}], dtype=object))
+    first = path.read_bytes()
+    assert store.read(CARD, file) == first
+    np.savez_compressed(path, a=numbers.astype(np.int32))
+    assert store.locate(CARD, file) == path
+    for damage in (
+        lambda: np.savez(path, a=numbers[::-1]),
+        lambda: np.savez(path, b=numbers),
+        lambda: path.write_bytes(first[:40]),
+    ):
+        damage()
+        with pytest.raises(DataError, match="is not the official a.npz"):
+            store.read(CARD, file)
 
 
 def test_without_a_network_the_error_says_where_to_put_the_file(
