@@ -397,3 +397,71 @@ def test_tables(tmp_path: Path) -> None:
     assert loaded.graph.x.tolist() == [[1, 2], [3, 4], [5, 6]]  # type: ignore[union-attr]
     directed = nodes(f"graph:{tmp_path}/edges.csv,{tmp_path}/nodes.csv", directed=True)
     assert directed.graph.adjacency.edge_index().T.tolist() == [[0, 1], [1, 2]]
+
+
+def parquet_graph(folder: Path, edges: dict[str, object], table: dict[str, object]) -> str:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    for name, columns in (("edges", edges), ("nodes", table)):
+        parquet.write_table(arrow.table(columns), folder / f"{name}.parquet")
+    return f"graph:{folder}/edges.parquet,{folder}/nodes.parquet"
+
+
+def test_tables_in_parquet_are_what_they_are_in_csv(tmp_path: Path) -> None:
+    # the ids are beyond what a float holds exactly; one column of them is nullable, as pandas likes to write it
+    ids = [2**60 + 1, 2**60 + 2, 2**60 + 3]
+    edges = {"Source": ids[:2], "target": ids[1:], "weight": [0.5, 2.0]}
+    table = {
+        "id": ids,
+        "a": [1, 2, 3],
+        "b": [True, False, True],
+        "label": [7.0, float("nan"), 10.0],
+        "split": ["train", None, "test"],
+    }
+    ours = nodes(parquet_graph(tmp_path, edges, table))
+    (tmp_path / "edges.csv").write_text(f"source,target,weight\n{ids[0]},{ids[1]},0.5\n{ids[1]},{ids[2]},2\n")
+    rows = f"{ids[0]},1,1,7,train\n{ids[1]},2,0,,\n{ids[2]},3,1,10,test\n"
+    (tmp_path / "nodes.csv").write_text("id,a,b,label,split\n" + rows)
+    for path in (
+        f"graph:{tmp_path}/edges.csv,{tmp_path}/nodes.csv",
+        f"graph:{tmp_path}/edges.parquet,{tmp_path}/nodes.csv",
+    ):
+        theirs = nodes(path)
+        assert torch.equal(ours.graph.x, theirs.graph.x)  # type: ignore[arg-type]
+        assert torch.equal(ours.graph.adjacency.to_dense(), theirs.graph.adjacency.to_dense())
+        assert (
+            (ours.labels.tolist(), ours.classes)
+            == (theirs.labels.tolist(), theirs.classes)
+            == ([0, -1, 1], ("7", "10"))
+        )
+        assert (ours.train.tolist(), ours.test.tolist()) == (theirs.train.tolist(), theirs.test.tolist()) == ([0], [2])
+
+
+def test_bad_parquet_tables_are_named_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edges = {"source": ["x", "y"], "target": ["y", "q"]}
+    good = {"id": ["x", "y"], "a": [1.0, 2.0], "label": ["red", "blue"]}
+    for changed_edges, table, message in (
+        (edges, good, "edges.parquet, row 2: the target 'q' is not an id"),
+        ({"source": ["x"], "target": ["y"]}, {**good, "a": [1.0, None]}, "nodes.parquet, row 2: 'a missing value'"),
+        (
+            {"source": ["x"], "target": ["y"]},
+            {**good, "a": ["1", "two"]},
+            "row 2: 'two' in the column 'a' is not a number",
+        ),
+        ({"source": ["x"], "target": ["y"]}, {**good, "a": [[1.0], [2.0]]}, "'a' holds list.*a column of its own"),
+        ({"source": ["x"]}, good, "the column 'target' is missing"),
+    ):
+        with pytest.raises(DataError, match=message):
+            data.load(parquet_graph(tmp_path, changed_edges, table))  # type: ignore[arg-type]
+    (tmp_path / "nodes.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match="cannot be read as a Parquet file"):
+        data.load(f"graph:{tmp_path}/edges.parquet,{tmp_path}/nodes.parquet")
+
+
+def test_parquet_without_its_reader_is_an_error_that_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("edges", "nodes"):
+        (tmp_path / f"{name}.parquet").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(DataError, match=r"pip install 'renote\[parquet\]'"):
+        data.load(f"graph:{tmp_path}/edges.parquet,{tmp_path}/nodes.parquet")
+    with pytest.raises(DataError, match="a graph needs two tables"):
+        data.load("edges.parquet")

@@ -248,6 +248,31 @@ def test_a_graph_of_ones_own_from_tables_to_predictions(tmp_path: Path) -> None:
     assert {row["class"] for row in table} <= {"red", "blue"}
 
 
+def test_a_repeated_option_keeps_all_its_values(digits_run: Path, tmp_path: Path) -> None:
+    options = {"neighbors": 5, "seed": 3}
+    forms = (
+        ["--data-option", "neighbors=5", "--data-option", "seed=3"],
+        ["--data-option=neighbors=5", "--steps", "3", "--data_option", "seed=3"],
+        ["--data-option", "neighbors=5", "seed=3"],
+    )
+    train = ["train", "mlp", "--data", "digits-knn", "--steps", "2"]
+    for number, form in enumerate(forms):
+        renote(*train, "--out", str(tmp_path / f"{number}"), *form)
+        assert json.loads((tmp_path / f"{number}" / "config.json").read_text())["data"]["options"] == options
+    # without the first option there are 100 training nodes still, but other neighbours
+    tail = ["label-propagation", "--data", "digits-knn", "--seeds", "1", "--json"]
+    lines = (["--data-option=neighbors=5", *tail, *forms[0][2:]], [*tail, *forms[2]], [*tail, *forms[0][2:]])
+    found = [json.loads(renote("compare", *line)[0])["rows"][0]["values"] for line in lines]
+    assert found[0] == found[1] != found[2]
+    draw = ["sample", str(digits_run), "-n", "2", "--sampler", "heun", "--steps", "3"]
+    renote(*draw, "--option", "spacing=rho", "--option", "churn=40", "--out", str(tmp_path / "a.npy"))
+    renote(*draw, "--option", "spacing=rho", "churn=40", "--out", str(tmp_path / "b.npy"))
+    renote(*draw, "--option", "churn=40", "--out", str(tmp_path / "c.npy"))
+    one, same, other = (np.load(tmp_path / f"{name}.npy") for name in "abc")
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
 def test_pictures_of_ones_own_of_another_size(tmp_path: Path) -> None:
     generator = np.random.default_rng(1)
     (tmp_path / "pictures").mkdir()

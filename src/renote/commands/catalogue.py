@@ -106,7 +106,7 @@ def data_list(json: Json = False) -> None:
         [r["name"], r["title"], r["kind"], r["size"], "×".join(map(str, r["shape"])), len(r["classes"])] for r in rows
     ]
     print_table(("name", "data", "kind", "size", "shape", "classes"), body)
-    say("your own: a folder of images, FILE.npz, or graph:EDGES.csv,NODES.csv")
+    say("your own: a folder of images, FILE.npz, or graph:EDGES.csv,NODES.csv (.parquet too)")
 
 
 def data_describe(name: Positional[str], json: Json = False) -> None:
