@@ -399,6 +399,22 @@ def test_tables(tmp_path: Path) -> None:
     assert directed.graph.adjacency.edge_index().T.tolist() == [[0, 1], [1, 2]]
 
 
+def test_tables_choose_their_features(tmp_path: Path) -> None:
+    (tmp_path / "edges.csv").write_text("source,target\nx,y\ny,z\n")
+    (tmp_path / "nodes.csv").write_text("id,a,label\nx,1,red\ny,2,blue\nz,3,red\nw,4,blue\n")
+    path = f"graph:{tmp_path}/edges.csv,{tmp_path}/nodes.csv"
+    found = {kind: nodes(path, features=kind).graph.x for kind in ("identity", "degree", "table")}
+    assert torch.equal(found["identity"].to_dense(), torch.eye(4))  # type: ignore[union-attr, operator]
+    assert found["degree"].to_dense().argmax(1).tolist() == [1, 2, 1, 0]  # type: ignore[union-attr, operator]
+    assert found["table"].flatten().tolist() == [1, 2, 3, 4]  # type: ignore[union-attr, operator]
+    with pytest.raises(RenoteError, match="kind of features 'degrees'. Did you mean degree"):
+        data.load(path, features="degrees")
+    (tmp_path / "nodes.csv").write_text("id,label\nx,red\ny,blue\nz,\n")
+    assert torch.equal(nodes(path).graph.x.to_dense(), torch.eye(3))  # type: ignore[union-attr, operator]
+    with pytest.raises(DataError, match="no column of features"):
+        data.load(path, features="table")
+
+
 def parquet_graph(folder: Path, edges: dict[str, object], table: dict[str, object]) -> str:
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     for name, columns in (("edges", edges), ("nodes", table)):

@@ -246,6 +246,9 @@ def test_a_graph_of_ones_own_from_tables_to_predictions(tmp_path: Path) -> None:
         table = list(csv.DictReader(file))
     assert len(table) == 60
     assert {row["class"] for row in table} <= {"red", "blue"}
+    degrees = str(tmp_path / "degrees")
+    renote("train", "gcn", "--data", data, "--data-option", "features=degree", "--out", degrees, "--steps", "2")
+    assert json.loads(renote("evaluate", degrees, "--json")[0])["measures"].keys() >= {"test_accuracy"}
 
 
 def test_a_repeated_option_keeps_all_its_values(digits_run: Path, tmp_path: Path) -> None:

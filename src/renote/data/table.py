@@ -10,11 +10,11 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import eye_array
 from torch import Tensor
 
 from renote.data import parquet
@@ -22,7 +22,7 @@ from renote.data.card import Card
 from renote.data.split import partition
 from renote.data.types import NodeData
 from renote.errors import DataError, unknown
-from renote.graph import Adjacency, Graph, SparseFeatures
+from renote.graph import Adjacency, Graph, SparseFeatures, degree_features, identity_features
 
 _SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test"}
 _NOT_FEATURES = ("id", "label", "split")
@@ -32,6 +32,7 @@ def load(
     path: str,
     *,
     directed: bool = False,
+    features: Literal["table", "identity", "degree"] | None = None,
     validation_fraction: float = 0.2,
     test_fraction: float = 0.2,
     seed: int = 0,
@@ -41,6 +42,8 @@ def load(
     Args:
         path: `EDGES.csv,NODES.csv`, each with a header line; commas, semicolons or tabs between columns. Either may be a `.parquet` file.
         directed: messages go from source to target only; else in both directions.
+        features: `"table"`, the columns of numbers; `"identity"`, a column of its own for each node, so that a network's first layer learns a
+            vector for each; `"degree"`, that of the node, one column for each up to 255; None takes the table's where it has any, else the identity.
         validation_fraction: share of each class, if the nodes have no column `split`.
         test_fraction: share of each class, likewise.
         seed: of that split.
@@ -59,11 +62,8 @@ def load(
     labels, classes = _labels(nodes.text("label"))
     if not classes:
         raise DataError(f"{nodes_path}: no node has a label; fill the column 'label' where it is known")
-    features = [column for column in nodes.columns if column not in _NOT_FEATURES]
-    x = torch.from_numpy(np.stack([nodes.numbers(column) for column in features], 1)).float() if features else None
     adjacency = _adjacency(_Table.read(edges_path, required=("source", "target")), number, nodes_path, directed)
-    # Without features each node is its own, as in section 4.1 of Kipf & Welling (2017): X is the identity.
-    identity = SparseFeatures.from_scipy(eye_array(len(number), format="csr")) if x is None else None
+    x = _features(nodes, adjacency, features)
     train, validation, test = (
         _given_split(nodes, labels)
         if "split" in nodes.columns
@@ -74,7 +74,7 @@ def load(
         title=f"Graph of the tables {edges_path.name} and {nodes_path.name}",
         kind="nodes",
         size=len(number),
-        shape=(len(features) or len(number),),
+        shape=(x.shape[1],),
         classes=classes,
         source=path,
         licence="the owner's",
@@ -85,8 +85,26 @@ def load(
             "test": len(test),
         },
     )
-    graph = Graph(x=identity if x is None else x, adjacency=adjacency)
+    graph = Graph(x=x, adjacency=adjacency)
     return NodeData(card.name, card, graph, labels, train, validation, test, classes)
+
+
+def _features(nodes: _Table, adjacency: Adjacency, kind: str | None) -> Tensor | SparseFeatures:
+    columns = [column for column in nodes.columns if column not in _NOT_FEATURES]
+    if kind is None:
+        # as in section 4.1 of Kipf & Welling (2017), where X is the identity
+        kind = "table" if columns else "identity"
+    if kind == "identity":
+        return identity_features(adjacency.num_nodes)
+    if kind == "degree":
+        return degree_features(adjacency)
+    if kind != "table":
+        raise unknown("kind of features", kind, ["table", "identity", "degree"])
+    if not columns:
+        raise DataError(
+            f"{nodes.path} has no column of features: add some, or give features=identity or features=degree"
+        )
+    return torch.from_numpy(np.stack([nodes.numbers(column) for column in columns], 1)).float()
 
 
 @dataclass(frozen=True)

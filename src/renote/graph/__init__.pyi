@@ -35,6 +35,8 @@ from .convert import from_scipy as from_scipy
 from .convert import to_networkx as to_networkx
 from .convert import to_pyg as to_pyg
 from .convert import to_scipy as to_scipy
+from .features import degree_features as degree_features
+from .features import identity_features as identity_features
 from .graph import Field as Field
 from .graph import Graph as Graph
 from .jumping import JumpingKnowledge as JumpingKnowledge

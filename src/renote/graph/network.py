@@ -32,7 +32,10 @@ def _drop(x: Tensor | SparseFeatures, probability: float, training: bool) -> Ten
 def features_of(graph: Graph) -> Tensor | SparseFeatures:
     """The node features, which must be there."""
     if graph.x is None:
-        raise UsageError("the graph has no node features: give each node some, e.g. graph.with_x(torch.eye(nodes))")
+        raise UsageError(
+            "the graph has no node features: give each node some, e.g. graph.with_x(identity_features(graph.num_nodes)) "
+            "or graph.with_x(degree_features(graph.adjacency))"
+        )
     return graph.x
 
 

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 
 INT32_MAX = 2**31 - 1
+# A sum of n numbers one after the other is off by up to n 2⁻²⁴ in single precision: by a hundredth for a million equal ones, as was measured.
+LONG = 1024
 
 
 class Pattern:
@@ -76,6 +78,32 @@ class Pattern:
         """(entries,) the row of each entry, in `rowptr`'s dtype."""
         rows = torch.arange(self.num_rows, dtype=self.rowptr.dtype, device=self.rowptr.device)
         return rows.repeat_interleave(self.count.long(), output_size=self.num_entries)
+
+    @cached_property
+    def pieces(self) -> tuple[Tensor | None, Tensor | None, Pattern, Pattern] | None:
+        """For sums in two levels, where a row has more than `LONG` entries; None where none has.
+
+        Returns:
+            The long rows and the numbers of their entries, or None for all if those are few beside the entries of long ones; pieces ×
+            columns, each of at most `LONG` of these entries; these rows × pieces.
+        """
+        if not self.num_entries or int(self.count.max()) <= LONG:
+            return None
+        rows: Tensor | None = (self.count > LONG).nonzero().squeeze(1)
+        entries, column, count = None, self.column, self.count.long()
+        if int(count[rows].sum()) < self.num_rows:
+            count = count[rows]
+            entries = torch.arange(int(count.sum()), device=count.device)
+            entries += (self.rowptr[rows].long() - _starts(count)[:-1]).repeat_interleave(count)
+            column = column.index_select(0, entries)
+        else:
+            rows = None
+        number = (count + LONG - 1) // LONG
+        first, dtype = _starts(number), self.rowptr.dtype
+        places = torch.arange(int(first[-1]), device=count.device)
+        begin = (_starts(count)[:-1] - LONG * first[:-1]).repeat_interleave(number) + LONG * places
+        fine = Pattern(torch.cat([begin, begin.new_full((1,), len(column))]).to(dtype), column, self.num_columns)
+        return rows, entries, fine, Pattern(first.to(dtype), places.to(dtype), len(places))
 
     @property
     def transposed(self) -> Pattern:
@@ -161,6 +189,11 @@ class Pattern:
 def _shifted(index: Tensor, count: int, by: int, dtype: torch.dtype) -> Tensor:
     """(count, …) the numbers raised by 0, `by`, 2 `by`, …"""
     return index.to(dtype) + by * torch.arange(count, dtype=dtype, device=index.device)[:, None]
+
+
+def _starts(count: Tensor) -> Tensor:
+    """(n + 1,) where each of n runs begins, and the end of the last."""
+    return torch.cat([count.new_zeros(1), count.cumsum(0)])
 
 
 def _rowptr(sorted_row: Tensor, num_rows: int, dtype: torch.dtype) -> Tensor:

@@ -1,0 +1,48 @@
+"""Features for nodes that come without any."""
+
+from __future__ import annotations
+
+import torch
+
+from renote.errors import UsageError
+from renote.graph.adjacency import Adjacency
+from renote.graph.pattern import Pattern
+from renote.graph.sparse import SparseFeatures
+
+
+def identity_features(num_nodes: int) -> SparseFeatures:
+    """X = I: the first linear map of a network, X W, is then a table of learned vectors, one a node.
+
+    What is learned of one graph says nothing of another.
+
+    Args:
+        num_nodes: number of nodes, and of features.
+
+    Source:
+        Kipf & Welling (2017), section 4.1.
+    """
+    return _one_hot(torch.arange(num_nodes), num_nodes)
+
+
+def degree_features(adjacency: Adjacency, highest: int = 255) -> SparseFeatures:
+    """x_i = the unit vector of min(d_i, highest), d_i the number of edges that arrive.
+
+    Args:
+        adjacency: the edges; duplicates and loops count, weights do not.
+        highest: degrees from here on share a feature; there are highest + 1 in all.
+
+    Raises:
+        UsageError: highest is negative.
+
+    Source:
+        Xu et al. (2019), "How Powerful are Graph Neural Networks?", section 7, for graphs without features.
+    """
+    if highest < 0:
+        raise UsageError(f"highest is {highest}: the highest degree with a feature of its own is 0 or more")
+    return _one_hot(adjacency.pattern.count.long().clamp(max=highest), highest + 1)
+
+
+def _one_hot(column: torch.Tensor, width: int) -> SparseFeatures:
+    row = torch.arange(len(column), device=column.device)
+    pattern, _ = Pattern.from_pairs(row, column, len(column), width)
+    return SparseFeatures(pattern, torch.ones(len(column), device=column.device))
