@@ -90,3 +90,19 @@ def test_a_report_stands_alone(tmp_path: Path) -> None:
     assert "&lt;b&gt;" in page
     assert "<code>renote list</code>" in page
     assert not re.search(r'(src|href)="(?!data:)', page)
+
+
+def test_costs_are_where_they_were_measured() -> None:
+    rows = [
+        {"name": "a", "metric": "accuracy", "mean": 80.0, "std": 2.0, "seconds": 0.0, "peak_memory_mb": 10.0},
+        {"name": "b", "metric": "accuracy", "mean": 90.0, "std": 1.0, "seconds": 4.0, "peak_memory_mb": 1000.0},
+    ]
+    time, memory = evaluate.draw_costs(rows).axes
+    assert [panel.get_xscale() for panel in (time, memory)] == ["linear", "log"]
+    assert time.get_ylabel() == "accuracy"
+    for panel, cost in ((time, "seconds"), (memory, "peak_memory_mb")):
+        for row, (line, _, (bar,)) in zip(rows, panel.containers, strict=True):
+            assert (line.get_xdata()[0], line.get_ydata()[0]) == (row[cost], row["mean"])
+            low, high = bar.get_segments()[0][:, 1]
+            assert (low, high) == (row["mean"] - row["std"], row["mean"] + row["std"])
+    assert [text.get_text() for text in memory.get_legend().get_texts()] == ["a", "b"]

@@ -313,6 +313,22 @@ def test_json_documents_have_the_promised_fields() -> None:
     assert any(card["name"] == "digits" for card in json.loads(renote("data", "list", "--json")[0]))
 
 
+def test_a_comparison_is_drawn_against_time_and_memory(tmp_path: Path) -> None:
+    compare = ["compare", "gcn", "mlp", "--data", "digits-knn", "--seeds", "2", "--steps", "5"]
+    _, err = renote(*compare, "--out", "found/result.json", cwd=tmp_path)
+    found = json.loads((tmp_path / "found" / "result.json").read_text())
+    assert [row["name"] for row in found["rows"]] == ["gcn", "mlp"]
+    assert "compare gcn mlp" in found["command"]
+    assert "picture in found/result.png" in err
+    width, height = Image.open(tmp_path / "found" / "result.png").size
+    assert width > 2 * height
+    renote("compare", "label-propagation", "--data", "digits-knn", "--seeds", "1", "--out", "costs.svg", cwd=tmp_path)
+    assert (tmp_path / "costs.svg").read_text().count("<svg") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["costs.svg", "found"]
+    _, err = renote(*compare, "--out", "result.txt", status=2, cwd=tmp_path)
+    assert "write a picture (.png, .svg, .pdf) or a result (.json)" in err
+
+
 def test_every_commands_help_has_an_example() -> None:
     for command in (
         "list",

@@ -10,6 +10,7 @@ from .manifold import density_coverage as density_coverage
 from .manifold import nearest_radii as nearest_radii
 from .manifold import precision_recall as precision_recall
 from .picture import draw_comparison as draw_comparison
+from .picture import draw_costs as draw_costs
 from .picture import draw_curves as draw_curves
 from .picture import draw_graph as draw_graph
 from .picture import draw_points as draw_points
