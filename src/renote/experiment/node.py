@@ -39,6 +39,9 @@ class NodeLearner:
 
     def batch(self, step: int, generator: torch.Generator) -> Batch | None:
         """The numbers of the step's nodes; None for all: the module holds the graph."""
+        if step < self.module.pretrain_steps:
+            order = torch.randperm(self.module.graph.num_nodes, generator=generator)
+            return {"pretrain": order[: self.module.pretrain_nodes]}
         return None if self._order is None else {"node": self._train[self._order.indices(step)]}
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:

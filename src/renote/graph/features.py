@@ -1,8 +1,9 @@
-"""Features for nodes that come without any."""
+"""Features for nodes that come without any, and the scale of those that are there."""
 
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from renote.errors import UsageError
 from renote.graph.adjacency import Adjacency
@@ -42,7 +43,20 @@ def degree_features(adjacency: Adjacency, highest: int = 255) -> SparseFeatures:
     return _one_hot(adjacency.pattern.count.long().clamp(max=highest), highest + 1)
 
 
-def _one_hot(column: torch.Tensor, width: int) -> SparseFeatures:
+def unit_scale(x: Tensor | SparseFeatures) -> Tensor | SparseFeatures:
+    """x / √(mean of x²): numbers of the size that initializations of networks take for granted; zeros stay zeros.
+
+    Args:
+        x: (nodes, features); the mean is over all of it, zeros included.
+    """
+    size = max(1, x.shape[0] * x.shape[1])
+    values = x.values if isinstance(x, SparseFeatures) else x
+    rms = (values.double().square().sum() / size).sqrt()
+    scale = torch.where(rms > 0, rms.reciprocal(), 1.0).to(values.dtype)
+    return SparseFeatures(x.pattern, values * scale) if isinstance(x, SparseFeatures) else x * scale
+
+
+def _one_hot(column: Tensor, width: int) -> SparseFeatures:
     row = torch.arange(len(column), device=column.device)
     pattern, _ = Pattern.from_pairs(row, column, len(column), width)
     return SparseFeatures(pattern, torch.ones(len(column), device=column.device))

@@ -23,7 +23,8 @@ def _widths(features: int, hidden: int, classes: int, layers: int) -> list[int]:
     return [features, *[hidden] * (layers - 1), classes]
 
 
-def _drop(x: Tensor | SparseFeatures, probability: float, training: bool) -> Tensor | SparseFeatures:
+def drop_features(x: Tensor | SparseFeatures, probability: float, training: bool) -> Tensor | SparseFeatures:
+    """Dropout, on the non-zeros of sparse features."""
     if isinstance(x, SparseFeatures):
         return x.dropout(probability, training)
     return dropout(x, probability, training)
@@ -97,7 +98,7 @@ class NodeNetwork(nn.Module):
         last = len(self.convolutions) - 1
         for number, convolution in enumerate(self.convolutions):
             drops = self.inner_dropout or number in (0, last)
-            out: Tensor = convolution(_drop(x, self.dropout, self.training) if drops else x, graph.adjacency)
+            out: Tensor = convolution(drop_features(x, self.dropout, self.training) if drops else x, graph.adjacency)
             if number < last or self.jump is not None or self.head is not None:
                 out = out if self.activation is None else self.activation(out)
                 if self.residual and number and isinstance(x, Tensor):
@@ -107,7 +108,7 @@ class NodeNetwork(nn.Module):
         if self.jump is not None:
             x = self.jump(hidden)
         if self.head is not None:
-            x = self.head(_drop(x, self.dropout, self.training))
+            x = self.head(drop_features(x, self.dropout, self.training))
         assert isinstance(x, Tensor)
         return x
 
@@ -218,7 +219,7 @@ class MLP(nn.Module):
         x = features_of(graph)
         for number, (weight, bias) in enumerate(zip(self.weights, self.biases)):
             x = functional.relu(x) if number and isinstance(x, Tensor) else x
-            x = _drop(x, self.dropout, self.training) @ weight + bias
+            x = drop_features(x, self.dropout, self.training) @ weight + bias
         assert isinstance(x, Tensor)
         return x
 

@@ -79,6 +79,12 @@ class Pattern:
         rows = torch.arange(self.num_rows, dtype=self.rowptr.dtype, device=self.rowptr.device)
         return rows.repeat_interleave(self.count.long(), output_size=self.num_entries)
 
+    def entries_of(self, rows: Tensor) -> Tensor:
+        """The numbers of the entries of some rows, one row after the other."""
+        count = self.count[rows].long()
+        entries = torch.arange(int(count.sum()), device=count.device)
+        return entries + (self.rowptr[rows].long() - _starts(count)[:-1]).repeat_interleave(count)
+
     @cached_property
     def pieces(self) -> tuple[Tensor | None, Tensor | None, Pattern, Pattern] | None:
         """For sums in two levels, where a row has more than `LONG` entries; None where none has.
@@ -93,8 +99,7 @@ class Pattern:
         entries, column, count = None, self.column, self.count.long()
         if int(count[rows].sum()) < self.num_rows:
             count = count[rows]
-            entries = torch.arange(int(count.sum()), device=count.device)
-            entries += (self.rowptr[rows].long() - _starts(count)[:-1]).repeat_interleave(count)
+            entries = self.entries_of(rows)
             column = column.index_select(0, entries)
         else:
             rows = None

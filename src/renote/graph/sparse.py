@@ -117,6 +117,12 @@ class SparseFeatures:
         rowptr = self.pattern.rowptr[start : end + 1] - first
         return SparseFeatures(Pattern(rowptr, self.pattern.column[first:last], self.shape[1]), self.values[first:last])
 
+    def select(self, nodes: Tensor) -> SparseFeatures:
+        """Rows (n,) in any order, also repeatedly."""
+        entries, count = self.pattern.entries_of(nodes), self.pattern.count[nodes].long()
+        rowptr = torch.cat([count.new_zeros(1), count.cumsum(0)]).to(self.pattern.rowptr.dtype)
+        return SparseFeatures(Pattern(rowptr, self.pattern.column[entries], self.shape[1]), self.values[entries])
+
     @staticmethod
     def concatenate(parts: list[SparseFeatures]) -> SparseFeatures:
         """Rows of all parts, one part after the other."""

@@ -26,9 +26,16 @@ class NodeClassification(nn.Module):
         splits: name → numbers of nodes, `"train"` among them; masks are accepted too.
         loss: `loss(logits, labels)` in the place of the cross-entropy, e.g. `hinge`.
 
+    Attributes:
+        pretrain_steps: steps at the beginning whose batch is `{"pretrain": numbers}`, of nodes whether or not they have labels; 0 here.
+        pretrain_nodes: nodes of such a step.
+
     Source:
         Kipf & Welling (2017), eq. 10.
     """
+
+    pretrain_steps: int = 0
+    pretrain_nodes: int = 0
 
     def __init__(
         self,
