@@ -82,12 +82,16 @@ def star() -> NodeData:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_hub_of_a_million_neighbours(name: str, star: NodeData) -> None:
+    if name == "graph-bert":
+        with pytest.raises(UsageError, match="1000001 nodes and 2000000 edges.*Take a part of the graph"):
+            trained(name, star)
+        return
     trained(name, star, **{"steps": 1, "heads": 1, **NARROW.get(name, {})})
 
 
 @pytest.mark.parametrize("name", READERS)
 def test_features_are_taken_in_the_precision_of_the_weights(name: str) -> None:
-    whole = torch.tensor([[1, 0, 2], [0, 1, 1], [1, 1, 0]]).repeat(3, 1)
+    whole = torch.tensor([[4, 0, 2], [0, 8, 1], [1, 4, 0]]).repeat(3, 1)
     expected = trained(name, own(9, BOTH, x=whole.float())).probabilities()
     for dtype in (torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.uint8):
         found = trained(name, own(9, BOTH, x=whole.to(dtype))).probabilities()

@@ -120,7 +120,7 @@ class GraphBERT(nn.Module):
             return None, None
         if self.residual == "graph-raw":
             mapped = spmm(adjacency.kipf(), mapped)
-        inner, outer = mapped[nodes].split(self.parts[1:], 1)
+        inner, outer = torch.split(mapped[nodes], self.parts[1:], 1)
         return inner, outer
 
 

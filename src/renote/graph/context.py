@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from renote.errors import UsageError
@@ -19,6 +20,8 @@ from renote.graph.operator import Operator, random_walk, symmetric
 from renote.graph.segment import spmm
 from renote.graph.spectrum import PersonalizedPageRank, pagerank_series
 
+# nodes × edges that an exact S is made for: about half an hour of one processor
+_LARGEST = 2e11
 # numbers of a block, so that it stays near the processor
 _BLOCK = 1 << 19
 
@@ -60,13 +63,18 @@ def intimate_contexts(
         tolerance: error of S, relative to √(d_i / d_j).
 
     Raises:
-        UsageError: a number is out of range, or a weight is negative.
+        UsageError: a number is out of range, a weight is negative, or the graph is so large that it would take hours.
 
     Source:
         Zhang et al. (2020), eq. 1 and definition 1.
     """
     if count < 0:
         raise UsageError(f"count is {count}: a context has 0 or more nodes")
+    if adjacency.num_nodes * adjacency.num_edges > _LARGEST:
+        raise UsageError(
+            f"a graph of {adjacency.num_nodes} nodes and {adjacency.num_edges} edges: the intimacy of all nodes takes time in proportion to "
+            f"nodes × edges, and is made up to {_LARGEST:.0e}. Take a part of the graph, or a system that reads edges, e.g. sign"
+        )
     if adjacency.weight is not None and bool((adjacency.weight < 0).any()):
         raise UsageError("intimacy is a share of random walks: give edges without negative weights")
     made: Contexts = adjacency.keep(
@@ -85,7 +93,7 @@ def _contexts(adjacency: Adjacency, count: int, restart: float, role_rounds: int
     shape = (nodes, count + 1)
     node = torch.arange(nodes, device=device)[:, None].repeat(1, count + 1)
     intimacy, hops = torch.zeros(shape, device=device), torch.full(shape, -1, dtype=torch.long, device=device)
-    for block in node[:, 0].split(max(1, _BLOCK // max(nodes, 1))):
+    for block in torch.split(node[:, 0], max(1, _BLOCK // max(nodes, 1))):
         here = torch.arange(len(block), device=device)
         start = torch.zeros(nodes, len(block), device=device)
         start[block, here] = 1.0
@@ -163,9 +171,10 @@ def weisfeiler_lehman(adjacency: Adjacency, rounds: int = 1) -> Tensor:
     return torch.from_numpy(number.astype(np.int64)).to(adjacency.device)
 
 
-def _hashed(value: np.ndarray) -> np.ndarray:
+def _hashed(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """SplitMix64 of each number (Steele, Lea & Flood 2014)."""
     value = value + np.uint64(0x9E3779B97F4A7C15)
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
+    out: NDArray[np.uint64] = value ^ (value >> np.uint64(31))
+    return out

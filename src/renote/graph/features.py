@@ -47,13 +47,18 @@ def unit_scale(x: Tensor | SparseFeatures) -> Tensor | SparseFeatures:
     """x / √(mean of x²): numbers of the size that initializations of networks take for granted; zeros stay zeros.
 
     Args:
-        x: (nodes, features); the mean is over all of it, zeros included.
+        x: (nodes, features), of any type; the mean is over all of it, zeros included.
+
+    Returns:
+        The same in the default precision.
     """
     size = max(1, x.shape[0] * x.shape[1])
     values = x.values if isinstance(x, SparseFeatures) else x
-    rms = (values.double().square().sum() / size).sqrt()
+    if not values.is_complex():
+        values = values.to(torch.get_default_dtype())
+    rms = (values.abs().double().square().sum() / size).sqrt()
     scale = torch.where(rms > 0, rms.reciprocal(), 1.0).to(values.dtype)
-    return SparseFeatures(x.pattern, values * scale) if isinstance(x, SparseFeatures) else x * scale
+    return SparseFeatures(x.pattern, values * scale) if isinstance(x, SparseFeatures) else values * scale
 
 
 def _one_hot(column: Tensor, width: int) -> SparseFeatures:

@@ -95,14 +95,11 @@ class Pattern:
         """
         if not self.num_entries or int(self.count.max()) <= LONG:
             return None
-        rows: Tensor | None = (self.count > LONG).nonzero().squeeze(1)
-        entries, column, count = None, self.column, self.count.long()
-        if int(count[rows].sum()) < self.num_rows:
-            count = count[rows]
-            entries = self.entries_of(rows)
+        long = (self.count > LONG).nonzero().squeeze(1)
+        rows, entries, column, count = None, None, self.column, self.count.long()
+        if int(count[long].sum()) < self.num_rows:
+            rows, entries, count = long, self.entries_of(long), count[long]
             column = column.index_select(0, entries)
-        else:
-            rows = None
         number = (count + LONG - 1) // LONG
         first, dtype = _starts(number), self.rowptr.dtype
         places = torch.arange(int(first[-1]), device=count.device)

@@ -85,7 +85,7 @@ class ContextNodeClassification(NodeClassification):
         if torch.is_grad_enabled():
             return self.network(self.graph, self.contexts, nodes)  # type: ignore[no-any-return]
         every = torch.arange(self.graph.num_nodes, device=self.labels.device) if nodes is None else nodes
-        return torch.cat([self.network(self.graph, self.contexts, part) for part in every.split(_AT_ONCE)])
+        return torch.cat([self.network(self.graph, self.contexts, part) for part in torch.split(every, _AT_ONCE)])
 
     def attribute_loss(self, nodes: Tensor) -> Tensor:
         """How far the features of some nodes (n,) are from what their fused states tell of them."""
@@ -97,7 +97,7 @@ class ContextNodeClassification(NodeClassification):
 
     def structure_loss(self, nodes: Tensor) -> Tensor:
         """How far cosines of states are from intimacies, among some nodes (n,) and their contexts."""
-        among = self.contexts.node[nodes].unique()
+        among = torch.unique(self.contexts.node[nodes])
         fused = functional.normalize(self.network.encode(self.graph, self.contexts, among), dim=1)
         there = self.contexts.hops[among] >= 0
         # nodes that are not among them go to one more column, which is cut off
