@@ -34,6 +34,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("monet", {}),
     *(("graphsage", {"aggregation": name}) for name in ("gcn", "mean", "pool", "max")),
     ("graphsage", {"aggregation": "lstm", "hidden": 32, "aggregated": 32, "steps": 120}),
+    *(("graph-bert", {"residual": name}) for name in ("none", "raw", "graph-raw")),
     *(("jk-net", {"jump": name, "layers": 3}) for name in ("concat", "max", "lstm", "none")),
 ]
 

@@ -89,6 +89,9 @@ def build(config: Config, data: NodeData) -> ContextNodeClassification:
     )
 
 
+# by validation on the three graphs, seed 0, among learning rates of 0.001, 0.003, 0.01 and weight decays of 0.0005, 0.02, 0.05
+_LAPTOP = {"steps": 300, "patience": 40, "learning_rate": 0.003, "weight_decay": 0.05, "input_dropout": 0.5}
+_LIKEWISE = {"steps": 300, "patience": 40, "learning_rate": 0.003, "weight_decay": 0.05, "hidden": 32}
 PUBLISHED = {"cora": 84.3, "citeseer": 71.2, "pubmed": 79.3}
 
 
@@ -104,24 +107,25 @@ def accuracy(lab: Lab) -> Outcome:
             "graph-bert": (None, preset, {"residual": "none"}),
             "graph-bert, graph residual": (None, preset, {"residual": "graph-raw"}),
             "mlp": (systems.get("mlp"), "laptop", {}),
+            "mlp, trained alike": (systems.get("mlp"), "laptop", _LIKEWISE),
         }
         rows[data] = experiment.accuracies(lab, data, candidates, seeds)
     measured = experiment.summary(rows)
     holds = True
     for data in PUBLISHED:
-        ours, theirs = measured[f"{data} graph-bert"], measured[f"{data} mlp"]
-        error = ((ours["std"] ** 2 + theirs["std"] ** 2) / len(seeds)) ** 0.5
-        holds = holds and ours["mean"] - theirs["mean"] > 2.0 * error
+        ours = measured[f"{data} graph-bert"]
+        for name in ("mlp", "mlp, trained alike"):
+            theirs = measured[f"{data} {name}"]
+            error = ((ours["std"] ** 2 + theirs["std"] ** 2) / len(seeds)) ** 0.5
+            holds = holds and ours["mean"] - theirs["mean"] > 2.0 * error
     figure = evaluate.draw_comparison(rows, PUBLISHED, "test accuracy (%)")
     note = (
-        "Public split, weights selected by validation loss. It holds if attention without any edge, residual none, is above the perceptron by more than two "
+        "Public split, weights selected by validation loss. It holds if attention without any edge, residual none, is above the perceptron, in GCN's training and in its own, by more than two "
         "standard errors of the difference on each graph. The edges speak through the intimacies alone there; the paper's graph residual averages over "
         "neighbours, as a convolution does. The paper has a split of its own, and its code reports the best test accuracy of all epochs."
     )
     return Outcome(measured, holds, figure, seeds, note)
 
-
-_LAPTOP = {"steps": 300, "patience": 40, "learning_rate": 0.003, "input_dropout": 0.5}
 
 SYSTEM = NodeSystem(
     name="graph-bert",
@@ -157,5 +161,6 @@ SYSTEM = NodeSystem(
             accuracy,
         ),
     ),
-    notes="Features are scaled to a root mean square of 1, and the presets drop half of them: without, the residuals learn the few labels by heart.",
+    notes="Features are scaled to a root mean square of 1. The presets drop half of them and decay the weights a hundred times as strongly: with the paper's "
+    "values few labels are learned by heart.",
 )
