@@ -18,7 +18,7 @@ HELP = """renote: denoising diffusion models and graph neural networks.
 usage: renote COMMAND [OPTIONS]        renote COMMAND --help has options and an example
 
   list                     the systems, their papers and claims
-  show NAME                one system: equations, parts, options, claims
+  show NAME | RUN          one system: equations, parts, options, claims; or where a trained run attends
   train NAME               train a system on built-in data or your own
   sample RUN               draw samples from a trained generative model
   checkpoints              trained models that come with renote, usable as a RUN

@@ -329,6 +329,21 @@ def test_a_comparison_is_drawn_against_time_and_memory(tmp_path: Path) -> None:
     assert "write a picture (.png, .svg, .pdf) or a result (.json)" in err
 
 
+def test_a_run_shows_where_it_attends(digits_run: Path, tmp_path: Path) -> None:
+    run = str(tmp_path / "gat")
+    renote("train", "gat", "--data", "digits-knn", "--out", run, "--steps", "2")
+    _, err = renote("show", run, "--node", "5", "--out", "shares.png", cwd=tmp_path)
+    assert "where gat attends on digits-knn: shares.png" in err
+    assert Image.open(tmp_path / "shares.png").size[1] > 300
+    for arguments, message in (
+        ([run, "--node", "1797"], "go from 0 to 1796"),
+        ([run, "--out", "shares.txt"], "write a picture"),
+        ([str(digits_run)], "attends over no edges"),
+    ):
+        assert message in renote("show", *arguments, status=2, cwd=tmp_path)[1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gat", "shares.png"]
+
+
 def test_every_commands_help_has_an_example() -> None:
     for command in (
         "list",

@@ -1,3 +1,4 @@
+from .attention import draw_attention as draw_attention
 from .classifier import Classifier as Classifier
 from .classifier import train_classifier as train_classifier
 from .features import Features as Features

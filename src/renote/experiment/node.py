@@ -12,7 +12,7 @@ from torch import Tensor
 from renote.data import NodeData
 from renote.errors import UsageError
 from renote.experiment.run import Run
-from renote.graph import NodeClassification
+from renote.graph import Adjacency, NodeClassification
 from renote.train.checkpoint import write_atomic
 from renote.train.learner import Batch
 from renote.train.order import EpochOrder
@@ -70,6 +70,46 @@ class NodeRun(Run):
     def predict(self) -> Tensor:
         """The most probable class of each node, (nodes,) int64."""
         return self.module.logits().argmax(1)
+
+    def attention(self) -> list[tuple[Adjacency, Tensor]]:
+        """Of each layer that attends over edges: those edges, and the share (edges, heads) of each in its receiver's sum.
+
+        Raises:
+            UsageError: no layer does.
+        """
+        found: list[tuple[Adjacency, Tensor]] = []
+
+        def read(layer: Any, given: tuple[Any, ...]) -> None:
+            found.append(layer.attention(*given))
+
+        hooks = [m.register_forward_pre_hook(read) for m in self.module.modules() if hasattr(m, "attention")]
+        try:
+            self.module.logits()
+        finally:
+            for hook in hooks:
+                hook.remove()
+        if not found:
+            raise UsageError(f"{self.system.name} attends over no edges: there are no weights to draw. gat and gaan do")
+        return found
+
+    def draw_attention(self, node: int | None = None) -> Figure:
+        """How evenly each layer's heads attend, and to whom one node does.
+
+        Args:
+            node: its number; the first test node by default.
+
+        Raises:
+            UsageError: the system attends over no edges, or there is no such node.
+        """
+        from renote.evaluate import draw_attention
+
+        if node is None:
+            node = int(self.data.test[0]) if self.data.test.numel() else 0
+        if not 0 <= node < self.data.graph.num_nodes:
+            raise UsageError(
+                f"node = {node}: the nodes of {self.data.name} go from 0 to {self.data.graph.num_nodes - 1}"
+            )
+        return draw_attention(self.attention(), node, self.data.labels, self.data.classes)
 
     def write_predictions(self, path: Path) -> None:
         """Write a table with a row a node: node, class, probability.
