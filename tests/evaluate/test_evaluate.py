@@ -122,3 +122,9 @@ def test_attention_is_drawn_as_it_is() -> None:
     assert [text.get_text() for text in below.texts] == ["0.25", "0.40"]
     assert [line.get_linewidth() for line in below.lines] == pytest.approx([0.3 + 8 * 0.25, 0.3 + 8 * 0.4])
     assert [text.get_text() for text in below.get_legend().get_texts()] == ["unknown", "a", "b"]
+    hub = Adjacency.from_edges(range(1, 101), [0] * 100, 101)
+    share = torch.arange(1.0, 101.0)[:, None]
+    below = evaluate.draw_attention([(hub, share / share.sum())], 0, torch.zeros(101, dtype=torch.long), ("a",)).axes[1]
+    assert below.get_title() == "node 0, 100 neighbours, the 60 it attends to most"
+    assert len(below.lines) == 60
+    assert below.lines[0].get_linewidth() == pytest.approx(0.3 + 8 * 41 / 5050)

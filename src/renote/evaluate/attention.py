@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 
     from renote.graph import Adjacency
 
+# neighbours that a picture has place for
+_MOST = 60
+
 
 def draw_attention(
     layers: Sequence[tuple[Adjacency, Tensor]], node: int, labels: Tensor, classes: Sequence[str]
 ) -> Figure:
     """A column a layer. Above, for each head, how often an edge has which share, as a multiple of an even one, α_ij d_i, d_i the edges that arrive at i;
-    below, the node and those it attends to, lines as wide as the mean share of the heads.
+    below, the node and those it attends to, 60 at most, lines as wide as the mean share of the heads.
 
     Args:
         layers: edges and shares (edges, heads) of each.
@@ -69,6 +72,10 @@ def _star(axes: Axes, edges: Adjacency, share: Tensor, node: int, labels: Tensor
     others, share = edges.source.cpu()[arriving].long(), share[arriving]
     loop = others == node
     around, share_of = others[~loop], share[~loop]
+    neighbours = len(around)
+    if neighbours > _MOST:
+        most = share_of.topk(_MOST).indices.sort().values
+        around, share_of = around[most], share_of[most]
     angle = torch.arange(len(around)) * (2.0 * np.pi / max(1, len(around)))
     places = torch.stack([angle.cos(), angle.sin()], 1).numpy()
     for place, part in zip(places, share_of.tolist()):
@@ -82,7 +89,8 @@ def _star(axes: Axes, edges: Adjacency, share: Tensor, node: int, labels: Tensor
         name = "unknown" if label < 0 else classes[label]
         axes.scatter(where[here, 0], where[here, 1], s=90, color=color, label=name, zorder=2)
     own = f", itself {float(share[loop].sum()):.2f}" if bool(loop.any()) else ""
-    axes.set_title(f"node {node}, {len(around)} neighbours{own}", fontsize=10)
+    first = f", the {_MOST} it attends to most" if neighbours > _MOST else ""
+    axes.set_title(f"node {node}, {neighbours} neighbours{own}{first}", fontsize=10)
     axes.set(xlim=(-1.4, 1.4), ylim=(-1.4, 1.4), aspect="equal")
     axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=2)
     axes.set_axis_off()
