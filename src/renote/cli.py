@@ -18,7 +18,7 @@ HELP = """renote: denoising diffusion models and graph neural networks.
 usage: renote COMMAND [OPTIONS]        renote COMMAND --help has options and an example
 
   list                     the systems, their papers and claims
-  show NAME                one system: equations, parts, options, claims
+  show NAME | RUN          one system: equations, parts, options, claims; or where a trained run attends
   train NAME               train a system on built-in data or your own
   sample RUN               draw samples from a trained generative model
   checkpoints              trained models that come with renote, usable as a RUN
@@ -86,7 +86,7 @@ def _train(arguments: Sequence[str]) -> None:
         commands.say(f"next: renote {follow}, or renote evaluate {out}")
 
     train.__annotations__["config"] = OmitArgPrefixes[system.config]  # type: ignore[name-defined,misc]  # known only now
-    tyro.cli(train, args=arguments[1:], prog=f"renote train {name}", config=(FlagCreatePairsOff,))
+    tyro.cli(train, args=gathered(arguments[1:]), prog=f"renote train {name}", config=(FlagCreatePairsOff,))
 
 
 _TRAIN_HELP = """usage: renote train NAME --out DIR [--data DATA] [OPTIONS]
@@ -96,6 +96,10 @@ Train a system on built-in data or your own. renote train NAME --help lists ever
   renote train ddpm --data digits --out runs/digits
   renote train cfg --data folder:pictures --data-option size=32 --out runs/mine
   renote train gcn --data graph:edges.csv,nodes.csv --out runs/graph"""
+
+
+# options of several values, which a repeated flag adds to; of any other flag the last counts, as is usual
+REPEATED = ("--data-option", "--option", "--only")
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -141,7 +145,7 @@ def run_command(arguments: Sequence[str]) -> None:
             print("usage: renote data list | describe NAME | fetch NAME        e.g. renote data describe cora")
             return
         raise unknown("command", name, ["train", *COMMANDS])
-    tyro.cli(COMMANDS[name], args=arguments[words:], prog=f"renote {name}", config=(FlagCreatePairsOff,))
+    tyro.cli(COMMANDS[name], args=gathered(arguments[words:]), prog=f"renote {name}", config=(FlagCreatePairsOff,))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -162,6 +166,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         # the reader of a pipe left, as `head` does: that is no failure
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def gathered(arguments: Sequence[str]) -> list[str]:
+    """The same command line with each flag of `REPEATED` once, at the end, and all its values behind it.
+
+    `--only a --only b` and `--only a b` mean the same then; the parser alone would forget all but the last.
+    """
+    kept: list[str] = []
+    values: dict[str, list[str]] = {}
+    into = kept
+    for argument in arguments:
+        flag, equals, value = argument.partition("=")
+        flag = flag.replace("_", "-")
+        if flag in REPEATED:
+            into = values.setdefault(flag, [])
+            if equals:
+                into.append(value)
+                into = kept
+            continue
+        if argument.startswith("-"):
+            into = kept
+        into.append(argument)
+    return [*kept, *(part for flag, given in values.items() for part in (flag, *given))]
 
 
 def _value_of(option: str, arguments: Sequence[str], default: str) -> str:

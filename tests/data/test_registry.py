@@ -18,7 +18,7 @@ from PIL import Image
 
 from renote import data
 from renote.data import Card, File, NodeData, SampleData, idx, planetoid, store
-from renote.data.split import folds
+from renote.data.split import folds, per_class
 from renote.errors import DataError, RenoteError
 
 
@@ -118,6 +118,54 @@ def test_citation_graphs_can_be_split_anew(mirror: Path) -> None:
         nodes("citeseer", split="random", test_fraction=0.7)
 
 
+BENCHMARK = {
+    "amazon-photo": (7650, 119_081, 745, 8, 7487, 119_043),
+    "amazon-computers": (13_752, 245_861, 767, 10, 13_381, 245_778),
+    "coauthor-cs": (18_333, 81_894, 6805, 15, 18_333, 81_894),
+}
+
+
+@pytest.mark.parametrize("name", BENCHMARK)
+def test_graphs_of_products_and_authors_are_as_published(mirror: Path, name: str) -> None:
+    size, edges, features, classes, largest, its_edges = BENCHMARK[name]
+    whole = nodes(name)
+    graph = whole.graph
+    assert (graph.num_nodes, graph.num_edges // 2, graph.num_features, whole.num_classes) == (
+        size,
+        edges,
+        features,
+        classes,
+    )
+    assert whole.card == data.cards()[name]
+    assert not bool((graph.adjacency.source == graph.adjacency.target).any())
+    for part, each in ((whole.train, 20), (whole.validation, 30)):
+        assert torch.bincount(whole.labels[part]).tolist() == [each] * classes
+    everything = torch.cat([whole.train, whole.validation, whole.test])
+    assert torch.equal(everything.sort().values, torch.arange(size))
+    sums = (graph.x @ torch.ones(features, 1)).flatten()  # type: ignore[operator]
+    torch.testing.assert_close(sums[sums > 0], torch.ones(int((sums > 0).sum())))
+    assert not torch.equal(whole.train, nodes(name, seed=1).train)
+    # Table 1 of Shchur et al. (2018)
+    part = nodes(name, largest_component=True, normalize=False)
+    assert (part.graph.num_nodes, part.graph.num_edges // 2, part.card.size) == (largest, its_edges, largest)
+    assert set(part.graph.x.values.tolist()) == {1.0}  # type: ignore[union-attr]
+
+
+def test_splits_by_class_leave_something_to_test() -> None:
+    labels = torch.tensor([0] * 5 + [1] * 4 + [-1] * 3)[torch.randperm(12, generator=torch.Generator().manual_seed(0))]
+    parts = per_class(labels, 2, 1, seed=0)
+    assert [torch.bincount(labels[part]).tolist() for part in parts] == [[2, 2], [1, 1], [2, 1]]
+    assert torch.equal(torch.cat(parts).sort().values, (labels >= 0).nonzero().squeeze(1))
+    assert torch.equal(parts[0], per_class(labels, 2, 1, seed=0)[0])
+    with pytest.raises(DataError, match="class 1 has 4 labelled nodes.*none to test"):
+        per_class(labels, 2, 2, seed=0)
+    with pytest.raises(DataError, match="train_per_class is 0"):
+        per_class(labels, 0, 1, seed=0)
+    digits = nodes("digits-knn")
+    again = data.split_per_class(digits, 3, 5, 6)
+    assert (len(again.train), len(again.validation), len(again.test)) == (50, 60, 1797 - 110)
+
+
 def test_folds_test_everything_once() -> None:
     cut = folds(17, 5, seed=2)
     assert sorted(torch.cat([test for _, test in cut]).tolist()) == list(range(17))
@@ -176,6 +224,26 @@ def test_a_file_with_another_checksum_is_refused(tmp_path: Path, monkeypatch: py
         (tmp_path / "set" / "a").write_bytes(content)
         with pytest.raises(DataError, match="is not the official a .SHA-256"):
             store.read(CARD, official())
+
+
+def test_arrays_are_checked_by_what_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RENOTE_CACHE", str(tmp_path))
+    (tmp_path / "set").mkdir()
+    path, numbers = tmp_path / "set" / "a.npz", np.array([3, 1, 2])
+    file = File("a.npz", hashlib.sha256(numbers.astype("<i8").tobytes()).hexdigest(), "", arrays=("a",))
+    np.savez(path, a=numbers.astype(np.uint16), names=np.array([{"pickled": 1}], dtype=object))
+    first = path.read_bytes()
+    assert store.read(CARD, file) == first
+    np.savez_compressed(path, a=numbers.astype(np.int32))
+    assert store.locate(CARD, file) == path
+    for damage in (
+        lambda: np.savez(path, a=numbers[::-1]),
+        lambda: np.savez(path, b=numbers),
+        lambda: path.write_bytes(first[:40]),
+    ):
+        damage()
+        with pytest.raises(DataError, match="is not the official a.npz"):
+            store.read(CARD, file)
 
 
 def test_without_a_network_the_error_says_where_to_put_the_file(
@@ -329,3 +397,87 @@ def test_tables(tmp_path: Path) -> None:
     assert loaded.graph.x.tolist() == [[1, 2], [3, 4], [5, 6]]  # type: ignore[union-attr]
     directed = nodes(f"graph:{tmp_path}/edges.csv,{tmp_path}/nodes.csv", directed=True)
     assert directed.graph.adjacency.edge_index().T.tolist() == [[0, 1], [1, 2]]
+
+
+def test_tables_choose_their_features(tmp_path: Path) -> None:
+    (tmp_path / "edges.csv").write_text("source,target\nx,y\ny,z\n")
+    (tmp_path / "nodes.csv").write_text("id,a,label\nx,1,red\ny,2,blue\nz,3,red\nw,4,blue\n")
+    path = f"graph:{tmp_path}/edges.csv,{tmp_path}/nodes.csv"
+    found = {kind: nodes(path, features=kind).graph.x for kind in ("identity", "degree", "table")}
+    assert torch.equal(found["identity"].to_dense(), torch.eye(4))  # type: ignore[union-attr, operator]
+    assert found["degree"].to_dense().argmax(1).tolist() == [1, 2, 1, 0]  # type: ignore[union-attr, operator]
+    assert found["table"].flatten().tolist() == [1, 2, 3, 4]  # type: ignore[union-attr, operator]
+    with pytest.raises(RenoteError, match="kind of features 'degrees'. Did you mean degree"):
+        data.load(path, features="degrees")
+    (tmp_path / "nodes.csv").write_text("id,label\nx,red\ny,blue\nz,\n")
+    assert torch.equal(nodes(path).graph.x.to_dense(), torch.eye(3))  # type: ignore[union-attr, operator]
+    with pytest.raises(DataError, match="no column of features"):
+        data.load(path, features="table")
+
+
+def parquet_graph(folder: Path, edges: dict[str, object], table: dict[str, object]) -> str:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    for name, columns in (("edges", edges), ("nodes", table)):
+        parquet.write_table(arrow.table(columns), folder / f"{name}.parquet")
+    return f"graph:{folder}/edges.parquet,{folder}/nodes.parquet"
+
+
+def test_tables_in_parquet_are_what_they_are_in_csv(tmp_path: Path) -> None:
+    # the ids are beyond what a float holds exactly; one column of them is nullable, as pandas likes to write it
+    ids = [2**60 + 1, 2**60 + 2, 2**60 + 3]
+    edges = {"Source": ids[:2], "target": ids[1:], "weight": [0.5, 2.0]}
+    table = {
+        "id": ids,
+        "a": [1, 2, 3],
+        "b": [True, False, True],
+        "label": [7.0, float("nan"), 10.0],
+        "split": ["train", None, "test"],
+    }
+    ours = nodes(parquet_graph(tmp_path, edges, table))
+    (tmp_path / "edges.csv").write_text(f"source,target,weight\n{ids[0]},{ids[1]},0.5\n{ids[1]},{ids[2]},2\n")
+    rows = f"{ids[0]},1,1,7,train\n{ids[1]},2,0,,\n{ids[2]},3,1,10,test\n"
+    (tmp_path / "nodes.csv").write_text("id,a,b,label,split\n" + rows)
+    for path in (
+        f"graph:{tmp_path}/edges.csv,{tmp_path}/nodes.csv",
+        f"graph:{tmp_path}/edges.parquet,{tmp_path}/nodes.csv",
+    ):
+        theirs = nodes(path)
+        assert torch.equal(ours.graph.x, theirs.graph.x)  # type: ignore[arg-type]
+        assert torch.equal(ours.graph.adjacency.to_dense(), theirs.graph.adjacency.to_dense())
+        assert (
+            (ours.labels.tolist(), ours.classes)
+            == (theirs.labels.tolist(), theirs.classes)
+            == ([0, -1, 1], ("7", "10"))
+        )
+        assert (ours.train.tolist(), ours.test.tolist()) == (theirs.train.tolist(), theirs.test.tolist()) == ([0], [2])
+
+
+def test_bad_parquet_tables_are_named_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edges = {"source": ["x", "y"], "target": ["y", "q"]}
+    good = {"id": ["x", "y"], "a": [1.0, 2.0], "label": ["red", "blue"]}
+    for changed_edges, table, message in (
+        (edges, good, "edges.parquet, row 2: the target 'q' is not an id"),
+        ({"source": ["x"], "target": ["y"]}, {**good, "a": [1.0, None]}, "nodes.parquet, row 2: 'a missing value'"),
+        (
+            {"source": ["x"], "target": ["y"]},
+            {**good, "a": ["1", "two"]},
+            "row 2: 'two' in the column 'a' is not a number",
+        ),
+        ({"source": ["x"], "target": ["y"]}, {**good, "a": [[1.0], [2.0]]}, "'a' holds list.*a column of its own"),
+        ({"source": ["x"]}, good, "the column 'target' is missing"),
+    ):
+        with pytest.raises(DataError, match=message):
+            data.load(parquet_graph(tmp_path, changed_edges, table))  # type: ignore[arg-type]
+    (tmp_path / "nodes.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match="cannot be read as a Parquet file"):
+        data.load(f"graph:{tmp_path}/edges.parquet,{tmp_path}/nodes.parquet")
+
+
+def test_parquet_without_its_reader_is_an_error_that_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("edges", "nodes"):
+        (tmp_path / f"{name}.parquet").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(DataError, match=r"pip install 'renote\[parquet\]'"):
+        data.load(f"graph:{tmp_path}/edges.parquet,{tmp_path}/nodes.parquet")
+    with pytest.raises(DataError, match="a graph needs two tables"):
+        data.load("edges.parquet")

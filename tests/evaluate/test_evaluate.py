@@ -13,6 +13,7 @@ from PIL import Image
 from renote import data, evaluate
 from renote.errors import UsageError
 from renote.evaluate.frechet import moments
+from renote.graph import Adjacency
 
 
 def test_distance_of_gaussians_is_its_closed_form() -> None:
@@ -90,3 +91,40 @@ def test_a_report_stands_alone(tmp_path: Path) -> None:
     assert "&lt;b&gt;" in page
     assert "<code>renote list</code>" in page
     assert not re.search(r'(src|href)="(?!data:)', page)
+
+
+def test_costs_are_where_they_were_measured() -> None:
+    rows = [
+        {"name": "a", "metric": "accuracy", "mean": 80.0, "std": 2.0, "seconds": 0.0, "peak_memory_mb": 10.0},
+        {"name": "b", "metric": "accuracy", "mean": 90.0, "std": 1.0, "seconds": 4.0, "peak_memory_mb": 1000.0},
+    ]
+    time, memory = evaluate.draw_costs(rows).axes
+    assert [panel.get_xscale() for panel in (time, memory)] == ["linear", "log"]
+    assert time.get_ylabel() == "accuracy"
+    for panel, cost in ((time, "seconds"), (memory, "peak_memory_mb")):
+        for row, (line, _, (bar,)) in zip(rows, panel.containers, strict=True):
+            assert (line.get_xdata()[0], line.get_ydata()[0]) == (row[cost], row["mean"])
+            low, high = bar.get_segments()[0][:, 1]
+            assert (low, high) == (row["mean"] - row["std"], row["mean"] + row["std"])
+    assert [text.get_text() for text in memory.get_legend().get_texts()] == ["a", "b"]
+
+
+def test_attention_is_drawn_as_it_is() -> None:
+    # 0 attends to 1, 2 and itself, 1 to itself alone
+    edges = Adjacency.from_edges([0, 1, 2, 1], [0, 0, 0, 1], 3)
+    shares = torch.tensor([[0.5, 0.2], [0.3, 0.2], [0.2, 0.6], [1.0, 1.0]])
+    figure = evaluate.draw_attention([(edges, shares)], 0, torch.tensor([0, 1, -1]), ("a", "b"))
+    above, below = figure.axes
+    # α d is 1.5, 0.9, 0.6, 1 for the first head: each bar is a quarter
+    heights = above.patches[0].get_xy()[:, 1]
+    assert float(heights.max()) == pytest.approx(0.25)
+    assert below.get_title() == "node 0, 2 neighbours, itself 0.35"
+    assert [text.get_text() for text in below.texts] == ["0.25", "0.40"]
+    assert [line.get_linewidth() for line in below.lines] == pytest.approx([0.3 + 8 * 0.25, 0.3 + 8 * 0.4])
+    assert [text.get_text() for text in below.get_legend().get_texts()] == ["unknown", "a", "b"]
+    hub = Adjacency.from_edges(range(1, 101), [0] * 100, 101)
+    share = torch.arange(1.0, 101.0)[:, None]
+    below = evaluate.draw_attention([(hub, share / share.sum())], 0, torch.zeros(101, dtype=torch.long), ("a",)).axes[1]
+    assert below.get_title() == "node 0, 100 neighbours, the 60 it attends to most"
+    assert len(below.lines) == 60
+    assert below.lines[0].get_linewidth() == pytest.approx(0.3 + 8 * 41 / 5050)

@@ -13,7 +13,7 @@ from torch.nn import functional
 from renote import data, systems
 from renote.errors import DataError, UsageError
 from renote.evaluate import draw_curves
-from renote.experiment import Lab, accuracies, summary, train
+from renote.experiment import Lab, NodeRun, accuracies, summary, train
 from renote.graph import (
     Adjacency,
     Field,
@@ -25,6 +25,8 @@ from renote.graph import (
     MixtureConvolution,
     NodeNetwork,
     SAGEConvolution,
+    attend,
+    segment_sum,
 )
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
@@ -40,6 +42,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ),
     *(("gresnet", {"residual": name}) for name in ("none", "naive", "graph-naive", "raw", "graph-raw")),
     ("gresnet", {"convolution": "attention", "layers": 2, "dropout": 0.3}),
+    *(("graph-bert", {"residual": name}) for name in ("none", "raw", "graph-raw")),
     *(("jk-net", {"jump": name, "layers": 3}) for name in ("concat", "max", "lstm", "none")),
 ]
 
@@ -181,3 +184,32 @@ def test_the_claim_of_gresnet_asks_for_all_of_it() -> None:
     assert not revived({**good, "none": {2: [81.0], 10: [70.0], 50: [68.0]}})
     assert not revived({**good, "graph-raw": {2: [85.0], 10: [79.0], 50: [77.0]}})
     assert not revived({**good, "graph-raw": {2: [60.0], 10: [59.0], 50: [58.0]}})
+
+
+@pytest.mark.parametrize(("name", "heads"), [("gat", [8, 1]), ("gaan", [8, 8])])
+def test_attention_is_read_off_as_it_is_used(name: str, heads: list[int]) -> None:
+    digits = data.load("digits-knn")
+    system = systems.get(name)
+    run = train(system, digits, system.configure(steps=2), progress=False)
+    assert isinstance(run, NodeRun)
+    before = run.module.logits()
+    found = run.attention()
+    assert [shares.shape[1] for _, shares in found] == heads
+    for edges, shares in found:
+        total = segment_sum(shares, edges.target.long(), digits.graph.num_nodes)
+        torch.testing.assert_close(total, torch.ones_like(total))
+    # the first layer, put together from these shares, is the layer
+    first = run.module.network.convolutions[0]
+    if isinstance(first, GATConvolution):
+        edges, shares = found[0]
+        values = (digits.graph.x @ first.weight).view(-1, 8, 8)
+        made = attend(edges.pattern, shares, values).flatten(1) + first.bias
+        torch.testing.assert_close(made, first(digits.graph.x, digits.graph.adjacency))
+    assert torch.equal(run.module.logits(), before)
+    assert not any(module._forward_pre_hooks for module in run.module.modules())
+    assert len(run.draw_attention().axes) == 4
+    with pytest.raises(UsageError, match="node = 1797: the nodes of digits-knn go from 0 to 1796"):
+        run.draw_attention(1797)
+    plain = systems.get("gcn")
+    with pytest.raises(UsageError, match="gcn attends over no edges"):
+        train(plain, digits, plain.configure(steps=1), progress=False).attention()  # type: ignore[attr-defined]

@@ -246,6 +246,34 @@ def test_a_graph_of_ones_own_from_tables_to_predictions(tmp_path: Path) -> None:
         table = list(csv.DictReader(file))
     assert len(table) == 60
     assert {row["class"] for row in table} <= {"red", "blue"}
+    degrees = str(tmp_path / "degrees")
+    renote("train", "gcn", "--data", data, "--data-option", "features=degree", "--out", degrees, "--steps", "2")
+    assert json.loads(renote("evaluate", degrees, "--json")[0])["measures"].keys() >= {"test_accuracy"}
+
+
+def test_a_repeated_option_keeps_all_its_values(digits_run: Path, tmp_path: Path) -> None:
+    options = {"neighbors": 5, "seed": 3}
+    forms = (
+        ["--data-option", "neighbors=5", "--data-option", "seed=3"],
+        ["--data-option=neighbors=5", "--steps", "3", "--data_option", "seed=3"],
+        ["--data-option", "neighbors=5", "seed=3"],
+    )
+    train = ["train", "mlp", "--data", "digits-knn", "--steps", "2"]
+    for number, form in enumerate(forms):
+        renote(*train, "--out", str(tmp_path / f"{number}"), *form)
+        assert json.loads((tmp_path / f"{number}" / "config.json").read_text())["data"]["options"] == options
+    # without the first option there are 100 training nodes still, but other neighbours
+    tail = ["label-propagation", "--data", "digits-knn", "--seeds", "1", "--json"]
+    lines = (["--data-option=neighbors=5", *tail, *forms[0][2:]], [*tail, *forms[2]], [*tail, *forms[0][2:]])
+    found = [json.loads(renote("compare", *line)[0])["rows"][0]["values"] for line in lines]
+    assert found[0] == found[1] != found[2]
+    draw = ["sample", str(digits_run), "-n", "2", "--sampler", "heun", "--steps", "3"]
+    renote(*draw, "--option", "spacing=rho", "--option", "churn=40", "--out", str(tmp_path / "a.npy"))
+    renote(*draw, "--option", "spacing=rho", "churn=40", "--out", str(tmp_path / "b.npy"))
+    renote(*draw, "--option", "churn=40", "--out", str(tmp_path / "c.npy"))
+    one, same, other = (np.load(tmp_path / f"{name}.npy") for name in "abc")
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
 
 
 def test_pictures_of_ones_own_of_another_size(tmp_path: Path) -> None:
@@ -283,6 +311,37 @@ def test_json_documents_have_the_promised_fields() -> None:
     assert all(row.keys() >= fields for row in compared["rows"])
     assert "about" in json.loads(renote("show", "ddim", "--json")[0])
     assert any(card["name"] == "digits" for card in json.loads(renote("data", "list", "--json")[0]))
+
+
+def test_a_comparison_is_drawn_against_time_and_memory(tmp_path: Path) -> None:
+    compare = ["compare", "gcn", "mlp", "--data", "digits-knn", "--seeds", "2", "--steps", "5"]
+    _, err = renote(*compare, "--out", "found/result.json", cwd=tmp_path)
+    found = json.loads((tmp_path / "found" / "result.json").read_text())
+    assert [row["name"] for row in found["rows"]] == ["gcn", "mlp"]
+    assert "compare gcn mlp" in found["command"]
+    assert "picture in found/result.png" in err
+    width, height = Image.open(tmp_path / "found" / "result.png").size
+    assert width > 2 * height
+    renote("compare", "label-propagation", "--data", "digits-knn", "--seeds", "1", "--out", "costs.svg", cwd=tmp_path)
+    assert (tmp_path / "costs.svg").read_text().count("<svg") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["costs.svg", "found"]
+    _, err = renote(*compare, "--out", "result.txt", status=2, cwd=tmp_path)
+    assert "write a picture (.png, .svg, .pdf) or a result (.json)" in err
+
+
+def test_a_run_shows_where_it_attends(digits_run: Path, tmp_path: Path) -> None:
+    run = str(tmp_path / "gat")
+    renote("train", "gat", "--data", "digits-knn", "--out", run, "--steps", "2")
+    _, err = renote("show", run, "--node", "5", "--out", "shares.png", cwd=tmp_path)
+    assert "where gat attends on digits-knn: shares.png" in err
+    assert Image.open(tmp_path / "shares.png").size[1] > 300
+    for arguments, message in (
+        ([run, "--node", "1797"], "go from 0 to 1796"),
+        ([run, "--out", "shares.txt"], "write a picture"),
+        ([str(digits_run)], "attends over no edges"),
+    ):
+        assert message in renote("show", *arguments, status=2, cwd=tmp_path)[1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gat", "shares.png"]
 
 
 def test_every_commands_help_has_an_example() -> None:

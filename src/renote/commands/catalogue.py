@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 from tyro.conf import Positional
 
 from renote import systems
 from renote.commands.terminal import Json, console, number, print_json, print_table, say
+from renote.errors import UsageError
 
 
 def list_(json: Json = False) -> None:
@@ -23,17 +25,22 @@ def list_(json: Json = False) -> None:
     print_table(("name", "system", "task", "paper"), body)
 
 
-def show(name: Positional[str], json: Json = False) -> None:
-    """Show one system: its equations, parts, options, and claims.
+def show(name: Positional[str], node: int | None = None, out: str = "attention.png", json: Json = False) -> None:
+    """Show one system: its equations, parts, options, and claims. Or draw where a trained run attends, if it does.
 
     Example: renote show gcn
 
     Args:
-        name: Name of a system (renote list).
+        name: Name of a system (renote list), or the run folder of one that attends over edges (gat, gaan).
+        node: Of a run: the node whose neighbours are drawn; the first test node by default.
+        out: Of a run: the picture (.png, .svg, .pdf).
     """
     import dataclasses
     import inspect
 
+    if name not in systems.names() and Path(name).is_dir():
+        _show_run(name, node, out)
+        return
     system = systems.get(name)
     module = inspect.getmodule(system.config)
     about = inspect.getdoc(module) if module else ""
@@ -49,17 +56,32 @@ def show(name: Positional[str], json: Json = False) -> None:
         }
         print_json(document)
         return
-    out = console()
-    out.print(f"{system.name}: {about}\n", markup=False, highlight=False)
-    out.print(f"parts: {', '.join(system.parts)}", markup=False)
+    sheet = console()
+    sheet.print(f"{system.name}: {about}\n", markup=False, highlight=False)
+    sheet.print(f"parts: {', '.join(system.parts)}", markup=False)
     for claim in system.claims:
-        out.print(f"\nclaim {claim.id} ({claim.where}): {claim.statement}", markup=False)
-        out.print(f"published: {', '.join(f'{k} {v}' for k, v in claim.published.items())}", markup=False)
+        sheet.print(f"\nclaim {claim.id} ({claim.where}): {claim.statement}", markup=False)
+        sheet.print(f"published: {', '.join(f'{k} {v}' for k, v in claim.published.items())}", markup=False)
     if system.notes:
-        out.print(f"\n{system.notes}", markup=False)
-    out.print()
+        sheet.print(f"\n{system.notes}", markup=False)
+    sheet.print()
     print_table(("option", "paper", "laptop"), [[key, *map(str, values)] for key, values in options.items()])
-    out.print(f"\ntry: renote train {system.name} --data {system.data} --out runs/{system.name}", markup=False)
+    sheet.print(f"\ntry: renote train {system.name} --data {system.data} --out runs/{system.name}", markup=False)
+
+
+def _show_run(run: str, node: int | None, out: str) -> None:
+    target = Path(out)
+    if target.suffix not in (".png", ".svg", ".pdf"):
+        raise UsageError(f"out = {out}: write a picture (.png, .svg, .pdf)")
+    from renote import evaluate, experiment
+
+    loaded = systems.load_run(run)
+    if not isinstance(loaded, experiment.NodeRun):
+        raise UsageError(
+            f"{run} holds {loaded.system.name}, which attends over no edges: use renote sample or evaluate"
+        )
+    evaluate.save_figure(loaded.draw_attention(node), target)
+    say(f"where {loaded.system.name} attends on {loaded.data.name}: {target}")
 
 
 def checkpoints(json: Json = False) -> None:
@@ -106,7 +128,7 @@ def data_list(json: Json = False) -> None:
         [r["name"], r["title"], r["kind"], r["size"], "×".join(map(str, r["shape"])), len(r["classes"])] for r in rows
     ]
     print_table(("name", "data", "kind", "size", "shape", "classes"), body)
-    say("your own: a folder of images, FILE.npz, or graph:EDGES.csv,NODES.csv")
+    say("your own: a folder of images, FILE.npz, or graph:EDGES.csv,NODES.csv (.parquet too)")
 
 
 def data_describe(name: Positional[str], json: Json = False) -> None:

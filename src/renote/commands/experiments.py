@@ -36,12 +36,13 @@ def compare(
         preset: Of every configuration: laptop, paper, or another that all have.
         samples: How many samples to draw from each generative model.
         steps: Optimizer steps for all, in the place of each one's own.
-        out: Also write the result to this file, with command, versions and machine.
+        out: A .json file for the result, with command, versions and machine, and beside it a picture of it against time and memory; or the picture alone (.png, .svg, .pdf).
     """
-    from renote import experiment
+    from renote import evaluate, experiment
 
     if not names:
         raise UsageError("compare which systems? e.g. renote compare gcn mlp --data cora")
+    target = None if out is None else _result_or_picture(out)
     chosen = [systems.get(name) for name in names]
     changes: dict[str, Any] = {} if steps is None else {"steps": steps}
     found = experiment.compare(
@@ -54,8 +55,10 @@ def compare(
         progress=True,
         **changes,
     )
-    if out is not None:
-        keep(Path(out), found)
+    if target is not None:
+        evaluate.save_figure(evaluate.draw_costs(found["rows"]), _picture_of(target))
+        if target.suffix == ".json":
+            keep(target, found)
     if json:
         print_json(found)
         return
@@ -65,7 +68,8 @@ def compare(
     ]
     metric = found["rows"][0]["metric"]
     print_table(("system", metric, "seconds", "parameters", "peak memory (MB)"), rows)
-    say(f"{found['data']}: {found['protocol']}")
+    where = f"; picture in {_picture_of(target)}" if target is not None else ""
+    say(f"{found['data']}: {found['protocol']}{where}")
 
 
 def compare_samplers(
@@ -98,9 +102,7 @@ def compare_samplers(
     from renote import evaluate, experiment
     from renote.experiment import samplers
 
-    target = Path(out)
-    if target.suffix not in (".png", ".svg", ".pdf", ".json"):
-        raise UsageError(f"out = {out}: write a picture (.png, .svg, .pdf) or a result (.json)")
+    target = _result_or_picture(out)
     loaded = generative(run)
     found = experiment.compare_samplers(
         loaded,
@@ -113,7 +115,7 @@ def compare_samplers(
         progress=True,
         guidance_scale=guidance_scale,
     )
-    picture = target.with_suffix(".png") if target.suffix == ".json" else target
+    picture = _picture_of(target)
     evaluate.save_figure(samplers.draw_samplers(found), picture)
     if target.suffix == ".json":
         keep(target, found)
@@ -172,3 +174,14 @@ def demo(out: str = "report.html", quick: bool = False) -> None:
     from renote.demo import run
 
     run(Path(out), quick)
+
+
+def _result_or_picture(out: str) -> Path:
+    target = Path(out)
+    if target.suffix not in (".png", ".svg", ".pdf", ".json"):
+        raise UsageError(f"out = {out}: write a picture (.png, .svg, .pdf) or a result (.json)")
+    return target
+
+
+def _picture_of(target: Path) -> Path:
+    return target.with_suffix(".png") if target.suffix == ".json" else target

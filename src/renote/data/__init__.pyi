@@ -8,5 +8,6 @@ from .registry import fetch as fetch
 from .registry import load as load
 from .registry import names as names
 from .split import split_nodes as split_nodes
+from .split import split_per_class as split_per_class
 from .types import NodeData as NodeData
 from .types import SampleData as SampleData

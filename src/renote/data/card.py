@@ -14,13 +14,16 @@ class File:
     Args:
         name: its name in the cache, in a mirror and at its address.
         sha256: of its content; of the *unpacked* content if the name ends in `.gz`, since copies of one file are packed
-            in different ways.
+            in different ways; of `arrays` alone if there are any.
         url: the official address.
+        arrays: names of the whole-number arrays of an `.npz` file which are read: copies of it differ in packing, in the
+            width of their numbers and in what else they hold.
     """
 
     name: str
     sha256: str
     url: str
+    arrays: tuple[str, ...] = ()
 
     @property
     def packed(self) -> bool:

@@ -73,6 +73,35 @@ def _planetoid(
     )
 
 
+def _benchmark(
+    name: str,
+    title: str,
+    size: int,
+    edges: int,
+    features: int,
+    classes: tuple[str, ...],
+    source: str,
+    official: str,
+    checksum: str,
+) -> Card:
+    parts = {"train": 20 * len(classes), "validation": 30 * len(classes), "test": size - 50 * len(classes)}
+    address = f"https://github.com/shchur/gnn-benchmark/raw/master/data/npz/{official}"
+    arrays = ("adj_indptr", "adj_indices", "attr_indptr", "attr_indices", "labels")
+    return Card(
+        name=name,
+        title=title,
+        kind="nodes",
+        size=size,
+        shape=(features,),
+        classes=classes,
+        source=f"{source}; graph and protocol of Shchur, Mumme, Bojchevski, Günnemann (2018)",
+        licence="MIT (repository shchur/gnn-benchmark)",
+        files=(File(f"{name.replace('-', '_')}.npz", checksum, address, arrays),),
+        folder="gnn-benchmark",
+        counts={"edges": edges, **parts},
+    )
+
+
 def _toy(name: str, title: str, classes: tuple[str, ...] = ()) -> Card:
     counts = {"train": 10_000, "test": 2_000}
     return Card(
@@ -170,6 +199,75 @@ _ALL = (
         source="Chung, Lu (2002) and Karrer, Newman (2011); drawn when loaded",
         licence="none needed",
         counts={"edges": 73_284, "train": 1_000, "validation": 1_000, "test": 8_000},
+    ),
+    _benchmark(
+        "amazon-photo",
+        "Photographic goods, joined where often bought together; words of reviews",
+        7_650,
+        119_081,
+        745,
+        (
+            "film photography",
+            "digital cameras",
+            "binoculars and scopes",
+            "lenses",
+            "tripods and monopods",
+            "video surveillance",
+            "lighting and studio",
+            "flashes",
+        ),
+        "McAuley, Targett, Shi, van den Hengel (2015)",
+        "amazon_electronics_photo.npz",
+        "98ba1b318e1d61d126fc52b04e4218b4276876fcd3cc3092212238e29fa453e1",
+    ),
+    _benchmark(
+        "amazon-computers",
+        "Computers and parts, joined where often bought together; words of reviews",
+        13_752,
+        245_861,
+        767,
+        (
+            "desktops",
+            "data storage",
+            "laptops",
+            "monitors",
+            "components",
+            "video projectors",
+            "routers",
+            "tablets",
+            "networking",
+            "webcams",
+        ),
+        "McAuley, Targett, Shi, van den Hengel (2015)",
+        "amazon_electronics_computers.npz",
+        "938b711889db45dd5bde84b770502be43c881084a192dfbb9e025b5978290500",
+    ),
+    _benchmark(
+        "coauthor-cs",
+        "Authors in computer science, joined by papers together; keywords of papers",
+        18_333,
+        81_894,
+        6_805,
+        (
+            "bioinformatics",
+            "machine learning",
+            "computer vision",
+            "natural language",
+            "graphics",
+            "networks",
+            "security",
+            "databases",
+            "data mining",
+            "game theory",
+            "human-computer interaction",
+            "information theory",
+            "medical informatics",
+            "robotics",
+            "theory",
+        ),
+        "Microsoft Academic Graph, KDD Cup 2016",
+        "ms_academic_cs.npz",
+        "ba32ada7ee52517649fb67d71e22f54a05bfb118840d6ecca36e4ba141fb47db",
     ),
     _toy("swiss-roll", "A spiral in the plane"),
     _toy("checkerboard", "The black squares of a 4 × 4 board"),

@@ -26,6 +26,9 @@ _LOADERS = {
     "cora": ("planetoid", "load"),
     "citeseer": ("planetoid", "load"),
     "pubmed": ("planetoid", "load"),
+    "amazon-photo": ("gnn_benchmark", "load"),
+    "amazon-computers": ("gnn_benchmark", "load"),
+    "coauthor-cs": ("gnn_benchmark", "load"),
     "folder": ("images", "load"),
     "graph": ("table", "load"),
     "npz": ("arrays", "load"),
@@ -52,7 +55,7 @@ def load(name: str | os.PathLike[str], **options: Any) -> SampleData | NodeData:
     """Reads a data set by name, or the user's own by path.
 
     Args:
-        name: one of `names()`; `folder:PATH` or a folder of images; a `.npz` file; `graph:EDGES.csv,NODES.csv`.
+        name: one of `names()`; `folder:PATH` or a folder of images; a `.npz` file; `graph:EDGES.csv,NODES.csv` (or .parquet).
         options: of the loader, e.g. `size=14` for images, `n=1000` for toy points, `seed` of a split.
 
     Raises:
@@ -136,8 +139,8 @@ def _resolve(name: str) -> tuple[str, Card | str]:
         return "npz", name
     if Path(name).expanduser().is_dir():
         return "folder", name
-    if name.lower().endswith(".csv"):
-        raise DataError(f"{name!r}: a graph needs two tables; write graph:EDGES.csv,NODES.csv")
+    if name.lower().endswith((".csv", ".parquet", ".pq")):
+        raise DataError(f"{name!r}: a graph needs two tables; write graph:EDGES.csv,NODES.csv (or .parquet)")
     if "/" in name or os.sep in name or Path(name).suffix:
         there = "is not data of a known form" if Path(name).expanduser().exists() else "does not exist"
         raise DataError(f"{name!r} {there}: give a data set's name, or {', '.join(OWN)}")

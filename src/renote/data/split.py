@@ -60,6 +60,46 @@ def partition(
     return rest[train], rest[validation], test
 
 
+def per_class(
+    labels: Tensor, train_per_class: int, validation_per_class: int, seed: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As many training nodes of each class, as many validation nodes, and all others to test.
+
+    Args:
+        labels: (n,) int64; what has the label -1 is in no part.
+        train_per_class: of each class, at least 1.
+        validation_per_class: of each class.
+        seed: of the order.
+
+    Returns:
+        Three index tensors, increasing.
+
+    Raises:
+        DataError: a number is too small, or a class has too few members to have any left to test.
+
+    Source:
+        Shchur et al. (2018), "Pitfalls of Graph Neural Network Evaluation", section 3: 20 and 30.
+    """
+    if train_per_class < 1 or validation_per_class < 0:
+        raise DataError(
+            f"train_per_class is {train_per_class} and validation_per_class {validation_per_class}: at least 1 and 0"
+        )
+    known = (labels >= 0).nonzero().squeeze(1)
+    counts = torch.bincount(labels[known])
+    needed = train_per_class + validation_per_class
+    scarce = ((counts > 0) & (counts <= needed)).nonzero().squeeze(1)
+    if scarce.numel():
+        raise DataError(
+            f"class {int(scarce[0])} has {int(counts[scarce[0]])} labelled nodes: {train_per_class} to train and "
+            f"{validation_per_class} to validate leave none to test. Lower train_per_class or validation_per_class"
+        )
+    order = known[torch.randperm(known.shape[0], generator=torch.Generator().manual_seed(seed))]
+    rank = rank_in_class(labels[order])
+    parts = (rank < train_per_class, (rank >= train_per_class) & (rank < needed), rank >= needed)
+    train, validation, test = (order[part].sort().values for part in parts)
+    return train, validation, test
+
+
 def folds(count: int, number: int, seed: int) -> list[tuple[Tensor, Tensor]]:
     """Cross-validation: a random cut into `number` parts, each of which is the test part once.
 
@@ -97,4 +137,14 @@ def split_nodes(data: NodeData, seed: int, validation_fraction: float = 0.2, tes
         DataError: a share is negative, or nothing is left to train on.
     """
     train, validation, test = partition(data.labels, validation_fraction, test_fraction, seed)
+    return dataclasses.replace(data, train=train, validation=validation, test=test)
+
+
+def split_per_class(data: NodeData, seed: int, train_per_class: int = 20, validation_per_class: int = 30) -> NodeData:
+    """The same graph, split anew by `per_class`.
+
+    Raises:
+        DataError: as there.
+    """
+    train, validation, test = per_class(data.labels, train_per_class, validation_per_class, seed)
     return dataclasses.replace(data, train=train, validation=validation, test=test)

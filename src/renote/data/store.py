@@ -10,12 +10,15 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
+import io
 import logging
 import os
 import tempfile
+import zipfile
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pooch  # type: ignore[import-untyped]
 
 from renote.data.card import Card, File
@@ -75,8 +78,8 @@ def _verified(path: Path, file: File) -> bytes:
     try:
         if file.packed:
             content = gzip.decompress(content)
-        found = hashlib.sha256(content).hexdigest()
-    except (OSError, EOFError, zlib.error):
+        found = hashlib.sha256(_plain(content, file.arrays) if file.arrays else content).hexdigest()
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, KeyError, ValueError):
         found = "none: it cannot be unpacked"
     if found != file.sha256:
         raise DataError(
@@ -84,6 +87,12 @@ def _verified(path: Path, file: File) -> bytes:
             "it was not used. Delete it and fetch it again"
         )
     return content
+
+
+def _plain(content: bytes, names: tuple[str, ...]) -> bytes:
+    """The arrays of an `.npz` file one after the other, each number as 8 bytes; nothing is unpickled."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return b"".join(np.ascontiguousarray(arrays[name], "<i8").tobytes() for name in names)
 
 
 def _download(card: Card, file: File) -> Path:

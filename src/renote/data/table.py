@@ -1,4 +1,4 @@
-"""The user's own graph as two tables: `graph:EDGES.csv,NODES.csv`.
+"""The user's own graph as two tables: `graph:EDGES.csv,NODES.csv`, or with .parquet.
 
 Edges have the columns `source`, `target` and optionally `weight`; nodes have `id`, `label`, optionally `split`, and
 every other column is a feature. An empty label is unknown.
@@ -10,18 +10,19 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import eye_array
 from torch import Tensor
 
+from renote.data import parquet
 from renote.data.card import Card
 from renote.data.split import partition
 from renote.data.types import NodeData
 from renote.errors import DataError, unknown
-from renote.graph import Adjacency, Graph, SparseFeatures
+from renote.graph import Adjacency, Graph, SparseFeatures, degree_features, identity_features
 
 _SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test"}
 _NOT_FEATURES = ("id", "label", "split")
@@ -31,6 +32,7 @@ def load(
     path: str,
     *,
     directed: bool = False,
+    features: Literal["table", "identity", "degree"] | None = None,
     validation_fraction: float = 0.2,
     test_fraction: float = 0.2,
     seed: int = 0,
@@ -38,8 +40,10 @@ def load(
     """A graph with node features and classes.
 
     Args:
-        path: `EDGES.csv,NODES.csv`, each with a header line; commas, semicolons or tabs between columns.
+        path: `EDGES.csv,NODES.csv`, each with a header line; commas, semicolons or tabs between columns. Either may be a `.parquet` file.
         directed: messages go from source to target only; else in both directions.
+        features: `"table"`, the columns of numbers; `"identity"`, a column of its own for each node, so that a network's first layer learns a
+            vector for each; `"degree"`, that of the node, one column for each up to 255; None takes the table's where it has any, else the identity.
         validation_fraction: share of each class, if the nodes have no column `split`.
         test_fraction: share of each class, likewise.
         seed: of that split.
@@ -49,19 +53,17 @@ def load(
     """
     edges_path, nodes_path = _two_paths(path)
     nodes = _Table.read(nodes_path, required=("id", "label"))
-    number = dict(zip(nodes.columns["id"], range(len(nodes.lines))))
+    ids = nodes.text("id")
+    number = dict(zip(ids, range(len(nodes.lines))))
     if len(number) < len(nodes.lines):
-        place = next(k for k, name in enumerate(nodes.columns["id"]) if number[name] != k)
-        raise DataError(f"{nodes.at(place)}: the id {nodes.columns['id'][place]!r} appears again further down")
+        place = next(k for k, name in enumerate(ids) if number[name] != k)
+        raise DataError(f"{nodes.at(place)}: the id {ids[place]!r} appears again further down")
 
-    labels, classes = _labels(nodes.columns["label"])
+    labels, classes = _labels(nodes.text("label"))
     if not classes:
         raise DataError(f"{nodes_path}: no node has a label; fill the column 'label' where it is known")
-    features = [column for column in nodes.columns if column not in _NOT_FEATURES]
-    x = torch.from_numpy(np.stack([nodes.numbers(column) for column in features], 1)).float() if features else None
     adjacency = _adjacency(_Table.read(edges_path, required=("source", "target")), number, nodes_path, directed)
-    # Without features each node is its own, as in section 4.1 of Kipf & Welling (2017): X is the identity.
-    identity = SparseFeatures.from_scipy(eye_array(len(number), format="csr")) if x is None else None
+    x = _features(nodes, adjacency, features)
     train, validation, test = (
         _given_split(nodes, labels)
         if "split" in nodes.columns
@@ -72,7 +74,7 @@ def load(
         title=f"Graph of the tables {edges_path.name} and {nodes_path.name}",
         kind="nodes",
         size=len(number),
-        shape=(len(features) or len(number),),
+        shape=(x.shape[1],),
         classes=classes,
         source=path,
         licence="the owner's",
@@ -83,20 +85,45 @@ def load(
             "test": len(test),
         },
     )
-    graph = Graph(x=identity if x is None else x, adjacency=adjacency)
+    graph = Graph(x=x, adjacency=adjacency)
     return NodeData(card.name, card, graph, labels, train, validation, test, classes)
+
+
+def _features(nodes: _Table, adjacency: Adjacency, kind: str | None) -> Tensor | SparseFeatures:
+    columns = [column for column in nodes.columns if column not in _NOT_FEATURES]
+    if kind is None:
+        # as in section 4.1 of Kipf & Welling (2017), where X is the identity
+        kind = "table" if columns else "identity"
+    if kind == "identity":
+        return identity_features(adjacency.num_nodes)
+    if kind == "degree":
+        return degree_features(adjacency)
+    if kind != "table":
+        raise unknown("kind of features", kind, ["table", "identity", "degree"])
+    if not columns:
+        raise DataError(
+            f"{nodes.path} has no column of features: add some, or give features=identity or features=degree"
+        )
+    return torch.from_numpy(np.stack([nodes.numbers(column) for column in columns], 1)).float()
 
 
 @dataclass(frozen=True)
 class _Table:
     path: Path
-    columns: dict[str, tuple[str, ...]]
-    lines: tuple[int, ...]
+    columns: dict[str, tuple[str, ...] | parquet.Column]
+    lines: Sequence[int]
+    unit: str = "line"
 
     @classmethod
     def read(cls, path: Path, required: Sequence[str]) -> _Table:
         if not path.is_file():
             raise DataError(f"the file {str(path)!r} {'is a folder' if path.is_dir() else 'does not exist'}")
+        if path.suffix.lower() in (".parquet", ".pq"):
+            found = parquet.read(path)
+            columns: dict[str, tuple[str, ...] | parquet.Column] = dict(
+                zip(_header(path, list(found), required), found.values())
+            )
+            return cls(path, columns, range(1, 1 + len(next(iter(found.values())))), "row")
         try:
             with path.open(newline="", encoding="utf-8-sig") as stream:
                 first = stream.readline()
@@ -108,15 +135,7 @@ class _Table:
             raise DataError(f"{path} cannot be read as a table in UTF-8: {error}") from error
         if not rows:
             raise DataError(f"{path} is empty: its first line must name the columns ({', '.join(required)}, …)")
-        header = [name.strip() for name in rows[0][1]]
-        header = [
-            name.lower() if name.lower() in {*_NOT_FEATURES, "source", "target", "weight"} else name for name in header
-        ]
-        for column in required:
-            if column not in header:
-                raise DataError(f"{path} has the columns {header}: the column {column!r} is missing")
-        if len(set(header)) < len(header):
-            raise DataError(f"{path} names a column twice: {header}")
+        header = _header(path, rows[0][1], required)
         wrong = next((line for line, row in rows[1:] if len(row) != len(header)), None)
         if wrong is not None:
             raise DataError(f"{path}, line {wrong}: the number of values is not {len(header)}, that of the header")
@@ -125,20 +144,44 @@ class _Table:
         return cls(path, dict(zip(header, cells)), tuple(line for line, _ in rows[1:]))
 
     def at(self, row: int) -> str:
-        return f"{self.path}, line {self.lines[row]}"
+        return f"{self.path}, {self.unit} {self.lines[row]}"
+
+    def text(self, column: str) -> tuple[str, ...]:
+        cells = self.columns[column]
+        return cells.text() if isinstance(cells, parquet.Column) else cells
 
     def numbers(self, column: str) -> NDArray[np.float64]:
         cells = self.columns[column]
-        try:
-            values = np.array(cells, dtype=np.float64)
-        except ValueError:
-            row = next(k for k, cell in enumerate(cells) if not _is_number(cell))
-            raise DataError(f"{self.at(row)}: {cells[row]!r} in the column {column!r} is not a number") from None
+        values = cells.numbers() if isinstance(cells, parquet.Column) else None
+        if values is None:
+            values = self._parsed(column)
         finite = np.isfinite(values)
         if not finite.all():
             row = int(finite.argmin())
-            raise DataError(f"{self.at(row)}: {cells[row]!r} in the column {column!r} is not finite: replace it")
+            shown = self.text(column)[row] or "a missing value"
+            raise DataError(f"{self.at(row)}: {shown!r} in the column {column!r} is not finite: replace it")
         return values
+
+    def _parsed(self, column: str) -> NDArray[np.float64]:
+        cells = self.text(column)
+        try:
+            return np.array(cells, dtype=np.float64)
+        except ValueError:
+            row = next(k for k, cell in enumerate(cells) if not _is_number(cell))
+            raise DataError(f"{self.at(row)}: {cells[row]!r} in the column {column!r} is not a number") from None
+
+
+def _header(path: Path, names: Sequence[str], required: Sequence[str]) -> list[str]:
+    header = [name.strip() for name in names]
+    header = [
+        name.lower() if name.lower() in {*_NOT_FEATURES, "source", "target", "weight"} else name for name in header
+    ]
+    for column in required:
+        if column not in header:
+            raise DataError(f"{path} has the columns {header}: the column {column!r} is missing")
+    if len(set(header)) < len(header):
+        raise DataError(f"{path} names a column twice: {header}")
+    return header
 
 
 def _is_number(cell: str) -> bool:
@@ -161,10 +204,11 @@ def _two_paths(path: str) -> tuple[Path, Path]:
 def _adjacency(edges: _Table, number: dict[str, int], nodes_path: Path, directed: bool) -> Adjacency:
     ends: list[NDArray[np.int64]] = []
     for column in ("source", "target"):
-        found = list(map(number.get, edges.columns[column]))
+        names = edges.text(column)
+        found = list(map(number.get, names))
         if None in found:
             row = found.index(None)
-            name = edges.columns[column][row]
+            name = names[row]
             raise DataError(
                 f"{edges.at(row)}: the {column} {name!r} is not an id in {nodes_path}: correct it or add the node"
             )
@@ -204,7 +248,7 @@ def _labels(cells: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:
 
 
 def _given_split(nodes: _Table, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    cells = [cell.lower() for cell in nodes.columns["split"]]
+    cells = [cell.lower() for cell in nodes.text("split")]
     for row, cell in enumerate(cells):
         if cell and cell not in _SPLITS:
             raise DataError(f"{nodes.at(row)}: {unknown('split', cell, _SPLITS)}")

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from renote.data.card import Card
+from renote.errors import DataError
 from renote.graph import Graph
+from renote.graph.task.node import numbers_of
 
 
 @dataclass(frozen=True)
@@ -101,12 +103,15 @@ class NodeData:
         name: what it was loaded as.
         card: where it is from.
         graph: features (nodes, features) and edges.
-        labels: (nodes,) int64 in [0, classes); -1 where unknown.
-        train: (training nodes,) int64, numbers of nodes in increasing order.
+        labels: (nodes,) integers in [0, classes); -1 where unknown. A class may have no node.
+        train: (training nodes,) numbers of nodes; a mask (nodes,) is taken too, here and below, and becomes numbers.
         validation: (validation nodes,) int64.
         test: (test nodes,) int64.
         classes: their names by number.
         positions: (nodes, 2) float32 for drawing, or None.
+
+    Raises:
+        DataError: labels or a part are of another type or shape, or out of range; a part has a node without label; a node is in two parts.
     """
 
     name: str
@@ -118,6 +123,32 @@ class NodeData:
     test: Tensor
     classes: tuple[str, ...]
     positions: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        labels, nodes = self.labels, self.graph.num_nodes
+        if labels.shape != (nodes,) or labels.dtype.is_floating_point or labels.dtype.is_complex:
+            raise DataError(
+                f"labels of shape {tuple(labels.shape)} and {labels.dtype} for {nodes} nodes: one integer each"
+            )
+        labels = labels.long()
+        if nodes and int(labels.max()) >= self.num_classes:
+            node = int(labels.argmax())
+            raise DataError(
+                f"node {node} has the label {int(labels[node])} and there are {self.num_classes} names of classes: "
+                "give each number up to the largest a name, or number the classes without gaps"
+            )
+        object.__setattr__(self, "labels", labels)
+        parts = torch.zeros(nodes, dtype=torch.long)
+        for name in self.splits:
+            numbers = numbers_of(name, getattr(self, name), labels)
+            object.__setattr__(self, name, numbers)
+            parts += torch.bincount(numbers, minlength=nodes)
+        if nodes and int(parts.max()) > 1:
+            node = int(parts.argmax())
+            names = " and ".join(name for name, numbers in self.splits.items() if bool((numbers == node).any()))
+            raise DataError(
+                f"node {node} is {int(parts[node])} times in the split ({names}): put each node in one part, once"
+            )
 
     @property
     def num_classes(self) -> int:

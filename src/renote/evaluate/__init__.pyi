@@ -1,3 +1,4 @@
+from .attention import draw_attention as draw_attention
 from .classifier import Classifier as Classifier
 from .classifier import train_classifier as train_classifier
 from .features import Features as Features
@@ -10,6 +11,7 @@ from .manifold import density_coverage as density_coverage
 from .manifold import nearest_radii as nearest_radii
 from .manifold import precision_recall as precision_recall
 from .picture import draw_comparison as draw_comparison
+from .picture import draw_costs as draw_costs
 from .picture import draw_curves as draw_curves
 from .picture import draw_graph as draw_graph
 from .picture import draw_points as draw_points

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -223,6 +223,31 @@ def draw_curves(
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel(y_label)
     figure.axes[0].legend(frameon=False)
+    return figure
+
+
+def draw_costs(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """What a system reaches against what it costs: a panel for the time of a training, one for the memory.
+
+    Args:
+        rows: of `renote.experiment.compare`: name, metric, mean and std of the metric, seconds, peak_memory_mb.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.2, 3.8), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, (cost, label) in zip(panels, {"seconds": "seconds", "peak_memory_mb": "peak memory (MB)"}.items()):
+        for number, row in enumerate(rows):
+            color = PALETTE[number % len(PALETTE)]
+            axes.errorbar(
+                row[cost], row["mean"], row["std"], fmt="o", markersize=5, capsize=3, color=color, label=row["name"]
+            )
+        # what has no weights takes no time to train, and has no place on a logarithmic axis
+        axes.set_xscale("log" if all(row[cost] > 0 for row in rows) else "linear")
+        axes.set_xlabel(label)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel(rows[0]["metric"])
+    panels[1].legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 

@@ -16,6 +16,7 @@ from renote.experiment.node_options import NodeOptions
 from renote.experiment.predictions import write_table
 from renote.experiment.run import Run
 from renote.graph import (
+    Adjacency,
     ClusterSampling,
     NeighborSampling,
     NodeClassification,
@@ -53,6 +54,9 @@ class NodeLearner:
 
     def batch(self, step: int, generator: torch.Generator) -> Batch | None:
         """The numbers of the step's nodes or clusters; None for all: the module holds the graph."""
+        if step < self.module.pretrain_steps:
+            order = torch.randperm(self.module.graph.num_nodes, generator=generator)
+            return {"pretrain": order[: self.module.pretrain_nodes]}
         sampling = self.module.sampling
         if sampling is None and not self.batch_size:
             return None
@@ -123,6 +127,46 @@ class NodeRun(Run):
     def predict(self) -> Tensor:
         """The most probable class of each node, (nodes,) int64."""
         return self.module.logits().argmax(1)
+
+    def attention(self) -> list[tuple[Adjacency, Tensor]]:
+        """Of each layer that attends over edges: those edges, and the share (edges, heads) of each in its receiver's sum.
+
+        Raises:
+            UsageError: no layer does.
+        """
+        found: list[tuple[Adjacency, Tensor]] = []
+
+        def read(layer: Any, given: tuple[Any, ...]) -> None:
+            found.append(layer.attention(*given))
+
+        hooks = [m.register_forward_pre_hook(read) for m in self.module.modules() if hasattr(m, "attention")]
+        try:
+            self.module.logits()
+        finally:
+            for hook in hooks:
+                hook.remove()
+        if not found:
+            raise UsageError(f"{self.system.name} attends over no edges: there are no weights to draw. gat and gaan do")
+        return found
+
+    def draw_attention(self, node: int | None = None) -> Figure:
+        """How evenly each layer's heads attend, and to whom one node does.
+
+        Args:
+            node: its number; the first test node by default.
+
+        Raises:
+            UsageError: the system attends over no edges, or there is no such node.
+        """
+        from renote.evaluate import draw_attention
+
+        if node is None:
+            node = int(self.data.test[0]) if self.data.test.numel() else 0
+        if not 0 <= node < self.data.graph.num_nodes:
+            raise UsageError(
+                f"node = {node}: the nodes of {self.data.name} go from 0 to {self.data.graph.num_nodes - 1}"
+            )
+        return draw_attention(self.attention(), node, self.data.labels, self.data.classes)
 
     def write_predictions(self, path: Path) -> int:
         """Write a table with a row a node: node, class, probability.

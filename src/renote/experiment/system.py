@@ -236,16 +236,25 @@ class NodeSystem(System["NodeRun"]):
     """A system that tells the classes of a graph's nodes from some that are known.
 
     Args:
-        trained: whether it has weights to train.
+        reads_features: whether it needs node features.
     """
 
-    trained: bool = True
+    reads_features: bool = True
     family: ClassVar[str] = "graph"
     task: ClassVar[str] = "node classification"
     kind: ClassVar[str] = "nodes"
 
     def learner(self, config: TrainOptions, data: NodeData) -> Learner:
-        """The network on its graph, with the batches that the configuration asks for."""
+        """The network on its graph, with the batches that the configuration asks for.
+
+        Raises:
+            UsageError: the nodes have no features and the system needs some.
+        """
+        if self.reads_features and data.graph.num_features == 0:
+            raise UsageError(
+                f"the nodes of {data.name} have no features, which {self.name} needs: give each node a vector that is learned "
+                "(graph.identity_features), its degree (graph.degree_features), or take label-propagation"
+            )
         from renote.experiment.node import node_learner
 
         return node_learner(self.build(config, data), config)

@@ -18,7 +18,11 @@ from .attend import on_columns as on_columns
 from .attend import on_rows as on_rows
 from .batch import batch as batch
 from .batch import unbatch as unbatch
+from .bert import GraphBERT as GraphBERT
 from .column import ColumnNetwork as ColumnNetwork
+from .context import Contexts as Contexts
+from .context import intimate_contexts as intimate_contexts
+from .context import weisfeiler_lehman as weisfeiler_lehman
 from .conv.attention import GaANConvolution as GaANConvolution
 from .conv.attention import GATConvolution as GATConvolution
 from .conv.column import ColumnConvolution as ColumnConvolution
@@ -40,6 +44,9 @@ from .convert import from_scipy as from_scipy
 from .convert import to_networkx as to_networkx
 from .convert import to_pyg as to_pyg
 from .convert import to_scipy as to_scipy
+from .features import degree_features as degree_features
+from .features import identity_features as identity_features
+from .features import unit_scale as unit_scale
 from .graph import Field as Field
 from .graph import Graph as Graph
 from .inference import layerwise as layerwise
@@ -99,9 +106,11 @@ from .spectrum import eigenbasis as eigenbasis
 from .spectrum import exact_pagerank as exact_pagerank
 from .spectrum import heat_kernel as heat_kernel
 from .spectrum import largest_eigenvalue as largest_eigenvalue
+from .spectrum import pagerank_series as pagerank_series
 from .subgraph import Subgraph as Subgraph
 from .subgraph import induced as induced
 from .subgraph import neighborhood as neighborhood
+from .task.context import ContextNodeClassification as ContextNodeClassification
 from .task.node import NodeClassification as NodeClassification
 from .task.node import PrecomputedNodeClassification as PrecomputedNodeClassification
 from .task.node import hinge as hinge

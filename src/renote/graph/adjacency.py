@@ -62,6 +62,7 @@ class Adjacency:
         self._values: dict[torch.dtype, Tensor] = {}
         self._transposed_values: dict[torch.dtype, Tensor] = {}
         self._made: dict[str, Adjacency] = {}
+        self._kept: dict[str, Any] = {}
 
     @classmethod
     def from_edges(
@@ -230,6 +231,12 @@ class Adjacency:
             weight = None if self.weight is None else self.transposed_values(self.weight.dtype)
             self._made["transpose"] = Adjacency(self.pattern.transposed, weight)
         return self._made["transpose"]
+
+    def keep(self, name: str, make: Callable[[], Any]) -> Any:
+        """What `make()` returns, made once under this name: for what is dear and a function of the edges alone."""
+        if name not in self._kept:
+            self._kept[name] = make()
+        return self._kept[name]
 
     def with_self_loops(self, weight: float = 1.0) -> Adjacency:
         """One loop on every node: where loops exist the last given is kept with its weight, others get `weight`; made once.

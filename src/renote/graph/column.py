@@ -9,7 +9,7 @@ from renote.errors import UsageError
 from renote.graph.conv.column import ColumnConvolution
 from renote.graph.dropout import dropout
 from renote.graph.graph import Graph
-from renote.graph.network import drop, features_of
+from renote.graph.network import drop_features, features_of
 
 
 class ColumnNetwork(nn.Module):
@@ -66,7 +66,7 @@ class ColumnNetwork(nn.Module):
         joined = graph.relations
         if self.relations and len(joined) != self.relations:
             raise UsageError(f"the graph has {len(joined)} relations, and the network was made for {self.relations}")
-        x = drop(features_of(graph), self.dropout, self.training) @ self.weight + self.bias
+        x = drop_features(features_of(graph), self.dropout, self.training) @ self.weight + self.bias
         x = x.relu()
         for layer in range(self.layers):
             x = self.columns[layer % len(self.columns)](x, joined)

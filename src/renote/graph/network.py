@@ -25,8 +25,8 @@ def _widths(features: int, hidden: int, classes: int, layers: int) -> list[int]:
     return [features, *[hidden] * (layers - 1), classes]
 
 
-def drop(x: Tensor | SparseFeatures, probability: float, training: bool) -> Tensor | SparseFeatures:
-    """`dropout` of dense features, or on the non-zeros of sparse ones."""
+def drop_features(x: Tensor | SparseFeatures, probability: float, training: bool) -> Tensor | SparseFeatures:
+    """Dropout, on the non-zeros of sparse features."""
     if isinstance(x, SparseFeatures):
         return x.dropout(probability, training)
     return dropout(x, probability, training)
@@ -35,7 +35,10 @@ def drop(x: Tensor | SparseFeatures, probability: float, training: bool) -> Tens
 def features_of(graph: Graph) -> Tensor | SparseFeatures:
     """The node features, which must be there."""
     if graph.x is None:
-        raise UsageError("the graph has no node features: give each node some, e.g. graph.with_x(torch.eye(nodes))")
+        raise UsageError(
+            "the graph has no node features: give each node some, e.g. graph.with_x(identity_features(graph.num_nodes)) "
+            "or graph.with_x(degree_features(graph.adjacency))"
+        )
     return graph.x
 
 
@@ -100,7 +103,7 @@ class NodeNetwork(nn.Module):
         last = len(self.convolutions) - 1
         for number, convolution in enumerate(self.convolutions):
             drops = self.inner_dropout or number in (0, last)
-            out = convolve(convolution, drop(x, self.dropout, self.training) if drops else x)
+            out = convolve(convolution, drop_features(x, self.dropout, self.training) if drops else x)
             if number < last or self.jump is not None or self.head is not None:
                 out = out if self.activation is None else self.activation(out)
                 if self.residual and number and isinstance(x, Tensor):
@@ -111,7 +114,7 @@ class NodeNetwork(nn.Module):
         if self.jump is not None:
             x = self.jump(hidden)
         if self.head is not None:
-            x = self.head(drop(x, self.dropout, self.training))
+            x = self.head(drop_features(x, self.dropout, self.training))
         assert isinstance(x, Tensor)
         return x
 
@@ -222,7 +225,7 @@ class MLP(nn.Module):
         x = features_of(graph)
         for number, (weight, bias) in enumerate(zip(self.weights, self.biases)):
             x = functional.relu(x) if number and isinstance(x, Tensor) else x
-            x = drop(x, self.dropout, self.training) @ weight + bias
+            x = drop_features(x, self.dropout, self.training) @ weight + bias
         assert isinstance(x, Tensor)
         return x
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from renote.errors import UsageError, unknown
 from renote.graph.graph import Graph
-from renote.graph.network import drop, features_of
+from renote.graph.network import drop_features, features_of
 from renote.graph.segment import spmm
 from renote.graph.sparse import SparseFeatures
 
@@ -68,14 +68,14 @@ class GraphResidualNetwork(nn.Module):
     def forward(self, graph: Graph) -> Tensor:
         """Logits (nodes, classes)."""
         adjacency, last = graph.adjacency, len(self.convolutions) - 1
-        x = drop(features_of(graph), self.dropout, self.training)
+        x = drop_features(features_of(graph), self.dropout, self.training)
         term = self._hop(x @ self.maps[0], graph) if self.residual != "none" else None
         raw = term
         for number, convolution in enumerate(self.convolutions):
             if number:
                 assert isinstance(x, Tensor)
                 term = self._term(x, raw, graph, number == last)
-                x = drop(x, self.dropout, self.training)
+                x = drop_features(x, self.dropout, self.training)
             out: Tensor = convolution(x, adjacency)
             if term is not None:
                 out = out + term

@@ -218,10 +218,21 @@ def row_sums(pattern: Pattern, values: Tensor | None, x: Tensor) -> Tensor:
         matrix = _csr(pattern, pattern.ones(x.dtype) if values is None else values)
         total: Tensor = torch.sparse.mm(matrix, x, "sum")
         return total
-    bags: Tensor = torch.embedding_bag(
+    if pattern.pieces is None:
+        return _bags(pattern, values, x)
+    rows, entries, fine, coarse = pattern.pieces
+    if rows is None or entries is None:
+        return row_sums(coarse, None, _bags(fine, values, x))
+    total = _bags(pattern, values, x)
+    sums = _bags(fine, None if values is None else values.index_select(0, entries), x)
+    return total.index_copy_(0, rows, row_sums(coarse, None, sums))
+
+
+def _bags(pattern: Pattern, values: Tensor | None, x: Tensor) -> Tensor:
+    out: Tensor = torch.embedding_bag(
         x, pattern.column, pattern.rowptr, mode=0, per_sample_weights=values, include_last_offset=True
     )[0]
-    return bags
+    return out
 
 
 def row_maxima(pattern: Pattern, x: Tensor, with_entry: bool) -> tuple[Tensor, Tensor]:

@@ -118,7 +118,7 @@ class SparseFeatures:
         return SparseFeatures(Pattern(rowptr, self.pattern.column[first:last], self.shape[1]), self.values[first:last])
 
     def select(self, nodes: Tensor) -> SparseFeatures:
-        """The rows of some nodes, in the order given."""
+        """The rows of some nodes, in the order given, also repeatedly."""
         pattern, entry = self.pattern.select(nodes)
         return SparseFeatures(pattern, self.values.index_select(0, entry))
 

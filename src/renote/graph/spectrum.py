@@ -198,6 +198,35 @@ class PersonalizedPageRank(Operator):
         return PersonalizedPageRank(self.operator.T, self.restart, self.iterations, self.tolerance)
 
 
+def pagerank_series(operator: Operator, restart: float, tolerance: float = 1e-6) -> ChebyshevSeries:
+    """α (I - c A)^-1 = α / √(1 - c²) Σ_k (2 - δ_k0) ρ^k T_k(A), with c = 1 - α and ρ = (1 - √(1 - c²)) / c.
+
+    For an A whose eigenvalues are real and in [-1, 1], as of a symmetric normalization. With α = 0.15 a term shrinks the error to 0.56 of what
+    it was, a step of `PersonalizedPageRank` to 0.85.
+
+    Args:
+        operator: A, e.g. `symmetric(adjacency)` of an undirected graph.
+        restart: α in (0, 1].
+        tolerance: the series ends where the rest is at most this in the 2-norm, for a symmetric A.
+
+    Source:
+        The generating function of the polynomials: Abramowitz & Stegun, eq. 22.9.9.
+    """
+    if not 0.0 < restart <= 1.0:
+        raise UsageError(f"restart is {restart}: it must be above 0 and at most 1")
+    if not 0.0 < tolerance < 1.0:
+        raise UsageError(f"tolerance is {tolerance}: it must lie between 0 and 1")
+    stay = 1.0 - restart
+    root = (1.0 - stay**2) ** 0.5
+    ratio = (1.0 - root) / stay if stay else 0.0
+    scale = restart / root
+    coefficients = [scale]
+    # the rest after the term k: 2 scale (ρ^(k+1) + ρ^(k+2) + …)
+    while 2.0 * scale * ratio ** len(coefficients) / (1.0 - ratio) > tolerance:
+        coefficients.append(2.0 * scale * ratio ** len(coefficients))
+    return ChebyshevSeries(operator, coefficients)
+
+
 def exact_pagerank(operator: Operator, restart: float) -> Tensor:
     """(nodes, nodes) α (I - (1 - α) P)^-1 in double precision, by a dense solution. For small graphs and tests."""
     if not 0.0 < restart <= 1.0:

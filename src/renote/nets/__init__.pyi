@@ -10,5 +10,6 @@ from .latent import Hierarchy as Hierarchy
 from .norm import GroupNorm as GroupNorm
 from .point import PointNetwork as PointNetwork
 from .spectral import SpectralNorms as SpectralNorms
+from .transformer import TransformerLayer as TransformerLayer
 from .unet import ResidualBlock as ResidualBlock
 from .unet import UNet as UNet

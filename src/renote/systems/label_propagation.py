@@ -61,5 +61,6 @@ SYSTEM = NodeSystem(
     data="cora",
     config=Config,
     build=build,
+    reads_features=False,
     notes="A baseline: what the edges tell without features.",
 )

@@ -84,6 +84,12 @@ class GATConvolution(nn.Module):
         out = out.flatten(1) if self.concat else out.mean(1)
         return out if self.bias is None else out + self.bias
 
+    @torch.no_grad()
+    def attention(self, x: Tensor | SparseFeatures, adjacency: Adjacency) -> tuple[Adjacency, Tensor]:
+        """The edges that are attended over, loops among them, and α (edges, heads) in their order, none dropped."""
+        looped = adjacency.with_self_loops()
+        return looped, self.shares(by_head(x @ self.weight, self.heads), looped)
+
     def shares(self, values: Tensor, looped: Adjacency) -> Tensor:
         """α, (edges, heads), in the order of `looped`; `values` are W x, (nodes, heads, out_features)."""
         scores = on_rows(looped.pattern, (values * self.attention_target).sum(-1))
@@ -149,9 +155,8 @@ class GaANConvolution(nn.Module):
         check_width(x, self.in_features, "convolution")
         mapped: Sequence[Tensor] = torch.split(x @ self.weight + self.bias, self.parts, 1)
         query, key, value, own, *rest = mapped
-        pattern = adjacency.pattern
-        query, key, value = (by_head(part, self.heads) for part in (query, key, value))
-        shares = entry_softmax(pattern, dot_scores(pattern, query, key), adjacency.weight)
+        pattern, value = adjacency.pattern, by_head(value, self.heads)
+        shares = self.shares(query, key, adjacency)
         shares = dropout(shares, self.attention_dropout, self.training)
         out = attend(pattern, shares, functional.leaky_relu(value, 0.1))
         if self.gate_pooled is not None:
@@ -159,6 +164,18 @@ class GaANConvolution(nn.Module):
             gate = mine + neighbor_max(adjacency, pooled) @ self.gate_pooled + self.mean(theirs, adjacency)
             out = out * gate.sigmoid()[:, :, None]
         return own + out.flatten(1) @ self.combine
+
+    @torch.no_grad()
+    def attention(self, x: Tensor | SparseFeatures, adjacency: Adjacency) -> tuple[Adjacency, Tensor]:
+        """The edges, and α (edges, heads) in their order, none dropped."""
+        mapped: Sequence[Tensor] = torch.split(x @ self.weight + self.bias, self.parts, 1)
+        return adjacency, self.shares(mapped[0], mapped[1], adjacency)
+
+    def shares(self, query: Tensor, key: Tensor, adjacency: Adjacency) -> Tensor:
+        """α, (edges, heads), of q and k (nodes, heads · key_features)."""
+        pattern = adjacency.pattern
+        scores = dot_scores(pattern, by_head(query, self.heads), by_head(key, self.heads))
+        return entry_softmax(pattern, scores, adjacency.weight)
 
     def extra_repr(self) -> str:
         """What `print` shows."""

@@ -23,7 +23,7 @@ class NodeClassification(nn.Module):
 
     Args:
         network: `network(graph)` gives logits (nodes, classes).
-        graph: the one graph.
+        graph: the one graph; its features are taken in the precision of the network's weights, be they wider, narrower or whole numbers.
         labels: (nodes,) int64; -1 where unknown.
         splits: name → numbers of nodes, `"train"` among them; masks are accepted too.
         loss: `loss(logits, labels)` in the place of the cross-entropy, e.g. `hinge`.
@@ -31,10 +31,15 @@ class NodeClassification(nn.Module):
     Attributes:
         sampling: None trains on the whole graph; else each step's loss is made on a part of it, and logits layer by layer.
         megabytes: for the chunks of a layer then.
+        pretrain_steps: steps at the beginning whose batch is `{"pretrain": numbers}`, of nodes whether or not they have labels; 0 here.
+        pretrain_nodes: nodes of such a step.
 
     Source:
         Kipf & Welling (2017), eq. 10.
     """
+
+    pretrain_steps: int = 0
+    pretrain_nodes: int = 0
 
     def __init__(
         self,
@@ -52,10 +57,10 @@ class NodeClassification(nn.Module):
         if "train" not in splits:
             raise DataError(f"no split named 'train' among {sorted(splits)}")
         self.network = network
-        self.graph = graph
+        self.graph = _in_precision_of(network, graph)
         self.labels = labels.long()
         self.loss = loss
-        self.splits = {name: _nodes(name, split, self.labels) for name, split in splits.items()}
+        self.splits = {name: numbers_of(name, split, self.labels) for name, split in splits.items()}
         if not self.splits["train"].numel():
             raise DataError("the split 'train' is empty: the loss is a mean over its nodes")
         self.sampling: Sampling | None = None
@@ -148,7 +153,7 @@ class PrecomputedNodeClassification(NodeClassification):
         loss: Callable[[Tensor, Tensor], Tensor] = functional.cross_entropy,
     ) -> None:
         super().__init__(network, graph, labels, splits, loss)
-        self.signals = network.signals(graph)
+        self.signals = network.signals(self.graph)
         self._rows: dict[str, Tensor] = {}
 
     def scores(self, nodes: Tensor | None = None) -> Tensor:
@@ -186,8 +191,22 @@ def hinge(logits: Tensor, labels: Tensor) -> Tensor:
     return functional.relu(1.0 - own + others).mean()
 
 
-def _nodes(name: str, split: Tensor, labels: Tensor) -> Tensor:
-    if split.is_floating_point():
+def numbers_of(name: str, split: Tensor, labels: Tensor) -> Tensor:
+    """Numbers of a split's nodes, each of which has a label.
+
+    Args:
+        name: of the split.
+        split: (n,) numbers, or a mask (nodes,).
+        labels: (nodes,) integers; below 0 where unknown.
+
+    Raises:
+        DataError: it is of another type or shape, or names a node that is not there or has no label.
+    """
+    if split.dim() != 1:
+        raise DataError(
+            f"the split {name!r} has shape {tuple(split.shape)}: it must be (n,) numbers or a mask (nodes,)"
+        )
+    if split.is_floating_point() or split.is_complex():
         raise DataError(f"the split {name!r} is of {split.dtype}: it must be node numbers or a mask")
     if split.dtype == torch.bool and split.shape != labels.shape:
         raise DataError(f"the split {name!r} is a mask of shape {tuple(split.shape)} for {labels.shape[0]} nodes")
@@ -198,3 +217,15 @@ def _nodes(name: str, split: Tensor, labels: Tensor) -> Tensor:
     if unlabelled.numel():
         raise DataError(f"node {int(unlabelled[0])} of the split {name!r} has no label")
     return nodes
+
+
+def _in_precision_of(network: nn.Module, graph: Graph) -> Graph:
+    x = graph.x
+    if x is None:
+        return graph
+    if x.dtype.is_complex:
+        raise DataError(f"the node features are of {x.dtype}: give real numbers, e.g. their real and imaginary parts")
+    weights = (parameter.dtype for parameter in network.parameters() if parameter.dtype.is_floating_point)
+    kept = x.dtype if x.dtype.is_floating_point else torch.get_default_dtype()
+    precision = next(weights, kept)
+    return graph if x.dtype == precision else graph.with_x(x.to(precision))
