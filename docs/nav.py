@@ -8,8 +8,8 @@ from typing import Any
 
 def on_config(config: Any) -> Any:
     """Put the systems' pages, in alphabetical order, where the navigation says `Systems`."""
-    pages = sorted(path.name for path in Path(config["docs_dir"], "systems").glob("*.md") if path.stem != "index")
+    names = sorted(path.stem for path in Path(config["docs_dir"], "systems").glob("*.md") if path.stem != "index")
     for entry in config["nav"]:
         if "Systems" in entry:
-            entry["Systems"] = ["systems/index.md", *(f"systems/{page}" for page in pages)]
+            entry["Systems"] = ["systems/index.md", *(f"systems/{name}.md" for name in names)]
     return config

@@ -27,7 +27,7 @@ PACKAGES = (
 def command() -> str:
     """The command line that started this process, without the folders of the machine."""
     program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
-    program = "renote" if program == "__main__.py" else program
+    program = "renote" if program in ("__main__.py", "cli.py") else program
     return shlex.join([program, *sys.argv[1:]])
 
 
