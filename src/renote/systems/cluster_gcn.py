@@ -55,7 +55,9 @@ def build(config: Config, data: NodeData) -> NodeClassification:
 
 DEPTHS = (2, 4, 8, 16)
 SETS: dict[str, tuple[str, dict[str, Any], bool]] = {
+    "cora": ("cora", {}, True),
     "pubmed": ("pubmed", {}, True),
+    "photo": ("amazon-photo", {}, True),
     "unseen graphs": ("power-law", {"nodes": 10_000, "graphs": 20}, False),
 }
 """By title: name of the data, options, and whether it is a real graph, whose nodes are split anew for each seed and which decides."""
@@ -86,9 +88,9 @@ def depth(lab: Lab, sets: Mapping[str, tuple[str, dict[str, Any], bool]] = SETS,
     holds = all(_holds(mean[title]) for title, (_, _, real) in sets.items() if real)
     figure = evaluate.draw_curves(curves, "layers", "test accuracy (%)")
     note = (
-        "The paper's curve is on PPI, which is not at hand: here Pubmed, random splits of 60, 20 and 20 % of each class, one a seed. Weights selected by validation loss, as many steps for "
-        "every depth. A depth is reached whose mean is at most 10 points below the best depth's. Holds if the enhanced network reaches deeper than the plain one, with a best that is at most "
-        "a point below. Beside it, inductively, twenty drawn graphs of which four are tested on; they decide nothing: there a node's own features are mostly noise, so there is "
+        "The paper's curve is on PPI, which is not at hand: here Cora, Pubmed and Amazon Photo, random splits of 60, 20 and 20 % of each class, one a seed. Weights selected by validation loss, as many steps for "
+        "every depth. A depth is reached whose mean is at most 10 points below the best depth's. Holds if on each the enhanced network reaches deeper than the plain one, with a best that is at "
+        "most a point below. Beside it, inductively, twenty drawn graphs of which four are tested on; they decide nothing: there a node's own features are mostly noise, so there is "
         "little reason to weigh them more."
     )
     return Outcome(experiment.summary(rows) | reached, holds, figure, seeds, note)
@@ -136,5 +138,6 @@ SYSTEM = NodeSystem(
             depth,
         ),
     ),
-    notes="The claim's data are others than the paper's: PPI is not at hand.",
+    notes="The claim's data are others than the paper's: PPI is not at hand. Steps, width and the rule of 10 points were settled in trials with seed 0 on Pubmed, where the enhancement helps, and "
+    "on Cora, where at 16 layers it did not (56.5 % against 63.5 % without).",
 )
