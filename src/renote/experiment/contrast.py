@@ -95,17 +95,21 @@ def bars(found: Mapping[str, Mapping[str, Sequence[float]]], measures: Mapping[s
     return groups({title: {name: row[measure] for name, row in found.items()} for measure, title in measures.items()})
 
 
-def groups(panels: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+def groups(panels: Mapping[str, Mapping[str, Sequence[float]]], from_zero: bool = True) -> Figure:
     """A panel a title, a bar a name with its deviation over seeds.
 
     Args:
         panels: title → name → values.
+        from_zero: where the bars begin; False shows differences of high values, from half below the least to half above the greatest.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(3.4 * len(panels) + 0.6, 3.6), layout="constrained")
     for axes, (title, rows) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
         bar(axes, title, rows)
+        if not from_zero:
+            every = [value for values in rows.values() for value in values]
+            axes.set_ylim(min(every) - 0.5, max(every) + 0.5)
     return figure
 
 

@@ -86,8 +86,7 @@ def filters(lab: Lab) -> Outcome:
         "One graph layer of 10 features over all 784 pixels and a linear map; 20 numbers a Chebyshev or spline filter, 784 a free one; weights selected on a twelfth of the "
         "training samples. Holds if the mean of Chebyshev filters is above both others'."
     )
-    figure = contrast.groups({"test accuracy (%)": found})
-    figure.axes[0].set_ylim(bottom=min(map(min, found.values())) - 0.5)
+    figure = contrast.groups({"test accuracy (%)": found}, from_zero=False)
     measured = {name: contrast.spread(values) for name, values in found.items()}
     return Outcome(measured, own > max(mean.values()), figure, seeds, note)
 
