@@ -18,6 +18,7 @@ NAMES = [name for name in systems.names() if systems.get(name).kind == "nodes"]
 READERS = [name for name in NAMES if systems.get(name).reads_features]
 NONE = torch.empty(0, dtype=torch.long)
 # narrow, so that a million nodes are no matter
+ONE_CLUSTER = {"clusters": 1, "clusters_per_batch": 1}  # the systems' own number is more than the nodes here
 NARROW: dict[str, dict[str, Any]] = {"gaan": {"heads": 1, "key_features": 4, "value_features": 4, "pool_features": 4}}
 
 
@@ -41,7 +42,9 @@ def own(
 def trained(name: str, given: NodeData, **changes: Any) -> NodeRun:
     system = systems.get(name)
     known = {
-        key: value for key, value in {"hidden": 4, "steps": 2, **changes}.items() if hasattr(system.configure(), key)
+        key: value
+        for key, value in {"hidden": 4, "steps": 2, **ONE_CLUSTER, **changes}.items()
+        if hasattr(system.configure(), key)
     }
     run = train(system, given, system.configure(**known), progress=False)
     assert isinstance(run, NodeRun)
