@@ -17,8 +17,8 @@ from renote.graph import Adjacency, Graph, SparseFeatures, degree_features, iden
 NAMES = [name for name in systems.names() if systems.get(name).kind == "nodes"]
 READERS = [name for name in NAMES if systems.get(name).reads_features]
 NONE = torch.empty(0, dtype=torch.long)
-# narrow, so that a million nodes are no matter
 ONE_CLUSTER = {"clusters": 1, "clusters_per_batch": 1}  # the systems' own number is more than the nodes here
+# narrow, so that a million nodes are no matter
 NARROW: dict[str, dict[str, Any]] = {"gaan": {"heads": 1, "key_features": 4, "value_features": 4, "pool_features": 4}}
 
 
