@@ -194,7 +194,7 @@ def draw_comparison(
             )  # fmt: skip
     axes.set_xticks(range(len(values)), list(values))
     axes.set_ylabel(label)
-    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=len(names) + 1)
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=min(3, len(names) + 1))
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 

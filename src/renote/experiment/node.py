@@ -103,7 +103,9 @@ def node_learner(task: NodeClassification, config: TrainOptions) -> NodeLearner:
     task.megabytes = config.inference_megabytes
     if config.batches == "clusters":
         if config.clusters > task.graph.num_nodes:
-            raise UsageError(f"clusters = {config.clusters} of {task.graph.num_nodes} nodes: there cannot be more; give a smaller number")
+            raise UsageError(
+                f"clusters = {config.clusters} of {task.graph.num_nodes} nodes: there cannot be more; give a smaller number"
+            )
         cut = partial(partition, task.graph.adjacency, config.clusters, config.partition, config.seed)
         return NodeLearner(task, config.clusters_per_batch, config.seed, ClusterSampling(cut))
     network = task.network

@@ -94,4 +94,6 @@ SYSTEM = GenerativeSystem(
             objectives,
         ),
     ),
+    notes="The samples order as in the paper. The bits do not: after 2500 steps the bound's own training has 4.695 ± 0.007 bits, the simple loss 4.660 ± 0.008. The bound weighs the lowest noise "
+    "levels by far the most, so its gradients vary more, and it is the slower to train; the paper trains 800,000 steps.",
 )
