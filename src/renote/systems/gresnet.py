@@ -145,5 +145,7 @@ SYSTEM = NodeSystem(
         ),
         Claim("attention", "The same holds of graph attention.", "As the first claim's", {}, attention),
     ),
-    notes="With the 0.6 of graph attention networks dropout alone stops ten layers of attention from learning on Cora, with any term (seen in the loss of training): the preset attention has 0.3, and half of the heads. LoopyNet, the paper's third network, adds a map of the raw features to every layer by itself, and is not here.",
+    notes="With the 0.6 of graph attention networks dropout alone stops ten layers of attention from learning on Cora, with any term (seen in the loss of training): the preset attention has 0.3, and half of the heads. LoopyNet, the paper's third network, adds a map of the raw features to every layer by itself, and is not here. "
+    "Measured on Cora: graph-raw keeps 77 to 79 % from 10 to 50 layers, where a network without a term has 14 to 26 %; it fails the criterion by a little, as 30 layers lose 5.2 points of "
+    "the best depth's accuracy and not at most 5.",
 )
