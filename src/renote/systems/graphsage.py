@@ -193,4 +193,5 @@ SYSTEM = NodeSystem(
             sampled,
         ),
     ),
+    notes="Measured by samples: 16 % of the memory at no loss on a drawn graph of 100,000 nodes; on Pubmed 35 % of the memory, but 1.3 points of accuracy less.",
 )
