@@ -8,7 +8,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from renote import systems
-from renote.commands.terminal import Json, console, number, print_json, print_table, say
+from renote.commands.terminal import Json, console, number, picture_path, print_json, print_table, say
 from renote.errors import UsageError
 
 
@@ -70,9 +70,7 @@ def show(name: Positional[str], node: int | None = None, out: str = "attention.p
 
 
 def _show_run(run: str, node: int | None, out: str) -> None:
-    target = Path(out)
-    if target.suffix not in (".png", ".svg", ".pdf"):
-        raise UsageError(f"out = {out}: write a picture (.png, .svg, .pdf)")
+    target = picture_path(out)
     from renote import evaluate, experiment
 
     loaded = systems.load_run(run)

@@ -9,7 +9,7 @@ from tyro.conf import Positional
 
 from renote import systems
 from renote.commands.runs import RunName, generative
-from renote.commands.terminal import Json, keep, number, parse_options, print_json, print_table, say
+from renote.commands.terminal import Json, keep, number, parse_options, picture_path, print_json, print_table, say
 from renote.errors import UsageError
 
 
@@ -42,7 +42,7 @@ def compare(
 
     if not names:
         raise UsageError("compare which systems? e.g. renote compare gcn mlp --data cora")
-    target = None if out is None else _result_or_picture(out)
+    target = None if out is None else picture_path(out, or_result=True)
     chosen = [systems.get(name) for name in names]
     changes: dict[str, Any] = {} if steps is None else {"steps": steps}
     found = experiment.compare(
@@ -102,7 +102,7 @@ def compare_samplers(
     from renote import evaluate, experiment
     from renote.experiment import samplers
 
-    target = _result_or_picture(out)
+    target = picture_path(out, or_result=True)
     loaded = generative(run)
     found = experiment.compare_samplers(
         loaded,
@@ -174,13 +174,6 @@ def demo(out: str = "report.html", quick: bool = False) -> None:
     from renote.demo import run
 
     run(Path(out), quick)
-
-
-def _result_or_picture(out: str) -> Path:
-    target = Path(out)
-    if target.suffix not in (".png", ".svg", ".pdf", ".json"):
-        raise UsageError(f"out = {out}: write a picture (.png, .svg, .pdf) or a result (.json)")
-    return target
 
 
 def _picture_of(target: Path) -> Path:

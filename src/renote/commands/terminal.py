@@ -46,6 +46,16 @@ def keep(path: Path, found: Mapping[str, Any]) -> None:
     write_json(path, {**found, **environment.describe()})
 
 
+def picture_path(out: str, or_result: bool = False) -> Path:
+    """A figure's file, or that of a result, which has its figure beside it."""
+    target = Path(out)
+    if target.suffix not in (".png", ".svg", ".pdf", *((".json",) if or_result else ())):
+        raise UsageError(
+            f"out = {out}: write a picture (.png, .svg, .pdf){' or a result (.json)' if or_result else ''}"
+        )
+    return target
+
+
 def number(value: Any) -> str:
     """A value of a table as text."""
     if isinstance(value, float):

@@ -10,7 +10,9 @@ from .node import NodeRun as NodeRun
 from .node import node_learner as node_learner
 from .node_contrast import Candidate as Candidate
 from .node_contrast import accuracies as accuracies
+from .node_contrast import over_layers as over_layers
 from .node_contrast import summary as summary
+from .node_contrast import summary_over_layers as summary_over_layers
 from .node_options import NodeOptions as NodeOptions
 from .reproduce import reproduce as reproduce
 from .run import Run as Run

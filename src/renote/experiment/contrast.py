@@ -27,8 +27,8 @@ def trained(
     preset: str,
     data_options: Mapping[str, Any] | None = None,
     **shared: Any,
-) -> dict[str, list[SampleRun]]:
-    """A training for each variant and seed.
+) -> dict[str, list[Any]]:
+    """A training for each variant and seed, its runs by variant.
 
     Args:
         lab: where they are kept.
@@ -52,6 +52,19 @@ def trained(
             for seed in seeds
         ]
         for name, (system, changes) in variants.items()
+    }
+
+
+def test_accuracies(lab: Lab, runs: Mapping[str, Sequence[Any]]) -> dict[str, list[float]]:
+    """Test accuracy in percent of runs that predict, by variant, one a seed.
+
+    Args:
+        lab: keeps what is measured.
+        runs: by variant.
+    """
+    return {
+        name: [lab.measure(f"{name}, seed {i}", run.evaluate)["test_accuracy"] for i, run in enumerate(of)]
+        for name, of in runs.items()
     }
 
 

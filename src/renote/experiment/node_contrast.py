@@ -46,6 +46,35 @@ def accuracies(
     return found
 
 
+def over_layers(
+    lab: Lab,
+    data: str,
+    variants: Mapping[str, Candidate],
+    depths: Sequence[int],
+    seeds: Sequence[int],
+    split: Split | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> dict[str, dict[int, list[float]]]:
+    """Test accuracy in percent by variant and number of layers, one a seed: a panel of `renote.evaluate.draw_curves`.
+
+    Args:
+        lab: as `accuracies`.
+        data: as there.
+        variants: candidates, of which `layers` is changed.
+        depths: numbers of layers.
+        seeds: as there.
+        split: as there.
+        options: as there.
+    """
+    candidates: dict[str, Candidate] = {
+        f"{name}, {layers} layers": (system, preset, {"layers": layers, **changes})
+        for name, (system, preset, changes) in variants.items()
+        for layers in depths
+    }
+    found = accuracies(lab, data, candidates, seeds, split, options)
+    return {name: {layers: found[f"{name}, {layers} layers"] for layers in depths} for name in variants}
+
+
 def _accuracy(
     lab: Lab,
     system: System[Any],
@@ -60,6 +89,19 @@ def _accuracy(
     if run.trained is not None and run.trained.interrupted:
         raise KeyboardInterrupt
     return float(run.evaluate()["test_accuracy"])
+
+
+def summary_over_layers(
+    curves: Mapping[str, Mapping[str, Mapping[int, Sequence[float]]]],
+) -> dict[str, dict[str, float]]:
+    """Mean and deviation by `"data variant, n layers"` of curves by data."""
+    named = {
+        data: {
+            f"{name}, {layers} layers": values for name, curve in by_name.items() for layers, values in curve.items()
+        }
+        for data, by_name in curves.items()
+    }
+    return summary(named)
 
 
 def summary(found: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, dict[str, float]]:

@@ -198,13 +198,14 @@ class SampleRun(Run):
         from renote import evaluate
 
         data = self.training_data() if data is None else data
-        labels = None
-        if self.module.num_classes:
-            labels = torch.arange(n) % self.module.num_classes
-        samples = self.sample(
-            n, seed=seed, label=None if labels is None else labels.tolist(), progress=progress, **options
-        )
-        return evaluate.features(data, network=features).measures(samples, labels)
+        labels = self.labels_in_turn(n)
+        samples = self.sample(n, seed=seed, label=labels, progress=progress, **options)
+        wanted = None if labels is None else torch.tensor(labels)
+        return evaluate.features(data, network=features).measures(samples, wanted)
+
+    def labels_in_turn(self, n: int) -> list[int] | None:
+        """Labels of n samples, the classes one after the other, so that there are as many of each; None for a model without classes."""
+        return [i % self.module.num_classes for i in range(n)] if self.module.num_classes else None
 
     def bits(self, n: int | None = None, *, method: str = "bound", seed: int = 0, **options: Any) -> dict[str, Any]:
         """Bits per dimension of held-out samples, or of training samples where none are held out.

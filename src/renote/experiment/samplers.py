@@ -327,7 +327,7 @@ def _each(settings: Mapping[str, Any]) -> int:
 
 
 def _measure(run: SampleRun, features: evaluate.Features, n: int, seed: int, settings: dict[str, Any]) -> Any:
-    labels = (torch.arange(n) % run.module.num_classes).tolist() if run.module.num_classes else None
+    labels = run.labels_in_turn(n)
     started = time.perf_counter()
     with counted(run.module.denoiser.network) as calls:
         samples = run.sample(n, seed=n * seed, label=labels, **settings)

@@ -119,6 +119,8 @@ class System(Generic[R]):
     task: ClassVar[str]
     kind: ClassVar[str]
     """Of data that it needs: samples, or nodes of a graph."""
+    generates: ClassVar[bool] = False
+    """Whether it makes samples; else it predicts."""
 
     def configure(self, preset: str = "laptop", **changes: Any) -> TrainOptions:
         """A configuration: the paper's values, then the preset's, then these.
@@ -189,11 +191,6 @@ class System(Generic[R]):
         """What can be done with trained weights."""
         raise NotImplementedError
 
-    @property
-    def generates(self) -> bool:
-        """Whether it makes samples; else it predicts."""
-        return self.task == GenerativeSystem.task
-
     def summary(self) -> dict[str, Any]:
         """The row of `renote list --json`."""
         paper = dataclasses.asdict(self.paper)
@@ -217,6 +214,7 @@ class GenerativeSystem(System["SampleRun"]):
     family: ClassVar[str] = "diffusion"
     task: ClassVar[str] = "generation"
     kind: ClassVar[str] = "samples"
+    generates: ClassVar[bool] = True
 
     def learner(self, config: TrainOptions, data: SampleData) -> Learner:
         """The diffusion model with batches of the data."""

@@ -18,7 +18,7 @@ from torch import Tensor
 from renote.errors import UsageError, unknown
 from renote.graph.adjacency import Adjacency
 from renote.graph.graph import Graph
-from renote.graph.pattern import Pattern
+from renote.graph.pattern import Pattern, starts
 from renote.graph.sampling import uniform
 from renote.graph.subgraph import Subgraph, induced, neighborhood
 
@@ -156,4 +156,4 @@ def _undirected(adjacency: Adjacency) -> tuple[Tensor, Tensor]:
     both, _ = both.distinct
     kept = both.row != both.column
     count = torch.bincount(both.row[kept], minlength=pattern.num_rows)
-    return torch.cat([count.new_zeros(1), count.cumsum(0)]), both.column[kept]
+    return starts(count), both.column[kept]

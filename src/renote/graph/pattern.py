@@ -82,14 +82,14 @@ class Pattern:
     def select(self, rows: Tensor) -> tuple[Pattern, Tensor]:
         """Some rows in the order given, all columns staying, and for each entry of theirs its place here, int64."""
         entry = self.entries_of(rows)
-        rowptr = _starts(self.count.index_select(0, rows).long()).to(self.rowptr.dtype)
+        rowptr = starts(self.count.index_select(0, rows).long()).to(self.rowptr.dtype)
         return Pattern(rowptr, self.column.index_select(0, entry), self.num_columns), entry
 
     def entries_of(self, rows: Tensor) -> Tensor:
         """The numbers of the entries of some rows, one row after the other."""
         count = self.count[rows].long()
         entries = torch.arange(int(count.sum()), device=count.device)
-        return entries + (self.rowptr[rows].long() - _starts(count)[:-1]).repeat_interleave(count)
+        return entries + (self.rowptr[rows].long() - starts(count)[:-1]).repeat_interleave(count)
 
     @cached_property
     def pieces(self) -> tuple[Tensor | None, Tensor | None, Pattern, Pattern] | None:
@@ -107,9 +107,9 @@ class Pattern:
             rows, entries, count = long, self.entries_of(long), count[long]
             column = column.index_select(0, entries)
         number = (count + LONG - 1) // LONG
-        first, dtype = _starts(number), self.rowptr.dtype
+        first, dtype = starts(number), self.rowptr.dtype
         places = torch.arange(int(first[-1]), device=count.device)
-        begin = (_starts(count)[:-1] - LONG * first[:-1]).repeat_interleave(number) + LONG * places
+        begin = (starts(count)[:-1] - LONG * first[:-1]).repeat_interleave(number) + LONG * places
         fine = Pattern(torch.cat([begin, begin.new_full((1,), len(column))]).to(dtype), column, self.num_columns)
         return rows, entries, fine, Pattern(first.to(dtype), places.to(dtype), len(places))
 
@@ -199,7 +199,7 @@ def _shifted(index: Tensor, count: int, by: int, dtype: torch.dtype) -> Tensor:
     return index.to(dtype) + by * torch.arange(count, dtype=dtype, device=index.device)[:, None]
 
 
-def _starts(count: Tensor) -> Tensor:
+def starts(count: Tensor) -> Tensor:
     """(n + 1,) where each of n runs begins, and the end of the last."""
     return torch.cat([count.new_zeros(1), count.cumsum(0)])
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from renote.errors import DataError, UsageError
 from renote.graph.dropout import dropout
-from renote.graph.pattern import Pattern
+from renote.graph.pattern import Pattern, starts
 from renote.graph.segment import product
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class SparseFeatures:
         if len(widths) != 1:
             raise UsageError(f"features of different widths: {sorted(widths)}")
         counts = torch.cat([part.pattern.count for part in parts]).long()
-        rowptr = torch.cat([counts.new_zeros(1), counts.cumsum(0)]).to(parts[0].pattern.rowptr.dtype)
+        rowptr = starts(counts).to(parts[0].pattern.rowptr.dtype)
         column = torch.cat([part.pattern.column for part in parts])
         return SparseFeatures(Pattern(rowptr, column, widths.pop()), torch.cat([part.values for part in parts]))
 

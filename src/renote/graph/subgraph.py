@@ -15,7 +15,7 @@ from torch import Tensor
 from renote.errors import DataError, UsageError
 from renote.graph.adjacency import Adjacency, Whole
 from renote.graph.graph import Field, Graph
-from renote.graph.pattern import Pattern
+from renote.graph.pattern import Pattern, starts
 from renote.graph.sampling import ALL, sample_neighbors
 from renote.graph.sparse import SparseFeatures
 
@@ -147,7 +147,7 @@ def _part(
     index = adjacency.pattern.rowptr.dtype
     place = torch.empty(graph.num_nodes, dtype=index, device=node.device)
     place[node] = torch.arange(len(node), dtype=index, device=node.device)
-    rowptr = torch.cat([count.new_zeros(1), count.cumsum(0)]).to(index)
+    rowptr = starts(count).to(index)
     column = place.index_select(0, adjacency.source.index_select(0, edge))
 
     def of_edges(value: Tensor | None) -> Tensor | None:

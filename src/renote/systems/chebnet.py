@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from renote.experiment import Claim, NodeOptions, NodeSystem, Outcome, Paper
 
@@ -123,12 +123,12 @@ def mnist(lab: Lab) -> Outcome:
 
     seeds = tuple(range(3 if lab.laptop else 10))
     preset = "laptop" if lab.laptop else "paper"
-    variants: dict[str, dict[str, Any]] = {"chebnet": {}, "dense": {"features": (), "pooling": ()}}
-    found: dict[str, list[float]] = {}
-    for name, changes in variants.items():
-        signals = systems.get("chebnet-signals")
-        runs = [lab.train("mnist", f"{name}-{i}", signals, preset, **changes, seed=i) for i in seeds]
-        found[name] = [lab.measure(f"{name}, seed {i}", run.evaluate)["test_accuracy"] for i, run in zip(seeds, runs)]
+    signals = systems.get("chebnet-signals")
+    variants: dict[str, contrast.Variant] = {
+        "chebnet": (signals, {}),
+        "dense": (signals, {"features": (), "pooling": ()}),
+    }
+    found = contrast.test_accuracies(lab, contrast.trained(lab, "mnist", variants, seeds, preset))
     measured = {name: contrast.spread(values) for name, values in found.items()}
     note = (
         "28 × 28 pixels, each joined to its 8 nearest; two graph layers, each with pooling by 4 along the tree of greedy matchings; weights selected on a twelfth of the training "

@@ -76,10 +76,8 @@ def filters(lab: Lab) -> Outcome:
 
     seeds = tuple(range(3 if lab.laptop else 10))
     shared = SHARED if lab.laptop else {**SHARED, "steps": 11_000}
-    found: dict[str, list[float]] = {}
-    for name, changes in KINDS.items():
-        runs = [lab.train("mnist", f"{name}-{i}", systems.get(name), **{**shared, **changes, "seed": i}) for i in seeds]
-        found[name] = [lab.measure(f"{name}, seed {i}", run.evaluate)["test_accuracy"] for i, run in zip(seeds, runs)]
+    kinds: dict[str, contrast.Variant] = {name: (systems.get(name), changes) for name, changes in KINDS.items()}
+    found = contrast.test_accuracies(lab, contrast.trained(lab, "mnist", kinds, seeds, "laptop", **shared))
     mean = {name: statistics.fmean(values) for name, values in found.items()}
     own = mean.pop("chebnet-signals")
     note = (

@@ -69,17 +69,14 @@ def depth(lab: Lab, sets: Mapping[str, tuple[str, dict[str, Any], bool]] = SETS,
 
     seeds = tuple(range(3 if lab.laptop else 10))
     depths = DEPTHS if lab.laptop else (*DEPTHS, 32)
-    variants = {"enhanced": 1.0, "plain": 0.0}
-    candidates: dict[str, experiment.Candidate] = {
-        f"{name}, {layers} layers": (None, "laptop", {"enhancement": strength, "layers": layers, **changes})
-        for name, strength in variants.items()
-        for layers in depths
+    variants: dict[str, experiment.Candidate] = {
+        name: (None, "laptop", {"enhancement": strength, **changes})
+        for name, strength in (("enhanced", 1.0), ("plain", 0.0))
     }
-    rows, curves = {}, {}
-    for title, (name, options, real) in sets.items():
-        found = experiment.accuracies(lab, name, candidates, seeds, data.split_nodes if real else None, options)
-        rows[title] = found
-        curves[title] = {v: {layers: found[f"{v}, {layers} layers"] for layers in depths} for v in variants}
+    curves = {
+        title: experiment.over_layers(lab, name, variants, depths, seeds, data.split_nodes if real else None, options)
+        for title, (name, options, real) in sets.items()
+    }
     mean = {
         title: {v: {n: statistics.fmean(values) for n, values in curve.items()} for v, curve in by.items()}
         for title, by in curves.items()
@@ -93,7 +90,7 @@ def depth(lab: Lab, sets: Mapping[str, tuple[str, dict[str, Any], bool]] = SETS,
         "most a point below. Beside it, inductively, twenty drawn graphs of which four are tested on; they decide nothing: there a node's own features are mostly noise, so there is "
         "little reason to weigh them more."
     )
-    return Outcome(experiment.summary(rows) | reached, holds, figure, seeds, note)
+    return Outcome(experiment.summary_over_layers(curves) | reached, holds, figure, seeds, note)
 
 
 def reach(curve: Mapping[int, float]) -> int:

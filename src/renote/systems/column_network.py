@@ -68,23 +68,15 @@ def depth(lab: Lab) -> Outcome:
 
     seeds = tuple(range(5 if lab.laptop else 10))
     sets = ("cora",) if lab.laptop else ("cora", "pubmed")
-    candidates: dict[str, experiment.Candidate] = {
-        f"{name}, {layers} layers": (None, "laptop", {"layers": layers, **changes})
-        for name, changes in VARIANTS.items()
-        for layers in DEPTHS
-    }
-    found = {name: experiment.accuracies(lab, name, candidates, seeds, data.split_nodes) for name in sets}
-    curves = {
-        name: {variant: {layers: row[f"{variant}, {layers} layers"] for layers in DEPTHS} for variant in VARIANTS}
-        for name, row in found.items()
-    }
+    variants: dict[str, experiment.Candidate] = {name: (None, "laptop", changes) for name, changes in VARIANTS.items()}
+    curves = {name: experiment.over_layers(lab, name, variants, DEPTHS, seeds, data.split_nodes) for name in sets}
     holds = all(_holds(row) for row in curves.values())
     note = (
         "Random splits of 60, 20 and 20 % of each class, one a seed; weights selected by validation loss; the same steps for all. Without relations it is a "
         "highway network of each node alone. Holds if at 10 layers and more the column network is above both, and its best depth above theirs."
     )
     figure = evaluate.draw_curves(curves, "layers", "test accuracy (%)")
-    return Outcome(experiment.summary(found), holds, figure, seeds, note)
+    return Outcome(experiment.summary_over_layers(curves), holds, figure, seeds, note)
 
 
 def _holds(curves: dict[str, dict[int, list[float]]]) -> bool:

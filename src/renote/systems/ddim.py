@@ -89,7 +89,7 @@ def few_steps(lab: Lab) -> Outcome:
 
 
 def _distance(run: SampleRun, features: Any, count: int, seed: int, steps: int, settings: dict[str, Any]) -> float:
-    label = [i % run.module.num_classes for i in range(count)]
+    label = run.labels_in_turn(count)
     samples = run.module.sample(count, 10_000 * (seed + 1), label=label, steps=steps, spacing=SPACING, **settings)
     distance: float = features.distance(run.data.raw(samples))
     return distance
@@ -97,9 +97,9 @@ def _distance(run: SampleRun, features: Any, count: int, seed: int, steps: int, 
 
 def _coding_error(run: SampleRun, steps: int) -> float:
     from renote import diffusion
-    from renote.experiment.run import reload_data
 
-    data: Any = run.data if len(run.data.train) else reload_data(run.folder)  # type: ignore[arg-type]
+    data = run.training_data()
+    assert data.test_labels is not None
     clean, label = data.clean(data.test[:100]), data.test_labels[:100]
     grid = diffusion.grid.subsequence(run.module.num_train_steps, steps, SPACING)
     condition = diffusion.Condition(label)

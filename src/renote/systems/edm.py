@@ -139,8 +139,7 @@ def few_evaluations(lab: Lab) -> Outcome:
 
 def _distance(run: SampleRun, features: Any, count: int, seed: int, sampler: str, steps: int) -> float:
     options: dict[str, Any] = {"sampler": sampler, "steps": steps, "spacing": "rho", "guidance_scale": 1.0}
-    labels = [i % run.data.num_classes for i in range(count)]
-    samples = run.sample(count, seed=10_000 * (seed + 1), label=labels, **options)
+    samples = run.sample(count, seed=10_000 * (seed + 1), label=run.labels_in_turn(count), **options)
     distance: float = features.distance(samples)
     return distance
 

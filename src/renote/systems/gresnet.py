@@ -82,19 +82,14 @@ def attention(lab: Lab) -> Outcome:
 def _over_depth(lab: Lab, preset: str, depths: Sequence[int], seeds: tuple[int, ...]) -> Outcome:
     from renote import evaluate, experiment
 
-    candidates: dict[str, experiment.Candidate] = {
-        f"{term}, {layers} layers": (None, preset, {"residual": term, "layers": layers})
-        for term in get_args(Term)
-        for layers in depths
-    }
-    found = experiment.accuracies(lab, DATA, candidates, seeds)
-    curves = {term: {layers: found[f"{term}, {layers} layers"] for layers in depths} for term in get_args(Term)}
+    terms: dict[str, experiment.Candidate] = {term: (None, preset, {"residual": term}) for term in get_args(Term)}
+    curves = experiment.over_layers(lab, DATA, terms, depths, seeds)
     figure = evaluate.draw_curves({f"{DATA}, {preset} preset": curves}, "layers", "test accuracy (%)")
     note = (
         "Public split, weights selected by validation loss; the same steps for all. Holds if at every depth from 10 layers on graph-raw is above the network "
         "without a term, and loses at most 5 points of its own best depth, while without a term at least 20 are lost."
     )
-    return Outcome(experiment.summary({DATA: found}), revived(curves), figure, seeds, note)
+    return Outcome(experiment.summary_over_layers({DATA: curves}), revived(curves), figure, seeds, note)
 
 
 def revived(curves: Mapping[str, Mapping[int, Sequence[float]]]) -> bool:

@@ -47,11 +47,11 @@ def build(config: Config, data: SampleData) -> SignalClassification:
 def accuracy(lab: Lab) -> Outcome:
     """Test accuracy on sub-sampled digits beside free multipliers', the numbers of the filters, and their spread in space."""
     from renote import systems
-    from renote.experiment.contrast import spread
+    from renote.experiment import contrast
 
     seeds = tuple(range(3 if lab.laptop else 10))
-    kinds = {"smooth": lab.system, "free": systems.get("spectral-cnn")}
-    runs = {name: [lab.train("mnist", f"{name}-{i}", of, seed=i) for i in seeds] for name, of in kinds.items()}
+    kinds: dict[str, contrast.Variant] = {"smooth": (None, {}), "free": (systems.get("spectral-cnn"), {})}
+    runs = contrast.trained(lab, "mnist", kinds, seeds, "laptop")
     found: dict[str, dict[str, list[float]]] = {name: {"accuracy": [], "spread (pixels)": []} for name in runs}
     for name, of in runs.items():
         for seed, run in zip(seeds, of):
@@ -60,7 +60,9 @@ def accuracy(lab: Lab) -> Outcome:
                 values.append(row[measure])
     numbers = {name: _filters(of[0]).weight.numel() for name, of in runs.items()}
     measured: dict[str, Any] = {
-        f"{name}, {measure}": spread(values) for name, rows in found.items() for measure, values in rows.items()
+        f"{name}, {measure}": contrast.spread(values)
+        for name, rows in found.items()
+        for measure, values in rows.items()
     }
     measured |= {f"{name}, numbers of the filters": count for name, count in numbers.items()}
     measured |= {f"{name}, parameters": of[0].parameters for name, of in runs.items()}

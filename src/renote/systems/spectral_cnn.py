@@ -64,17 +64,9 @@ def accuracy(lab: Lab) -> Outcome:
     from renote.experiment import contrast
 
     seeds = tuple(range(3 if lab.laptop else 10))
-    runs = {
-        name: [
-            lab.train("mnist", f"{name.replace(', ', '-').replace(' ', '-')}-{seed}", **changes, seed=seed)
-            for seed in seeds
-        ]
-        for name, changes in VARIANTS.items()
-    }
-    found = {
-        name: [lab.measure(f"{name}, seed {i}", run.evaluate)["test_accuracy"] for i, run in enumerate(of)]
-        for name, of in runs.items()
-    }
+    variants: dict[str, contrast.Variant] = {name: (None, changes) for name, changes in VARIANTS.items()}
+    runs = contrast.trained(lab, "mnist", variants, seeds, "laptop")
+    found = contrast.test_accuracies(lab, runs)
     sizes = {name: float(of[0].parameters) for name, of in runs.items()}
     measured: dict[str, Any] = {f"{name}, accuracy": contrast.spread(values) for name, values in found.items()}
     measured |= {f"{name}, parameters": size for name, size in sizes.items()}
