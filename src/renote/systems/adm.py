@@ -54,8 +54,8 @@ def precision_for_recall(lab: Lab) -> Outcome:
     """One training a seed; precision, recall and Fréchet distance of samples over the classifier's scale."""
     from renote.experiment import contrast
 
-    seeds, options = (0, 1, 2), {"size": 14} if lab.laptop else None
-    steps, count = (1500, 1000) if lab.laptop else (40_000, 10_000)
+    seeds, options = (0, 1, 2), {"size": 8} if lab.laptop else None
+    steps, count = (3000, 1000) if lab.laptop else (40_000, 10_000)
     variants: dict[str, contrast.Variant] = {"model": (None, {})}
     runs = contrast.trained(
         lab, "fashion-mnist", variants, seeds, "small" if lab.laptop else "laptop", options, steps=steps
@@ -72,7 +72,7 @@ def precision_for_recall(lab: Lab) -> Outcome:
     falls = all(a > b for a, b in itertools.pairwise(mean["recall"]))
     helps = min(mean["frechet_distance"][1:]) < mean["frechet_distance"][0]
     note = (
-        f"{len(seeds)} trainings of {steps} steps on fashion-mnist{' at 14 × 14 pixels' if lab.laptop else ''}; {count} samples a scale in 25 DDIM steps, in "
+        f"{len(seeds)} trainings of {steps} steps on fashion-mnist{' at 8 × 8 pixels' if lab.laptop else ''}; {count} samples a scale in 25 DDIM steps, in "
         "the features of the data set's classifier."
     )
     return Outcome(measured, rises and falls and helps, contrast.lines(found, titles, "classifier scale"), seeds, note)

@@ -48,8 +48,8 @@ def lower_distance(lab: Lab) -> Outcome:
 
     data = "fashion-mnist"
     seeds = (0, 1, 2)
-    options = {"size": 14} if lab.laptop else None
-    steps, count = (1500, 1000) if lab.laptop else (40_000, 10_000)
+    options = {"size": 8} if lab.laptop else None
+    steps, count = (3000, 1000) if lab.laptop else (40_000, 10_000)
     variants: dict[str, contrast.Variant] = {"P2": (None, {}), "simple": (None, {"gamma": 0.0})}
     runs = contrast.trained(lab, data, variants, seeds, "small" if lab.laptop else "laptop", options, steps=steps)
     found = contrast.measured(lab, runs, count, sampler="ddim", steps=50)
@@ -59,7 +59,7 @@ def lower_distance(lab: Lab) -> Outcome:
         found, {"frechet_distance": "Fréchet distance", "precision": "precision", "recall": "recall"}
     )
     note = (
-        f"{len(seeds)} trainings of {steps} steps each on {data}{' at 14 × 14 pixels' if lab.laptop else ''}, {count} samples in 50 DDIM steps "
+        f"{len(seeds)} trainings of {steps} steps each on {data}{' at 8 × 8 pixels' if lab.laptop else ''}, {count} samples in 50 DDIM steps "
         "against the training set, in the features of the data set's classifier."
     )
     return Outcome(mean, mean["P2"]["mean"] < mean["simple"]["mean"], figure, seeds, note)
