@@ -7,10 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("renote", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("renote")
+
+
+def pytest_runtest_setup() -> None:
+    """A test draws the same weights whatever ran before it: alone, in another order, in a worker."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(autouse=True, scope="session")

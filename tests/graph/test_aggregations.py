@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 import torch
 from hypothesis import given
@@ -23,6 +25,7 @@ from renote.graph import (
     Pattern,
     SAGEConvolution,
     SparseFeatures,
+    additive_attention,
     aggregation,
     attend,
     batch,
@@ -208,6 +211,43 @@ def test_gradients_of_gradients_of_attention() -> None:
     assert torch.autograd.gradgradcheck(lambda q, k: dot_scores(pattern, q, k), (x, draw(6, 2, 3).requires_grad_()))
     assert torch.autograd.gradcheck(lambda s: on_rows(pattern, s), (ends,))
     assert torch.autograd.gradcheck(lambda s: on_columns(pattern, s), (ends,))
+
+
+@pytest.mark.parametrize("drop", [False, True])
+@pytest.mark.parametrize("edges", [0, 16])
+def test_attention_head_by_head_is_attention_in_steps(drop: bool, edges: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    # two nodes without arrivals, an edge that is there twice
+    source, receiver = torch.randint(6, (edges,)), torch.randint(4, (edges,))
+    adjacency = Adjacency.from_edges(torch.cat([source, source[:1]]), torch.cat([receiver, receiver[:1]]), 6)
+    pattern = adjacency.pattern
+    inputs = [draw(6, 3).requires_grad_(), (4 * draw(6, 3)).requires_grad_(), draw(6, 3, 2).requires_grad_()]
+    kept = 2.0 * (torch.rand(3, pattern.num_entries) < 0.5).double() if drop else None
+
+    def attention(*ends: Tensor) -> Tensor:
+        return additive_attention(pattern, *ends, kept=kept)
+
+    outgoing = draw(6, 3, 2)
+    found = []
+    for many in (2**23, 0):
+        monkeypatch.setattr(importlib.import_module("renote.graph.attend"), "MANY", many)
+        out = attention(*inputs)
+        found.append([out, *torch.autograd.grad(out, inputs, outgoing)])
+    torch.testing.assert_close(found[1], found[0], rtol=1e-12, atol=1e-12)
+    assert torch.autograd.gradcheck(attention, inputs)
+    assert torch.autograd.gradgradcheck(attention, inputs)
+
+
+def test_attention_head_by_head_keeps_half_precision_finite(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.import_module("renote.graph.attend"), "MANY", 0)
+    pattern = ADJACENCY.pattern
+    ends = [draw(6, 2), draw(6, 2), draw(6, 2, 3)]
+    expected = additive_attention(pattern, *ends)
+    halves = [end.to(torch.bfloat16).requires_grad_() for end in ends]
+    out = additive_attention(pattern, *halves)
+    out.sum().backward()
+    assert out.dtype == torch.bfloat16
+    assert all(end.grad is not None and end.grad.dtype == torch.bfloat16 for end in halves)
+    torch.testing.assert_close(out.double(), expected, rtol=0.05, atol=0.05)
 
 
 @given(rows=st.integers(1, 6), columns=st.integers(1, 6), entries=st.integers(0, 15), count=st.integers(1, 4))

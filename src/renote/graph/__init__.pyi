@@ -11,6 +11,7 @@ from .aggregate import PoolAggregation as PoolAggregation
 from .aggregate import StdAggregation as StdAggregation
 from .aggregate import SumAggregation as SumAggregation
 from .aggregate import aggregation as aggregation
+from .attend import additive_attention as additive_attention
 from .attend import attend as attend
 from .attend import dot_scores as dot_scores
 from .attend import entry_softmax as entry_softmax

@@ -160,16 +160,7 @@ class _SampledProduct(torch.autograd.Function):
     def forward(ctx: Any, left: Tensor, right: Tensor, pattern: Pattern) -> Tensor:
         ctx.save_for_backward(left, right)
         ctx.pattern = pattern
-        if pattern.num_entries == 0 or left.shape[1] == 0:
-            return left.new_zeros(pattern.num_entries)
-        # the kernel takes no place twice
-        distinct, number = pattern.distinct
-        # and no half precision
-        precise = torch.promote_types(left.dtype, torch.float32)
-        zeros = _csr(distinct, left.new_zeros(distinct.num_entries, dtype=precise))
-        ends = left.detach().to(precise), right.detach().to(precise).t()
-        out: Tensor = torch.sparse.sampled_addmm(zeros, *ends, beta=0.0).values().to(left.dtype)
-        return out if number is None else out.index_select(0, number)
+        return entry_products(pattern, left, right)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
@@ -205,6 +196,21 @@ class _Max(torch.autograd.Function):
         target = column.index_select(0, entry.view(-1)).view(entry.shape).long()
         grad_x = grad.new_zeros(grad.shape[1], pattern.num_columns + 1).scatter_add(1, target, grad.t().contiguous())
         return grad_x[:, : pattern.num_columns].t().contiguous(), None
+
+
+def entry_products(pattern: Pattern, left: Tensor, right: Tensor) -> Tensor:
+    """`sampled_product` without a gradient."""
+    if pattern.num_entries == 0 or left.shape[1] == 0:
+        return left.new_zeros(pattern.num_entries)
+    # the kernel takes no place twice
+    distinct, number = pattern.distinct
+    # and no half precision
+    precise = torch.promote_types(left.dtype, torch.float32)
+    out = _csr(distinct, left.new_zeros(distinct.num_entries, dtype=precise))
+    # into the matrix that is given: else the kernel would copy its indices, too
+    torch.sparse.sampled_addmm(out, left.detach().to(precise), right.detach().to(precise).t(), beta=0.0, out=out)
+    products = out.values().to(left.dtype)
+    return products if number is None else products.index_select(0, number)
 
 
 def row_sums(pattern: Pattern, values: Tensor | None, x: Tensor) -> Tensor:

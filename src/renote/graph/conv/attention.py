@@ -16,7 +16,7 @@ from torch.nn import functional
 from renote.errors import UsageError
 from renote.graph.adjacency import Adjacency
 from renote.graph.aggregate import MeanAggregation, check_width
-from renote.graph.attend import attend, by_head, dot_scores, entry_softmax, on_columns, on_rows
+from renote.graph.attend import additive_attention, additive_shares, attend, by_head, dot_scores, entry_softmax
 from renote.graph.dropout import dropout
 from renote.graph.segment import neighbor_max
 from renote.graph.sparse import SparseFeatures
@@ -78,9 +78,11 @@ class GATConvolution(nn.Module):
         """One hop; arguments as the class says."""
         check_width(x, self.in_features, "convolution")
         looped = adjacency.with_self_loops()
-        values = by_head(x @ self.weight, self.heads)
-        shares = dropout(self.shares(values, looped), self.attention_dropout, self.training)
-        out = attend(looped.pattern, shares, values)
+        values, target, source = self._mapped(x)
+        pattern, kept = looped.pattern, None
+        if self.training and self.attention_dropout:
+            kept = dropout(target.new_ones(self.heads, pattern.num_entries), self.attention_dropout)
+        out = additive_attention(pattern, target, source, values, self.negative_slope, looped.weight, kept)
         out = out.flatten(1) if self.concat else out.mean(1)
         return out if self.bias is None else out + self.bias
 
@@ -88,13 +90,16 @@ class GATConvolution(nn.Module):
     def attention(self, x: Tensor | SparseFeatures, adjacency: Adjacency) -> tuple[Adjacency, Tensor]:
         """The edges that are attended over, loops among them, and α (edges, heads) in their order, none dropped."""
         looped = adjacency.with_self_loops()
-        return looped, self.shares(by_head(x @ self.weight, self.heads), looped)
+        _, target, source = self._mapped(x)
+        return looped, additive_shares(looped.pattern, target, source, self.negative_slope, looped.weight)
 
-    def shares(self, values: Tensor, looped: Adjacency) -> Tensor:
-        """α, (edges, heads), in the order of `looped`; `values` are W x, (nodes, heads, out_features)."""
-        scores = on_rows(looped.pattern, (values * self.attention_target).sum(-1))
-        scores = scores + on_columns(looped.pattern, (values * self.attention_source).sum(-1))
-        return entry_softmax(looped.pattern, functional.leaky_relu(scores, self.negative_slope), looped.weight)
+    def _mapped(self, x: Tensor | SparseFeatures) -> tuple[Tensor, Tensor, Tensor]:
+        """W x (nodes, heads, out_features), a · W x and a' · W x (nodes, heads): one product, as a · W x = (W a) · x."""
+        weight = by_head(self.weight, self.heads)
+        ends = [(weight * vector).sum(-1) for vector in (self.attention_target, self.attention_source)]
+        width = self.heads * self.out_features
+        values, target, source = torch.split(x @ torch.cat([self.weight, *ends], 1), [width, self.heads, self.heads], 1)
+        return by_head(values, self.heads), target, source
 
     def extra_repr(self) -> str:
         """What `print` shows."""
