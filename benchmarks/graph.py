@@ -10,13 +10,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.harness import copy_bandwidth, interleave, median_ms
+from benchmarks.peers import PeerGaAN
 from renote.errors import DataError
 from renote.graph import (
     GCN,
     Adjacency,
+    ChebyshevConvolution,
+    GaANConvolution,
     GATConvolution,
     Graph,
+    InceptionConvolution,
     KipfConvolution,
+    MixtureConvolution,
     SAGEConvolution,
     SparseFeatures,
     neighbor_max,
@@ -37,7 +42,7 @@ def _row(name: str, ours: Callable[[], Any], theirs: Callable[[], Any], repeats:
 
 
 def _large(quick: bool) -> list[dict[str, Any]]:
-    from torch_geometric.nn import GATConv, GCNConv, SAGEConv
+    from torch_geometric.nn import ChebConv, GATConv, GCNConv, GMMConv, SAGEConv
     from torch_geometric.utils import scatter
 
     nodes, edges, width = (2_000, 30_000, 64) if quick else (100_000, 1_500_000, 64)
@@ -112,8 +117,66 @@ def _large(quick: bool) -> list[dict[str, Any]]:
         here = layer(lambda module=module: module(x, adjacency), module)  # type: ignore[misc]
         there = layer(lambda rival=rival: rival(x, index), rival)  # type: ignore[misc]
         rows.append(_row(f"{name}, forward + backward", here, there, min(repeats, 5), remark))
+    mixture, gaussians = MixtureConvolution(width, width), GMMConv(width, width, 2, 3)
+    places = torch.rand(adjacency.num_edges, 2, generator=generator)
+    gated, gates = GaANConvolution(width, width, heads, each, each), PeerGaAN(width, width, heads, each, each)
+    further: list[tuple[str, nn.Module, Callable[[], Tensor], nn.Module, Callable[[], Tensor], str]] = []
+    chebyshev, rival = ChebyshevConvolution(width, width, 2), ChebConv(width, width, 3)
+    further += [
+        (
+            "cheb layer, 3 terms",
+            chebyshev,
+            lambda: chebyshev(x, adjacency),
+            rival,
+            lambda: rival(x, index),
+            "no message is made",
+        ),
+        (
+            "monet layer, 3 windows",
+            mixture,
+            lambda: mixture(x, adjacency, places),
+            gaussians,
+            lambda: gaussians(x, index, places),
+            "a number an edge and window",
+        ),
+        (
+            "gaan layer, 8 heads of 8",
+            gated,
+            lambda: gated(x, adjacency),
+            gates,
+            lambda: gates(x, index),
+            "a number an edge and head; the peer has no such layer: one of its softmax, gather and scatter",
+        ),
+    ]
+    for name, module, here_, rival_, there_, remark in further:
+        rows.append(
+            _row(
+                f"{name}, forward + backward",
+                layer(here_, module),
+                layer(there_, rival_),
+                min(repeats, 3),
+                remark,
+            )
+        )
+    rows.append(_sign(x.detach(), index, nodes, repeats))
     size = f"{nodes:,} nodes, {edges:,} edges, {width} features"
     return [row | {"name": f"{row['name']} ({size})"} for row in rows]
+
+
+def _sign(x: Tensor, index: Tensor, nodes: int, repeats: int) -> dict[str, Any]:
+    """All of SIGN that touches edges, once before training: from the list of edges to the signals of three hops."""
+    from torch_geometric.data import Data
+    from torch_geometric.transforms import SIGN
+
+    convolution, peer = InceptionConvolution(x.shape[1], 1, hops=3), SIGN(3)
+
+    def ours() -> None:
+        convolution.signals(x, Adjacency.from_edges(index[0], index[1], nodes))
+
+    def theirs() -> None:
+        peer(Data(x=x, edge_index=index, num_nodes=nodes))
+
+    return _row("sign, signals of 3 hops from the list of edges", ours, theirs, min(repeats, 5), "no gradient")
 
 
 def _cora_data() -> tuple[Graph, Tensor, Tensor, str]:

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class _Absent(ModuleType):
@@ -111,3 +113,29 @@ class DiffusersNetwork(nn.Module):
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         out: Tensor = self.inner(x, time).sample
         return out
+
+
+class PeerGaAN(nn.Module):
+    """GaAN's layer of PyTorch Geometric's parts: ends gathered to edges, its softmax and scatter. Zhang et al. (2018), eqs. 1 to 3."""
+
+    def __init__(self, in_features: int, out_features: int, heads: int, key: int, value: int, pool: int = 64) -> None:
+        super().__init__()
+        self.heads, self.key, self.value = heads, key, value
+        self.query_key_value = nn.Linear(in_features, heads * (2 * key + value))
+        self.pool, self.gate = nn.Linear(in_features, pool), nn.Linear(2 * in_features + pool, heads)
+        self.combine = nn.Linear(in_features + heads * value, out_features)
+
+    def forward(self, x: Tensor, index: Tensor) -> Tensor:
+        from torch_geometric.utils import scatter, softmax
+
+        source, target = index
+        widths = [self.heads * width for width in (self.key, self.key, self.value)]
+        query, key, value = (part.unflatten(1, (self.heads, -1)) for part in self.query_key_value(x).split(widths, 1))
+        scores = (query[target] * key[source]).sum(-1)
+        shares = softmax(scores, target, num_nodes=len(x))
+        message = shares[..., None] * functional.leaky_relu(value, 0.1)[source]
+        out = scatter(message, target, 0, len(x), "sum")
+        highest = scatter(self.pool(x)[source], target, 0, len(x), "max")
+        mean = scatter(x[source], target, 0, len(x), "mean")
+        gate = self.gate(torch.cat([x, highest, mean], 1)).sigmoid()
+        return self.combine(torch.cat([x, (out * gate[..., None]).flatten(1)], 1))

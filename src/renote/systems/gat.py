@@ -105,5 +105,6 @@ SYSTEM = NodeSystem(
             accuracy,
         ),
     ),
-    notes="The paper stops by validation loss and accuracy together; here the lowest validation loss selects.",
+    notes="Measured over 10 seeds: Cora 83.2 and Pubmed 79.1 reach the published figures, Citeseer with 71.4 ± 0.5 is 1.1 points below, more than the published deviation "
+    "of 0.7. The paper stops by validation loss and accuracy together; here the lowest validation loss selects.",
 )
