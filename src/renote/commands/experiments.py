@@ -19,6 +19,7 @@ def compare(
     seeds: int = 10,
     data_option: tuple[str, ...] = (),
     preset: str = "laptop",
+    split: Literal["own", "per-class", "random"] = "own",
     samples: int = 1000,
     steps: int | None = None,
     out: str | None = None,
@@ -34,6 +35,7 @@ def compare(
         seeds: How many seeds each.
         data_option: Options of the data set's loader as KEY=VALUE.
         preset: Of every configuration: laptop, paper, or another that all have.
+        split: Of a graph's nodes: the data's own, or drawn anew for each seed: 20 a class to train and 30 to validate, or 60, 20 and 20 % of each class.
         samples: How many samples to draw from each generative model.
         steps: Optimizer steps for all, in the place of each one's own.
         out: A .json file for the result, with command, versions and machine, and beside it a picture of it against time and memory; or the picture alone (.png, .svg, .pdf).
@@ -51,6 +53,7 @@ def compare(
         seeds,
         preset=preset,
         data_options=parse_options(data_option),
+        split=split,
         samples=samples,
         progress=True,
         **changes,

@@ -1,6 +1,7 @@
 from .autoencoder import AutoencoderOptions as AutoencoderOptions
 from .backbone import BackboneOptions as BackboneOptions
 from .backbone import backbone as backbone
+from .compare import SPLITS as SPLITS
 from .compare import compare as compare
 from .contrast import spread as spread
 from .gaussian import GaussianOptions as GaussianOptions
@@ -21,6 +22,8 @@ from .sample import SampleLearner as SampleLearner
 from .sample import SampleRun as SampleRun
 from .samplers import compare_samplers as compare_samplers
 from .samplers import draw_samplers as draw_samplers
+from .shchur import SHCHUR as SHCHUR
+from .shchur import shchur_claim as shchur_claim
 from .shipped import ship as ship
 from .signal import SignalLearner as SignalLearner
 from .signal import SignalRun as SignalRun

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from renote.data import NodeData
-from renote.errors import UsageError
+from renote.data import NodeData, split_nodes, split_per_class
+from renote.errors import UsageError, unknown
 from renote.experiment.memory import peak_memory
+from renote.experiment.node_contrast import Split
 from renote.experiment.run import Data, load_data, train
 from renote.experiment.sample import SampleRun
 from renote.experiment.system import System
 from renote.train.log import StepProgress
+
+SPLITS: dict[str, tuple[Split, str]] = {
+    "per-class": (
+        split_per_class,
+        "a split drawn anew for each seed (20 nodes of each class to train, 30 to validate, all others to test: Shchur et al. 2018)",
+    ),
+    "random": (
+        split_nodes,
+        "a split drawn anew for each seed (60 % of each class to train, 20 % to validate, 20 % to test)",
+    ),
+}
+"""Name → how a graph's nodes are split anew with a seed, and that in words."""
 
 
 def compare(
@@ -22,6 +35,7 @@ def compare(
     *,
     preset: str = "laptop",
     data_options: dict[str, Any] | None = None,
+    split: str = "own",
     samples: int = 1000,
     progress: bool = False,
     **changes: Any,
@@ -37,6 +51,7 @@ def compare(
         seeds: how many; seeds 0, 1, ….
         preset: of every configuration.
         data_options: of the data set's loader.
+        split: of the nodes of a graph: `"own"` keeps that of the data, `"per-class"` and `"random"` draw one for each seed (`SPLITS`).
         samples: drawn from each generative model.
         progress: show progress on standard error.
         changes: fields of the configuration that apply to all.
@@ -47,7 +62,7 @@ def compare(
         medians over seeds.
 
     Raises:
-        UsageError: for fewer than one seed, a system named twice, or systems of different tasks.
+        UsageError: for fewer than one seed, a system named twice, systems of different tasks, or a split that is unknown or not of nodes.
     """
     if seeds < 1:
         raise UsageError(f"seeds = {seeds}: at least one")
@@ -57,14 +72,19 @@ def compare(
         named = ", ".join(f"{system.name} ({system.task})" for system in systems)
         raise UsageError(f"these do different tasks and cannot be compared: {named}")
     loaded = load_data(data, data_options) if isinstance(data, str) else data
+    if split not in ("own", *SPLITS):
+        raise unknown("split", split, ["own", *SPLITS])
+    if split != "own" and not isinstance(loaded, NodeData):
+        raise UsageError(f"split = {split}, but {loaded.name} is not a graph whose nodes could be split: leave it own")
     found: dict[str, list[dict[str, float]]] = {system.name: [] for system in systems}
     metric = ""
     with StepProgress("comparing", seeds * len(systems), shown=progress) as bar:
         for seed in range(seeds):
+            given = SPLITS[split][0](loaded, seed) if split != "own" and isinstance(loaded, NodeData) else loaded
             for system in systems:
                 config = system.configure(preset, **changes, seed=seed)
                 with peak_memory() as peak:
-                    run = train(system, loaded, config, progress=False)
+                    run = train(system, given, config, progress=False)
                 if run.trained is not None and run.trained.interrupted:
                     raise KeyboardInterrupt
                 if isinstance(run, SampleRun):
@@ -92,18 +112,26 @@ def compare(
     ]
     return {
         "data": loaded.name,
-        "protocol": _protocol(loaded, seeds, samples, systems[0].generates),
+        "protocol": _protocol(loaded, seeds, samples, systems[0].generates, split, data_options or {}, preset),
         "seeds": seeds,
         "rows": rows,
     }
 
 
-def _protocol(data: Data, seeds: int, samples: int, generates: bool) -> str:
+def _protocol(
+    data: Data, seeds: int, samples: int, generates: bool, split: str, options: Mapping[str, Any], preset: str
+) -> str:
     over = f"seeds 0 to {seeds - 1}" if seeds > 1 else "seed 0"
-    if isinstance(data, NodeData):
-        split = f"{len(data.train)} training, {len(data.validation)} validation, {len(data.test)} test nodes"
-        return f"one split ({split}), weights selected by validation loss, test accuracy in percent, {over}"
-    if not generates:
-        split = f"{len(data.train)} samples to train and select on, {len(data.test)} test samples"
-        return f"one split ({split}), weights selected by validation loss, test accuracy in percent, {over}"
-    return f"each system's own sampler, {samples} samples against the training set, {over}"
+    set_up = "" if preset == "laptop" else f", preset {preset}"
+    set_up += f", data with {', '.join(f'{name} = {value}' for name, value in options.items())}" if options else ""
+    if generates:
+        return f"each system's own sampler, {samples} samples against the training set, {over}{set_up}"
+    if split != "own":
+        parts = SPLITS[split][1]
+    elif isinstance(data, NodeData):
+        parts = (
+            f"one split ({len(data.train)} training, {len(data.validation)} validation, {len(data.test)} test nodes)"
+        )
+    else:
+        parts = f"one split ({len(data.train)} samples to train and select on, {len(data.test)} test samples)"
+    return f"{parts}, weights selected by validation loss, test accuracy in percent, {over}{set_up}"

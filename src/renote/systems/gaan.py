@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from renote.experiment import Claim, NodeOptions, NodeSystem, Outcome, Paper
+from renote.experiment import SHCHUR, Claim, NodeOptions, NodeSystem, Outcome, Paper, shchur_claim
+from renote.systems import get
 
 if TYPE_CHECKING:
     from renote.data import NodeData
@@ -95,6 +96,7 @@ SYSTEM = NodeSystem(
     data="cora",
     config=Config,
     build=build,
+    presets={"laptop": {}, "shchur": {**SHCHUR}},
     claims=(
         Claim(
             "gates",
@@ -103,6 +105,7 @@ SYSTEM = NodeSystem(
             {"gates": 98.71, "equal heads": 98.46},
             gates,
         ),
+        shchur_claim(get),
     ),
     notes="Measured: the gates gain nothing on these graphs (-0.25 ± 1.9 points over all pairs). The paper's gain on PPI is 0.25 points.",
 )

@@ -14,7 +14,8 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from renote.experiment import Claim, NodeOptions, NodeSystem, Outcome, Paper
+from renote.experiment import SHCHUR, Claim, NodeOptions, NodeSystem, Outcome, Paper, shchur_claim
+from renote.systems import get
 
 if TYPE_CHECKING:
     from renote.data import NodeData
@@ -93,6 +94,7 @@ SYSTEM = NodeSystem(
     data="cora",
     config=Config,
     build=build,
+    presets={"laptop": {}, "shchur": {**SHCHUR, "layers": 4, "hidden": 64}},
     claims=(
         Claim(
             "depth",
@@ -107,5 +109,6 @@ SYSTEM = NodeSystem(
             },
             depth,
         ),
+        shchur_claim(get),
     ),
 )

@@ -1,0 +1,92 @@
+"""Comparisons under a protocol: splits that are drawn for each seed, and the evaluation of Shchur et al."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from renote import data, experiment, systems
+from renote.data import NodeData
+from renote.errors import UsageError
+from renote.experiment import Lab, shchur
+from renote.experiment import compare as compare_systems
+
+PRESETS = ("gcn", "mlp", "gat", "graphsage", "gaan", "jk-net", "cluster-gcn")
+
+
+def graph() -> NodeData:
+    loaded = data.load("digits-knn")
+    assert isinstance(loaded, NodeData)
+    return loaded
+
+
+def test_each_seed_has_its_own_split_and_all_systems_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = sys.modules["renote.experiment.compare"]  # the package gives the function of that name
+    given: list[NodeData] = []
+    real = module.train
+
+    def train(system: Any, loaded: Any, config: Any, **how: Any) -> Any:
+        given.append(loaded)
+        return real(system, loaded, config, **how)
+
+    monkeypatch.setattr(module, "train", train)
+    chosen = [systems.get("mlp"), systems.get("label-propagation")]
+    found = compare_systems(chosen, graph(), 2, split="per-class")
+    first, same, other, _ = given
+    assert torch.equal(first.train, same.train)
+    assert not torch.equal(first.train, other.train)
+    assert torch.bincount(first.labels[first.train]).tolist() == [20] * 10
+    assert torch.bincount(first.labels[first.validation]).tolist() == [30] * 10
+    known = int((first.labels >= 0).sum())
+    assert len(first.test) == known - 500
+    assert "20 nodes of each class to train, 30 to validate" in found["protocol"]
+    assert "Shchur" in found["protocol"]
+
+
+def test_the_protocol_names_what_is_not_the_default() -> None:
+    chosen = [systems.get("label-propagation")]
+    found = compare_systems(chosen, "digits-knn", 1, data_options={"seed": 3}, split="random")
+    assert "60 % of each class" in found["protocol"]
+    assert "data with seed = 3" in found["protocol"]
+    own = compare_systems(chosen, "digits-knn", 1)["protocol"]
+    assert own.startswith("one split (")
+    assert "preset" not in own
+    assert "preset shchur" in compare_systems([systems.get("mlp")], graph(), 1, preset="shchur", steps=1)["protocol"]
+
+
+def test_a_split_must_be_known_and_of_nodes() -> None:
+    with pytest.raises(UsageError, match="per-class"):
+        compare_systems([systems.get("mlp")], graph(), 1, split="perclass")
+    with pytest.raises(UsageError, match="not a graph whose nodes"):
+        compare_systems([systems.get("spectral-cnn")], "digits", 1, split="random")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_presets_ask_for_enough_steps(name: str) -> None:
+    config = systems.get(name).configure("shchur")
+    assert (config.steps, config.validate_every, config.patience) == (500, 10, 10)
+
+
+def test_the_experiment_measures_a_system_beside_gcn_and_the_features_alone(tmp_path: Path) -> None:
+    lab = Lab(systems.get("gcn"), "laptop", tmp_path, progress=False)
+    outcome = shchur.photo_computers_cs(lab, systems.get, {"digits": "digits-knn"}, {"seed": 1}, steps=20)
+    assert outcome.seeds == (0, 1, 2)
+    assert set(outcome.measured) == {"digits gcn", "digits mlp", "average gcn", "average mlp"}
+    assert outcome.measured["average gcn"] == pytest.approx(outcome.measured["digits gcn"]["mean"])
+    assert outcome.holds == (outcome.measured["average gcn"] > outcome.measured["average mlp"])
+
+
+def test_it_must_beat_the_features_everywhere_and_gcn_nearly() -> None:
+    rows = {
+        "photo": {"gat": [91.0], "gcn": [91.5], "mlp": [70.0]},
+        "cs": {"gat": [90.5], "gcn": [91.5], "mlp": [88.0]},
+    }
+    assert shchur.beats_features(rows, "gat")
+    assert not shchur.beats_features({**rows, "cs": {"gat": [89.0], "gcn": [91.5], "mlp": [88.0]}}, "gat")
+    assert not shchur.beats_features({**rows, "cs": {"gat": [92.0], "gcn": [91.5], "mlp": [92.5]}}, "gat")
+    claim = experiment.shchur_claim(systems.get, {"photo": 1.0})
+    assert (claim.id, claim.published, claim.verified) == ("photo-computers-cs", {"photo": 1.0}, False)
