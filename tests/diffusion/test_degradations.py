@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from renote.diffusion import DegradationProcess, NoiseSource, RestorationModel
 from renote.diffusion.process import OPERATORS, Animorph, Blur, Mask, Operator, Pixelate, Snow
-from renote.diffusion.process.operators import resized
 from renote.diffusion.restoration import KeptNoise
 from renote.errors import UsageError
 
@@ -211,18 +210,10 @@ def test_what_does_not_fit_is_refused():
         (lambda: Blur(1)(drawn(2, 1), 0.5, clean), "axis of space"),
         (lambda: Animorph(torch.empty(0, 1, 4, 4)), "to blend to"),
         (lambda: Animorph(drawn(3, 1, 5, 4))(clean, 0.5, clean), r"\(1, 5, 4\)"),
-        (lambda: resized(drawn(2, 1, 4), (1, 4, 4)), "axes differ"),
         (lambda: KeptNoise(clean).normal((1, 3, 4)), "kept for"),
     ]:
         with pytest.raises(UsageError, match=message):
             call()
-
-
-def test_pictures_of_another_set_are_brought_to_size():
-    pictures = torch.arange(16.0).reshape(1, 1, 4, 4)
-    assert resized(pictures, (1, 2, 2)).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
-    assert resized(pictures, (3, 8, 4)).shape == (1, 3, 8, 4)
-    assert resized(torch.stack([pictures, 3 * pictures], 2)[:, 0], (1, 4, 4)).flatten()[1] == 2.0
 
 
 class Scale(torch.nn.Module):

@@ -9,7 +9,7 @@ there the process's steps see the same numbers over the whole way.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, Protocol, get_args
 
 import torch
@@ -44,10 +44,9 @@ class Restorable(Protocol):
     def target(self, clean: Tensor, t: Tensor) -> Tensor:
         """What the network is to estimate at times t (n,)."""
 
-    def reverse(
-        self, noisy: Tensor, estimate: Tensor, t: float, s: float, noise: Tensor | None = None, **options: Any
-    ) -> Tensor:
-        """A draw of q(x_s | x_t, estimate)."""
+    @property
+    def reverse(self) -> Callable[..., Tensor]:
+        """A draw of q(x_s | x_t, estimate): reverse(noisy, estimate, t, s, noise, **options of its own)."""
 
 
 class RestorationModel(Walker):
@@ -145,27 +144,36 @@ class RestorationModel(Walker):
         noise = self._noise(seed, n)
         return self._quietly(self._back(self.process.prior(self.shape, noise), noise, steps, options))
 
-    def restorations(self, clean: Tensor, seed: int = 0, steps: int | None = None, **options: Any) -> Iterator[State]:
-        """The walk's states from data that is degraded whole, to t = 1.
+    def restorations(
+        self, clean: Tensor, seed: int = 0, steps: int | None = None, strength: float = 1.0, **options: Any
+    ) -> Iterator[State]:
+        """The walk's states from data that is degraded.
 
         Args:
-            clean: (n, *shape) data, of which the walk sees only q(x_1 | x_0).
+            clean: (n, *shape) data, of which the walk sees only q(x_t | x_0).
             seed: that of sample i is seed + i.
-            steps: as for `states`.
+            steps: how many of the training steps up to that strength to take; all by default.
+            strength: t, brought to the nearest training step.
             options: as for `states`.
 
         Raises:
-            UsageError: as for `states`, or for data of another shape.
+            UsageError: as for `states`, for data of another shape, or a strength that is nearest to no step.
         """
         if clean.shape[1:] != self.shape or not len(clean):
             raise UsageError(
                 f"data of shape {tuple(clean.shape)}: this model restores (n, {', '.join(map(str, self.shape))})"
             )
+        first = round(strength * self.num_train_steps)
+        if not 1 <= first <= self.num_train_steps:
+            raise UsageError(
+                f"strength = {strength}: it lies between 1/{self.num_train_steps}, the first training step, and 1"
+            )
         noise = self._noise(seed, len(clean))
         with torch.no_grad():
             fresh = noise.normal(self.shape)
-            start = self.process.corrupt(clean.to(fresh), fresh.new_ones(len(clean)), fresh)
-        return self._quietly(self._back(start, noise, steps, options))
+            time = fresh.new_full((len(clean),), first / self.num_train_steps)
+            start = self.process.corrupt(clean.to(fresh), time, fresh)
+        return self._quietly(self._back(start, noise, steps, options, first))
 
     def restored(self, clean: Tensor, seed: int = 0, *, batch_size: int = 500, **options: Any) -> Tensor:
         """The last of `restorations`, in batches; arguments as there."""
@@ -187,19 +195,27 @@ class RestorationModel(Walker):
         """
         raise UsageError("a model that restores has no likelihood: leave bits out")
 
-    def _back(self, start: Tensor, noise: NormalSource, steps: int | None, options: dict[str, Any]) -> Iterator[State]:
+    def _back(
+        self,
+        start: Tensor,
+        noise: NormalSource,
+        steps: int | None,
+        options: dict[str, Any],
+        first: int | None = None,
+    ) -> Iterator[State]:
         known = list(inspect.signature(self.process.reverse).parameters)[5:]
         for option in options:
             if option not in known:
                 raise UsageError(
                     f"{option} is no option of this model's reverse step, which has {', '.join(known) or 'none'}"
                 )
-        count = self.num_train_steps if steps is None else steps
-        if self.process.adjacent_only and count != self.num_train_steps:
+        first = first or self.num_train_steps
+        if self.process.adjacent_only and steps not in (None, first):
             raise UsageError(
-                f"steps = {steps}: each step of this model goes one of its {self.num_train_steps} levels; leave steps out"
+                f"steps = {steps}: each step of this model goes one of its {first} levels; leave steps out"
             )
-        grid = grids.subsequence(self.num_train_steps, count)
+        whole = grids.subsequence(first, first if steps is None else steps)
+        grid = [(t * first / self.num_train_steps, s * first / self.num_train_steps) for t, s in whole]
 
         def step(noisy: Tensor, estimate: Tensor, t: float, s: float) -> Tensor:
             return self.process.reverse(noisy, estimate, t, s, noise.normal(self.shape), **options)

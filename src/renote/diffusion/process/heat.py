@@ -147,15 +147,15 @@ class HeatProcess(nn.Module):
         return f"levels={self.levels}, blur={self.blur_min:g}…{self.blur_max:g}, noise={self.noise:g}, delta={self.delta:g}"
 
     def fit(self, clean: Tensor) -> HeatProcess:
-        """Keep what is left of training pictures at t = 1, for the prior.
+        """Keep what is left of training pictures at t = 1, for the prior: of so many, spread over the data, or some twice where there are fewer.
 
         Args:
-            clean: (pictures, *shape) training data.
+            clean: (samples, *shape) training data.
 
         Returns:
             Itself.
         """
-        chosen = clean[torch.arange(self.pictures) % len(clean)]
+        chosen = clean[torch.arange(self.pictures) * max(1, len(clean) // self.pictures) % len(clean)]
         time = chosen.new_full((1, 1), self.blur_max**2 / 2)
         for axis, count in enumerate(self.coefficients.shape[2:], 2):
             basis, kept = _kept(self.shape[axis - 1], time, chosen)

@@ -12,7 +12,6 @@ from abc import abstractmethod
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from renote.diffusion.process.check import check_strength
 from renote.diffusion.process.heat import along, dissipate
@@ -224,25 +223,6 @@ OPERATORS: dict[str, type[Operator]] = {
     "animorph": Animorph,
 }
 """Degradations by name; add one's own, made of the number of channels, and `cold-diffusion` takes it by name."""
-
-
-def resized(pictures: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Pictures of another set in the shape of a sample: means over what falls together, copies where it grows, grey for colour and colour for grey.
-
-    Args:
-        pictures: (count, channels, *space).
-        shape: (channels, *space), with as many axes.
-
-    Raises:
-        UsageError: if the axes differ in number.
-    """
-    if pictures.ndim != len(shape) + 1:
-        raise UsageError(
-            f"pictures of shape {tuple(pictures.shape[1:])} for samples of shape {tuple(shape)}: the axes differ"
-        )
-    if pictures.shape[1] != shape[0]:
-        pictures = pictures.mean(1, keepdim=True).expand(-1, shape[0], *pictures.shape[2:])
-    return functional.interpolate(pictures, shape[1:], mode="area")
 
 
 def _numbers(noise: Tensor, which: range) -> Tensor:
