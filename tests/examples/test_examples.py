@@ -34,6 +34,23 @@ def test_example(example: Path, tmp_path: Path) -> None:
     assert done.stdout
 
 
+def test_an_own_corruption_is_known_to_every_command(tmp_path: Path) -> None:
+    example = ROOT / "examples" / "own_corruption.py"
+    assert len(example.read_text().splitlines()) < 60
+    small = ["--preset", "small", "--steps", "2", "--channels", "8", "--multipliers", "1", "2", "--attention", "2"]
+    for arguments in (
+        ["train", "cold-diffusion", "--degradation", "curtain", "--data", "digits", "--out", "run", *small],
+        ["sample", "run", "-n", "3", "--out", "samples.npy", "--film", "way.png", "--option", "algorithm=naive"],
+        ["evaluate", "run", "--samples", "8", "--json"],
+    ):
+        command = [sys.executable, str(example), *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert '"system": "cold-diffusion"' in done.stdout
+    assert (tmp_path / "samples.npy").exists()
+    assert (tmp_path / "way.png").exists()
+
+
 def modules() -> list[str]:
     return [module.name for module in pkgutil.walk_packages(renote.__path__, "renote.")]
 

@@ -288,6 +288,28 @@ def test_pictures_of_ones_own_of_another_size(tmp_path: Path) -> None:
     assert np.load(tmp_path / "s.npy").shape == (2, 3, 12, 9)
 
 
+@pytest.mark.parametrize(
+    ("system", "option"), [("cold-diffusion", "algorithm=naive"), ("ihdm", "delta=0.5")], ids=["cold-diffusion", "ihdm"]
+)
+def test_degradations_serve_every_command(system: str, option: str, tmp_path: Path) -> None:
+    run, few = str(tmp_path / "run"), ["--num-train-steps", "6", "--warmup-steps", "0", "--learning-rate", "0.02"]
+    few += ["--sampling-steps", "6"] if system == "cold-diffusion" else []
+    renote("train", system, "--data", "digits", "--out", run, "--steps", "4", *TINY, *few, "--preview-every", "2")
+    assert Image.open(tmp_path / "run" / "previews" / "step-00000002.png").size[0] > 64
+    drawn = []
+    for given in ([], ["--option", option]):
+        renote("sample", run, "-n", "3", "--out", str(tmp_path / "s.npy"), *given)
+        drawn.append(np.load(tmp_path / "s.npy"))
+    assert drawn[0].shape == (3, 1, 8, 8)
+    assert not np.array_equal(*drawn)
+    renote("sample", run, "-n", "3", "--out", str(tmp_path / "s.png"), "--film", str(tmp_path / "way.png"))
+    assert Image.open(tmp_path / "way.png").size[0] > 64
+    measured = json.loads(renote("evaluate", run, "--samples", "8", "--json")[0])
+    assert measured["measures"]["frechet_distance"] > 0
+    assert "leave bits out" in renote("evaluate", run, "--samples", "8", "--bits", "bound", status=2)[1]
+    assert "is no option" in renote("sample", run, "--eta", "1", status=2)[1]
+
+
 def test_points_train_and_sample(tmp_path: Path) -> None:
     run = str(tmp_path / "run")
     renote("train", "ddpm", "--data", "toy-2d", "--out", run, "--steps", "20", "--channels", "32")

@@ -2,6 +2,7 @@ from . import annealing as annealing
 from . import grid as grid
 from . import likelihood as likelihood
 from . import loss as loss
+from . import process as process
 from .autoencoder import HierarchicalVAE as HierarchicalVAE
 from .condition import Condition as Condition
 from .denoiser import Denoiser as Denoiser
@@ -33,7 +34,10 @@ from .parameterization import PosteriorMean as PosteriorMean
 from .parameterization import Rescaled as Rescaled
 from .parameterization import Score as Score
 from .parameterization import Velocity as Velocity
+from .process import DegradationProcess as DegradationProcess
 from .process import GaussianProcess as GaussianProcess
+from .process import HeatProcess as HeatProcess
+from .restoration import RestorationModel as RestorationModel
 from .sampler import DDIM as DDIM
 from .sampler import SAMPLERS as SAMPLERS
 from .sampler import AdaptiveODE as AdaptiveODE

@@ -37,6 +37,8 @@ OWN = {
     "repeats": "repeats",
     "temperature": "temperature",
     "denoise": "denoise",
+    "algorithm": "algorithm",
+    "delta": "delta",
 }
 """Options of sampling → fields of a system's configuration that hold its own values."""
 

@@ -1,3 +1,12 @@
 from .binomial import BinomialProcess as BinomialProcess
+from .degradation import DegradationProcess as DegradationProcess
 from .gaussian import GaussianProcess as GaussianProcess
 from .gaussian import Variance as Variance
+from .heat import HeatProcess as HeatProcess
+from .operators import OPERATORS as OPERATORS
+from .operators import Animorph as Animorph
+from .operators import Blur as Blur
+from .operators import Mask as Mask
+from .operators import Operator as Operator
+from .operators import Pixelate as Pixelate
+from .operators import Snow as Snow

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from renote.diffusion.noise import NormalSource
+from renote.diffusion.process.check import check_step
 from renote.diffusion.schedule import broadcast
 from renote.errors import UsageError
 
@@ -95,8 +96,7 @@ class BinomialProcess:
         Raises:
             UsageError: for numbers s ≥ t, or without noise.
         """
-        if isinstance(t, float | int) and isinstance(s, float | int) and not 0 <= s < t <= 1:
-            raise UsageError(f"a reverse step from t = {t} to s = {s}: times must be 0 <= s < t <= 1")
+        check_step(t, s)
         if noise is None:
             raise UsageError("a reverse step of bits is a draw: give it noise")
         t, s = (torch.as_tensor(time, dtype=torch.float64, device=noisy.device).expand(len(noisy)) for time in (t, s))

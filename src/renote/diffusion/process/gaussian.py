@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from renote.diffusion.noise import NormalSource
+from renote.diffusion.process.check import check_step
 from renote.diffusion.schedule import Schedule, broadcast
 from renote.errors import UsageError, unknown
 
@@ -125,8 +126,7 @@ class GaussianProcess:
     def _reverse_together(
         self, noisy: Tensor, estimate: Tensor, t: float, s: float, noise: Tensor | None, eta: float, variance: Variance
     ) -> Tensor:
-        if not 0 <= s < t <= 1:
-            raise UsageError(f"a reverse step from t = {t} to s = {s}: times must be 0 <= s < t <= 1")
+        check_step(t, s)
         times = torch.tensor([[t], [s]], dtype=torch.float64)
         from_noisy, from_estimate, from_noise = (
             float(c) for c in self.reverse_coefficients(times[0], times[1], eta, variance)

@@ -1,0 +1,141 @@
+"""cold-diffusion and ihdm: trained from the registry, kept, opened again, sampled, measured; on digits and on colour pictures of any size."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from renote import data, systems
+from renote.diffusion.process import OPERATORS
+from renote.errors import RenoteError, UsageError
+
+TINY = {"steps": 4, "batch_size": 4, "channels": 8, "multipliers": (1, 2), "attention": (2,), "head_channels": 8}
+TINY |= {"warmup_steps": 0, "learning_rate": 0.02}  # so that estimates are no longer the zeros of the start
+COLD = [("cold-diffusion", {"degradation": name}) for name in OPERATORS]
+SYSTEMS = [*COLD, ("ihdm", {"num_train_steps": 6, "prior_pictures": 7})]
+IDS = [changes.get("degradation", name) for name, changes in SYSTEMS]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Colour pictures of 32 × 48 pixels."""
+    root = tmp_path_factory.mktemp("pictures")
+    generator = np.random.default_rng(0)
+    for i in range(5):
+        Image.fromarray(generator.integers(0, 255, (32, 48, 3), dtype=np.uint8)).save(root / f"{i}.png")
+    return f"folder:{root}"
+
+
+def train(name, given, out=None, **changes):
+    return systems.get(name).train(given, out, preset="small", progress=False, **{**TINY, **changes})
+
+
+@pytest.mark.parametrize(("name", "changes"), SYSTEMS, ids=IDS)
+def test_colour_pictures_of_another_size(name, changes, folder, tmp_path):
+    """A run folder is all that sampling needs: the end of the way is in its weights."""
+    run = train(name, folder, tmp_path / "run", blocks=1, **changes)
+    again = systems.load_run(tmp_path / "run")
+    samples = again.sample(3)
+    assert samples.shape == (3, 3, 32, 48)
+    assert samples.dtype == torch.uint8
+    assert torch.equal(samples, run.sample(3))
+    assert len(samples.unique()) > 2
+    torch.testing.assert_close(again.sample(1, seed=2), samples[2:], rtol=0, atol=1)
+    film = again.film(2, frames=4)
+    assert len(film) == 4
+    assert film[0].shape == (2, 3, 32, 48)
+
+
+@pytest.mark.parametrize(("name", "changes"), SYSTEMS, ids=IDS)
+def test_digits_are_measured(name, changes):
+    run = train(name, "digits", ema_decay=0.9, **changes)
+    found = run.evaluate(8)
+    assert found["samples"] == 8
+    assert math.isfinite(found["frechet_distance"])
+    with pytest.raises(UsageError, match="no likelihood"):
+        run.bits(4)
+    with pytest.raises(UsageError, match="without classes"):
+        run.sample(2, label=1)
+
+
+@pytest.mark.parametrize("name", ["cold-diffusion", "ihdm"])
+def test_signals_and_points(name):
+    signals = data.load("digits")
+    flat = data.SampleData(
+        "rows", signals.card, signals.train.flatten(2), None, signals.test.flatten(2), None, (), signals.range
+    )
+    assert train(name, flat).sample(2).shape == (2, 1, 64)
+    with pytest.raises(UsageError, match="points"):
+        train(name, "toy-swiss-roll")
+
+
+def test_samples_begin_at_what_training_data_becomes():
+    """The mean colour of digits for blur, blurred digits for heat, the other set's images for animorph."""
+    blur = train("cold-diffusion", "digits")
+    clean = blur.data.clean(blur.data.train)
+    colours, ends = clean.flatten(1).mean(1), blur.module.process.operator.end(torch.randn(4000, 1, 8, 8))
+    assert float(ends.std((1, 2, 3)).max()) < 0.01
+    assert float(ends.mean()) == pytest.approx(float(colours.mean()), abs=0.01)
+    assert float(ends.flatten(1).mean(1).std()) == pytest.approx(float(colours.std()), rel=0.05)
+    heat = train("ihdm", "digits")
+    assert heat.module.process.blur_max == 4.0
+    assert heat.module.process.noise == pytest.approx(0.02)
+    assert train("ihdm", "digits", blur_max=3.0, noise=0.05).module.process.noise == pytest.approx(0.1)
+    animorph = train("cold-diffusion", "digits", degradation="animorph", other_count=9)
+    others = animorph.module.process.operator.pictures
+    torch.testing.assert_close(others, clean[:9])
+
+
+def test_the_ways_back_are_options_of_sampling():
+    run = train("cold-diffusion", "digits", degradation="mask")
+    assert torch.equal(run.sample(3), run.sample(3, algorithm="improved"))
+    assert not torch.equal(run.sample(3), run.sample(3, algorithm="naive"))
+    naive = train("cold-diffusion", "digits", degradation="mask", algorithm="naive")
+    assert torch.equal(naive.sample(3), run.sample(3, algorithm="naive"))
+    heat = train("ihdm", "digits", delta=0.0)
+    assert torch.equal(heat.sample(3), heat.sample(3, delta=0.0))
+    assert not torch.equal(heat.sample(3), heat.sample(3, delta=2.0))
+
+
+def test_restoration_begins_at_a_strength():
+    model, clean = train("cold-diffusion", "digits", degradation="pixelate").module, torch.randn(3, 1, 8, 8)
+    states = list(model.restorations(clean, strength=0.6))
+    assert [round(20 * state.t) for state in states] == list(range(12, 0, -1))
+    states = list(model.restorations(clean, strength=0.6, steps=3))
+    assert [round(20 * state.t) for state in states] == [12, 8, 4]
+    assert states[-1].s == 0
+    for strength in (0.0, 1.1):
+        with pytest.raises(UsageError, match="strength"):
+            model.restorations(clean, strength=strength)
+    heat = train("ihdm", "digits", num_train_steps=10).module
+    assert len(list(heat.restorations(clean, strength=0.5))) == 5
+
+
+def test_bad_options():
+    for name, changes, message in [
+        ("cold-diffusion", {"degradation": "blurr"}, "Did you mean blur"),
+        ("cold-diffusion", {"algorithm": "best"}, "improved"),
+        ("cold-diffusion", {"sampling_steps": 21}, "sampling_steps"),
+        ("cold-diffusion", {"degradation": "animorph", "other_count": 0}, "other_count"),
+        ("cold-diffusion", {"degradation": "animorph", "other": "toy-swiss-roll"}, "blends to images"),
+        ("cold-diffusion", {"degradation": "animorph", "other": "cora-like"}, "cora"),
+        ("ihdm", {"blur_min": 5.0}, "blur_min"),
+        ("ihdm", {"blur_max": 0.2}, "blur_min"),
+        ("ihdm", {"noise": -0.1}, "noise"),
+        ("ihdm", {"delta": -1.0}, "delta"),
+        ("ihdm", {"num_train_steps": 1}, "levels"),
+        ("ihdm", {"prior_pictures": 0}, "pictures"),
+    ]:
+        with pytest.raises(RenoteError, match=message):
+            train(name, "digits", **changes)
+    run = train("ihdm", "digits")
+    for options, message in [
+        ({"steps": 3}, "leave steps out"),
+        ({"eta": 1.0}, "delta"),
+        ({"delta": -1.0}, "delta"),
+        ({"sampler": "ddim"}, "sampler"),
+    ]:
+        with pytest.raises(UsageError, match=message):
+            run.sample(1, **options)
