@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from renote.data import NodeData
+from renote.data import GraphData, NodeData
 from renote.errors import UsageError
 from renote.experiment.memory import peak_memory
 from renote.experiment.run import Data, load_data, train
@@ -100,8 +100,9 @@ def compare(
 
 def _protocol(data: Data, seeds: int, samples: int, generates: bool) -> str:
     over = f"seeds 0 to {seeds - 1}" if seeds > 1 else "seed 0"
-    if isinstance(data, NodeData):
-        split = f"{len(data.train)} training, {len(data.validation)} validation, {len(data.test)} test nodes"
+    if isinstance(data, NodeData | GraphData):
+        what = "nodes" if isinstance(data, NodeData) else "graphs"
+        split = f"{len(data.train)} training, {len(data.validation)} validation, {len(data.test)} test {what}"
         return f"one split ({split}), weights selected by validation loss, test accuracy in percent, {over}"
     if not generates:
         split = f"{len(data.train)} samples to train and select on, {len(data.test)} test samples"

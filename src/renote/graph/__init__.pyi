@@ -17,6 +17,7 @@ from .attend import entry_softmax as entry_softmax
 from .attend import on_columns as on_columns
 from .attend import on_rows as on_rows
 from .batch import batch as batch
+from .batch import pick as pick
 from .batch import unbatch as unbatch
 from .bert import GraphBERT as GraphBERT
 from .column import ColumnNetwork as ColumnNetwork
@@ -28,6 +29,8 @@ from .conv.attention import GATConvolution as GATConvolution
 from .conv.column import ColumnConvolution as ColumnConvolution
 from .conv.fourier import FourierConvolution as FourierConvolution
 from .conv.fourier import spline_basis as spline_basis
+from .conv.isomorphism import IsomorphismConvolution as IsomorphismConvolution
+from .conv.isomorphism import NodeNorm as NodeNorm
 from .conv.message import MixtureConvolution as MixtureConvolution
 from .conv.message import SAGEConvolution as SAGEConvolution
 from .conv.message import degree_coordinates as degree_coordinates
@@ -86,6 +89,8 @@ from .propagation import LabelPropagation as LabelPropagation
 from .propagation import class_mass_normalization as class_mass_normalization
 from .propagation import label_propagation as label_propagation
 from .propagation import label_spreading as label_spreading
+from .readout import GraphNetwork as GraphNetwork
+from .readout import Perceptron as Perceptron
 from .residual import GraphResidualNetwork as GraphResidualNetwork
 from .sampling import sample_neighbors as sample_neighbors
 from .segment import neighbor_max as neighbor_max
@@ -111,6 +116,7 @@ from .subgraph import Subgraph as Subgraph
 from .subgraph import induced as induced
 from .subgraph import neighborhood as neighborhood
 from .task.context import ContextNodeClassification as ContextNodeClassification
+from .task.graph import GraphClassification as GraphClassification
 from .task.node import NodeClassification as NodeClassification
 from .task.node import PrecomputedNodeClassification as PrecomputedNodeClassification
 from .task.node import hinge as hinge
