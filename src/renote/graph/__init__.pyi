@@ -1,5 +1,4 @@
 from .adjacency import Adjacency as Adjacency
-from .aggregate import AGGREGATIONS as AGGREGATIONS
 from .aggregate import Aggregation as Aggregation
 from .aggregate import AttentionAggregation as AttentionAggregation
 from .aggregate import GatedAggregation as GatedAggregation
@@ -10,7 +9,8 @@ from .aggregate import MinAggregation as MinAggregation
 from .aggregate import PoolAggregation as PoolAggregation
 from .aggregate import StdAggregation as StdAggregation
 from .aggregate import SumAggregation as SumAggregation
-from .aggregate import aggregation as aggregation
+from .aggregations import AGGREGATIONS as AGGREGATIONS
+from .aggregations import aggregation as aggregation
 from .attend import attend as attend
 from .attend import dot_scores as dot_scores
 from .attend import entry_softmax as entry_softmax
@@ -76,8 +76,19 @@ from .operator import scaled_laplacian as scaled_laplacian
 from .operator import symmetric as symmetric
 from .operator import triangles as triangles
 from .pattern import Pattern as Pattern
+from .pool.cluster import Clustered as Clustered
+from .pool.cluster import DenseGraphs as DenseGraphs
+from .pool.cluster import dense_diff_pool as dense_diff_pool
+from .pool.cluster import diff_pool as diff_pool
+from .pool.cluster import to_dense as to_dense
+from .pool.keep import KeepPool as KeepPool
+from .pool.keep import Kept as Kept
+from .pool.keep import SAGPool as SAGPool
+from .pool.keep import TopKPool as TopKPool
+from .pool.keep import highest as highest
 from .pool.matching import cut_matching as cut_matching
 from .pool.matching import merge as merge
+from .pool.sort import sort_pool as sort_pool
 from .pool.tree import Level as Level
 from .pool.tree import coarsen as coarsen
 from .pool.tree import tree_max as tree_max
@@ -100,6 +111,9 @@ from .segment import segment_max as segment_max
 from .segment import segment_mean as segment_mean
 from .segment import segment_sum as segment_sum
 from .segment import spmm as spmm
+from .set_aggregate import DeepSetsAggregation as DeepSetsAggregation
+from .set_aggregate import JanossyAggregation as JanossyAggregation
+from .set_aggregate import PermutationAggregation as PermutationAggregation
 from .signal import SignalLayer as SignalLayer
 from .signal import SignalNetwork as SignalNetwork
 from .signal import fourier_layer as fourier_layer
