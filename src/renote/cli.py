@@ -26,6 +26,7 @@ usage: renote COMMAND [OPTIONS]        renote COMMAND --help has options and an 
   evaluate RUN             measure a trained run
   compare NAME NAME …      several systems on one data set, over seeds
   compare-samplers RUN     all samplers on one model: quality against network evaluations
+  fair NAME NAME …         systems for graphs under one protocol: options chosen on other graphs than tested on
   reproduce NAME           run the experiment behind a paper's claim
   ship RUN                 a small checkpoint of a finished run, for others to sample from
   data list|describe|fetch the data sets
@@ -100,7 +101,7 @@ Train a system on built-in data or your own. renote train NAME --help lists ever
 
 
 # options of several values, which a repeated flag adds to; of any other flag the last counts, as is usual
-REPEATED = ("--data-option", "--option", "--only")
+REPEATED = ("--data-option", "--option", "--only", "--grid")
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -112,6 +113,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "checkpoints": commands.checkpoints,
     "compare": commands.compare,
     "compare-samplers": commands.compare_samplers,
+    "fair": commands.fair,
     "reproduce": commands.reproduce,
     "ship": commands.ship,
     "data list": commands.data_list,

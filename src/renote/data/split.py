@@ -201,3 +201,14 @@ def split_fold(data: GraphData, fold: int, seed: int = 0, validation_fraction: f
     rest = known.nonzero().squeeze(1)
     train, validation = stratified(data.labels[rest], validation_fraction, torch.Generator().manual_seed(seed))
     return dataclasses.replace(data, train=rest[train], validation=rest[validation], test=test)
+
+
+def with_folds(data: GraphData, folds: tuple[Tensor, ...]) -> GraphData:
+    """The same graphs with other folds, and nothing in the parts until one is chosen by `split_fold`.
+
+    Args:
+        data: graphs.
+        folds: the test part of each.
+    """
+    nothing = torch.empty(0, dtype=torch.long)
+    return dataclasses.replace(data, folds=folds, train=nothing, validation=nothing, test=nothing)

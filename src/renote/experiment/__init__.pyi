@@ -3,6 +3,9 @@ from .backbone import BackboneOptions as BackboneOptions
 from .backbone import backbone as backbone
 from .compare import compare as compare
 from .contrast import spread as spread
+from .fair import Protocol as Protocol
+from .fair import check_fair as check_fair
+from .fair import fair as fair
 from .gaussian import GaussianOptions as GaussianOptions
 from .graph import GraphLearner as GraphLearner
 from .graph import GraphRun as GraphRun

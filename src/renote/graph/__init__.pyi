@@ -88,6 +88,13 @@ from .pool.keep import TopKPool as TopKPool
 from .pool.keep import highest as highest
 from .pool.matching import cut_matching as cut_matching
 from .pool.matching import merge as merge
+from .pool.networks import AttentionPoolNetwork as AttentionPoolNetwork
+from .pool.networks import ClusterNetwork as ClusterNetwork
+from .pool.networks import DenseConvolution as DenseConvolution
+from .pool.networks import GraphUNet as GraphUNet
+from .pool.networks import MeanMax as MeanMax
+from .pool.networks import SortNetwork as SortNetwork
+from .pool.networks import two_hops as two_hops
 from .pool.sort import sort_pool as sort_pool
 from .pool.tree import Level as Level
 from .pool.tree import coarsen as coarsen
@@ -101,7 +108,9 @@ from .propagation import class_mass_normalization as class_mass_normalization
 from .propagation import label_propagation as label_propagation
 from .propagation import label_spreading as label_spreading
 from .readout import GraphNetwork as GraphNetwork
+from .readout import NodeMap as NodeMap
 from .readout import Perceptron as Perceptron
+from .readout import ReadNodes as ReadNodes
 from .residual import GraphResidualNetwork as GraphResidualNetwork
 from .sampling import sample_neighbors as sample_neighbors
 from .segment import neighbor_max as neighbor_max

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from renote.errors import UsageError
+from renote.graph.adjacency import Adjacency
 from renote.graph.aggregate import Aggregation
 from renote.graph.conv.isomorphism import NodeNorm
 from renote.graph.dropout import dropout
@@ -87,3 +88,30 @@ class GraphNetwork(nn.Module):
         read = [readout(h, graph.members) for h in (hidden if self.every else hidden[-1:]) for readout in self.readouts]
         logits: Tensor = self.head(torch.cat(read, 1))
         return logits
+
+
+class ReadNodes(nn.Module):
+    """Z = head(readout(f(graph))), for a network f that gives each node a vector.
+
+    Args:
+        nodes: f, (nodes, features) of a graph.
+        readout: called as `readout(x, members)`.
+        head: from that to the logits.
+    """
+
+    def __init__(self, nodes: nn.Module, readout: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.nodes, self.readout, self.head = nodes, readout, head
+
+    def forward(self, graph: Graph) -> Tensor:
+        """Logits (graphs, classes)."""
+        logits: Tensor = self.head(self.readout(self.nodes(graph), graph.members))
+        return logits
+
+
+class NodeMap(nn.Linear):
+    """A linear map of each node alone, in the place of a convolution: the edges are not looked at."""
+
+    def forward(self, x: Tensor, adjacency: Adjacency | None = None) -> Tensor:
+        """(nodes, features in) → (nodes, features out)."""
+        return super().forward(x)
