@@ -22,10 +22,11 @@ usage: renote COMMAND [OPTIONS]        renote COMMAND --help has options and an 
   train NAME               train a system on built-in data or your own
   sample RUN               draw samples from a trained generative model
   checkpoints              trained models that come with renote, usable as a RUN
-  predict RUN              predict the classes of a graph's nodes
+  predict RUN              predict classes of nodes, graphs or signals
   evaluate RUN             measure a trained run
   compare NAME NAME …      several systems on one data set, over seeds
   compare-samplers RUN     all samplers on one model: quality against network evaluations
+  fair NAME NAME …         systems for graphs under one protocol: options chosen on other graphs than tested on
   reproduce NAME           run the experiment behind a paper's claim
   ship RUN                 a small checkpoint of a finished run, for others to sample from
   data list|describe|fetch the data sets
@@ -66,7 +67,7 @@ def _train(arguments: Sequence[str]) -> None:
 
         Args:
             out: The run folder: new, or one to go on with by --resume.
-            data: A data set (renote data list), a folder of images, a .npz file, or graph:EDGES.csv,NODES.csv.
+            data: A data set (renote data list), a folder of images, a .npz file, graph:EDGES.csv,NODES.csv, or graphs:PATH, a folder of edge lists and labels.csv.
             data_option: Options of the data set's loader as KEY=VALUE, e.g. size=14.
             preset: Where the defaults below come from: laptop (minutes), paper, or another of the system.
             resume: Go on from the newest checkpoint in the run folder.
@@ -95,11 +96,12 @@ Train a system on built-in data or your own. renote train NAME --help lists ever
 
   renote train ddpm --data digits --out runs/digits
   renote train cfg --data folder:pictures --data-option size=32 --out runs/mine
-  renote train gcn --data graph:edges.csv,nodes.csv --out runs/graph"""
+  renote train gcn --data graph:edges.csv,nodes.csv --out runs/graph
+  renote train gin --data graphs:molecules --out runs/molecules"""
 
 
 # options of several values, which a repeated flag adds to; of any other flag the last counts, as is usual
-REPEATED = ("--data-option", "--option", "--only")
+REPEATED = ("--data-option", "--option", "--only", "--grid")
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -111,6 +113,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "checkpoints": commands.checkpoints,
     "compare": commands.compare,
     "compare-samplers": commands.compare_samplers,
+    "fair": commands.fair,
     "reproduce": commands.reproduce,
     "ship": commands.ship,
     "data list": commands.data_list,

@@ -17,6 +17,7 @@ from renote.graph import (
     GaANConvolution,
     GATConvolution,
     InceptionConvolution,
+    IsomorphismConvolution,
     KipfConvolution,
     LSTMAggregation,
     MaxAggregation,
@@ -187,6 +188,19 @@ def column_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
     return gate * score[:, :width].clamp(min=0) + (1 - gate) * x
 
 
+def isomorphism_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    """W₂ max(0, W₁ ((1 + ε) X + A X) + b₁) + b₂."""
+    mixed = (1 + layer.epsilon) * x + dense @ x
+    inner = mixed @ layer.first.weight.T + layer.first.bias
+    return inner.clamp(min=0) @ layer.second.weight.T + layer.second.bias
+
+
+def isomorphism(in_features: int, hidden: int) -> IsomorphismConvolution:
+    layer = IsomorphismConvolution(in_features, 3, hidden)
+    nn.init.constant_(layer.epsilon, 0.3)
+    return layer
+
+
 def simplified_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
     """Âᴷ X W + b."""
     out = torch.linalg.matrix_power(kipf_matrix(dense), layer.hops) @ x @ layer.weight
@@ -258,6 +272,8 @@ LAYERS = [
     ),
     Layer("column", lambda i, o: ColumnConvolution(i), column_oracle, one_loop=False),
     Layer("column, no gates", lambda i, o: ColumnConvolution(i, gated=False), column_oracle, one_loop=False),
+    Layer("isomorphism, narrower", lambda i, o: isomorphism(i, 2), isomorphism_oracle, one_loop=False),
+    Layer("isomorphism, wider", lambda i, o: isomorphism(i, 2 * i), isomorphism_oracle, one_loop=False),
     Layer("simplified, narrower", lambda i, o: SimplifiedConvolution(i, o, 3), simplified_oracle),
     Layer("simplified, wider", lambda i, o: SimplifiedConvolution(i, 2 * i, bias=False), simplified_oracle),
     Layer("inception", lambda i, o: InceptionConvolution(i, o), inception_oracle),

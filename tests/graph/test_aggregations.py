@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 
 import pytest
 import torch
@@ -17,12 +18,15 @@ from renote.graph import (
     Adjacency,
     Aggregation,
     AttentionAggregation,
+    DeepSetsAggregation,
     GATConvolution,
     Graph,
+    JanossyAggregation,
     JumpingKnowledge,
     LSTMAggregation,
     MixtureConvolution,
     Pattern,
+    PermutationAggregation,
     SAGEConvolution,
     SparseFeatures,
     additive_attention,
@@ -66,7 +70,22 @@ def plain(module: Aggregation, members: Tensor) -> Tensor:
         case "gated":
             gate, value = (members @ module.weight + module.bias).chunk(2, 1)
             return (gate.sigmoid() * value.tanh()).sum(0)
+        case "deepsets":
+            return module.out(module.inner((members @ module.weight + module.bias).relu().sum(0)).relu())
+        case "janossy":
+            return janossy(module, members)
     return lstm(module, members)
+
+
+def janossy(module: JanossyAggregation, members: Tensor) -> Tensor:
+    """The mean over all tuples, one after the other; of fewer members than k, with zeros behind them."""
+    arity = min(module.k, len(members))
+    maps = module.weight.chunk(module.k, 1)
+    said = []
+    for chosen in itertools.permutations(range(len(members)), arity):
+        inner = sum(members[j] @ maps[d] for d, j in enumerate(chosen)) + module.bias
+        said.append(module.out(inner.relu()))
+    return torch.stack(said).mean(0)
 
 
 @each_aggregation
@@ -112,7 +131,7 @@ def test_lower_precision(name: str, dtype: torch.dtype) -> None:
     torch.testing.assert_close(close.double(), exact, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("name", ["pool", "gated", "lstm"])
+@pytest.mark.parametrize("name", ["pool", "gated", "lstm", "deepsets", "janossy"])
 def test_those_that_project_take_sparse_features_and_any_width(name: str) -> None:
     module, adjacency = make(name, 6, 3), random_graph(8, 20, 1)
     dense = draw(8, 6) * (draw(8, 6, seed=1) > 0.5)
@@ -183,6 +202,66 @@ def test_attention_with_heads_is_attention_of_the_parts() -> None:
         )
         assert one.heads == 1
     torch.testing.assert_close(module(x, adjacency), torch.cat(parts, 2).squeeze(1))
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+@given(sizes=st.lists(st.integers(0, 5), min_size=1, max_size=4), seed=st.integers(0, 10**6))
+def test_janossy_is_a_mean_over_tuples(k: int, sizes: list[int], seed: int) -> None:
+    torch.manual_seed(seed)
+    module = JanossyAggregation(3, 2, k, hidden=5).double()
+    x = draw(sum(sizes), 3, seed=seed)
+    over = Pattern.from_segments(torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes)), len(sizes))
+    out = module(x, over)
+    for row, members in enumerate(x.split(sizes)):
+        expected = janossy(module, members) if len(members) else torch.zeros(2).double()
+        torch.testing.assert_close(out[row], expected)
+
+
+def test_one_ary_janossy_is_a_mean_and_pairs_see_more() -> None:
+    """Of two sets with the same elements one by one, but other pairs, only pairs tell: sums of f(x) are equal, sums of products are not."""
+    one, other = torch.tensor([[0.0], [0.0], [2.0], [2.0]]).double(), torch.tensor([[0.0], [2.0]]).double()
+    over = [Pattern.from_segments(torch.zeros(n, dtype=torch.long), 1) for n in (4, 2)]
+    for k, same in ((1, True), (2, False)):
+        torch.manual_seed(3)
+        module = JanossyAggregation(1, 1, k, hidden=8).double()
+        assert torch.allclose(module(one, over[0]), module(other, over[1])) == same
+
+
+def test_drawn_tuples_are_an_unbiased_estimate_of_different_members() -> None:
+    torch.manual_seed(0)
+    x, over = draw(6, 3), Pattern.from_segments(torch.tensor([0, 0, 0, 0, 1, 3]), 4)
+    whole = JanossyAggregation(3, 2, 3).double()
+    some = JanossyAggregation(3, 2, 3, tuples=40_000).double()
+    some.load_state_dict(whole.state_dict())
+    torch.testing.assert_close(some(x, over), whole(x, over), rtol=0.02, atol=0.02)
+    assert torch.equal(some(x, over)[2], torch.zeros(2).double())
+    row, members = some._tuples(over, 3)
+    assert set(row.tolist()) == {0}
+    assert len({tuple(sorted(m)) for m in members.tolist()}) == 4
+    assert all(len(set(m)) == 3 for m in members.tolist())
+    counts = torch.unique(members, dim=0, return_counts=True)[1]
+    assert len(counts) == 24
+    # each of 24 orders is expected 1667 times, with a deviation of 40
+    assert int((counts - 40_000 / 24).abs().max()) < 5 * 40
+
+
+def test_permutations_are_read_in_drawn_orders_and_averaged() -> None:
+    torch.manual_seed(0)
+    module, x = PermutationAggregation(4, 4, 3000).double(), draw(3, 4)
+    over = Pattern.from_segments(torch.zeros(3, dtype=torch.long), 1)
+    every = torch.stack([lstm(module, x[list(order)]) for order in itertools.permutations(range(3))]).mean(0)
+    with torch.no_grad():
+        torch.testing.assert_close(module.eval()(x, over)[0], every, rtol=0.02, atol=0.01)
+    module.permutations = 1
+    assert len({tuple(module(x, over)[0].tolist()) for _ in range(60)}) == 6
+
+
+def test_sums_grow_with_a_set_and_its_weights() -> None:
+    module, x = DeepSetsAggregation(4, 2, 3).double(), draw(3, 4)
+    weight = torch.tensor([2.0, 0.5], dtype=torch.float64)
+    out = module(x, Adjacency.from_edges([1, 2], [0, 0], 3, weight))
+    phi = (x @ module.weight + module.bias).relu()
+    torch.testing.assert_close(out[0], module.out(module.inner(2 * phi[1] + 0.5 * phi[2]).relu()))
 
 
 ADJACENCY = random_graph(6, 16, 5, loops=True)
@@ -277,6 +356,12 @@ def test_what_does_not_fit_is_refused() -> None:
         attend(pattern, torch.zeros(pattern.num_entries, 2), torch.zeros(6, 3, 1))
     with pytest.raises(UsageError, match="heads is 3: it must divide the 4 features"):
         AttentionAggregation(4, heads=3)
+    with pytest.raises(UsageError, match="k is 0"):
+        JanossyAggregation(4, k=0)
+    with pytest.raises(UsageError, match="permutations is 0"):
+        PermutationAggregation(4, permutations=0)
+    with pytest.raises(UsageError, match="all tuples of 3 members of a set of 400 are too many: give `tuples`"):
+        JanossyAggregation(4, k=3)(torch.zeros(400, 4), Pattern.from_segments(torch.zeros(400).long(), 1))
     with pytest.raises(UsageError, match="Did you mean lstm"):
         aggregation("lstn", 4)
     with pytest.raises(UsageError, match="aggregation"):
@@ -287,7 +372,7 @@ def test_what_does_not_fit_is_refused() -> None:
         MixtureConvolution(4, 4, kernels=0)
     with pytest.raises(UsageError, match=r"coordinates of shape \(2, 2\) for"):
         MixtureConvolution(4, 4)(torch.zeros(6, 4), ADJACENCY, torch.zeros(2, 2))
-    for name in ("attention", "pool", "gated", "lstm"):
+    for name in ("attention", "pool", "gated", "lstm", "deepsets", "janossy"):
         with pytest.raises(UsageError, match="3 features a node and the aggregation takes 4"):
             aggregation(name, 4)(torch.zeros(6, 3), ADJACENCY)
     with pytest.raises(UsageError, match="mode of jumping"):

@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 from layer_harness import random_graph
 
 from renote.errors import DataError, RenoteError
-from renote.graph import Adjacency, Field, Graph, SparseFeatures, batch, segment_max, segment_mean, segment_sum, unbatch
+from renote.graph import (
+    Adjacency,
+    Field,
+    Graph,
+    SparseFeatures,
+    batch,
+    pick,
+    segment_max,
+    segment_mean,
+    segment_sum,
+    unbatch,
+)
 
 
 def graph(nodes: int, edges: int, seed: int = 0) -> Graph:
@@ -171,3 +182,42 @@ def test_negative_weights_keep_the_spectrum_within_one(nodes: int, edges: int, s
         dense = normalized.to_dense()
         assert bool(dense.isfinite().all())
         assert float(torch.linalg.eigvals(dense).abs().max()) <= 1 + 1e-9
+
+
+@given(
+    sizes=st.lists(st.integers(0, 5), min_size=1, max_size=5),
+    chosen=st.lists(st.integers(0, 4), max_size=6),
+    seed=st.integers(0, 999),
+)
+def test_picked_graphs_are_a_batch_of_them(sizes: list[int], chosen: list[int], seed: int) -> None:
+    torch.manual_seed(seed)
+    graphs = []
+    for nodes in sizes:
+        edges = torch.randint(nodes, (2, 2 * nodes)) if nodes else torch.zeros(2, 0, dtype=torch.long)
+        adjacency = Adjacency.from_edges(edges[0], edges[1], nodes, torch.rand(edges.shape[1]))
+        fields = {
+            "place": Field("node", torch.rand(nodes, 2)),
+            "age": Field("graph", torch.rand(1)),
+            "length": Field("edge", torch.rand(edges.shape[1])),
+            "pair": Field("index", edges.T),
+        }
+        graphs.append(Graph(torch.rand(nodes, 3), adjacency, torch.rand(edges.shape[1], 1), fields=fields))
+    numbers = [number for number in chosen if number < len(graphs)]
+    found = pick(batch(graphs), torch.tensor(numbers, dtype=torch.long))
+    assert found.num_graphs == len(numbers)
+    if not numbers:
+        assert found.num_nodes == 0
+        return
+    expected = batch([graphs[number] for number in numbers])
+    assert torch.equal(found.x, expected.x)  # type: ignore[arg-type]
+    assert torch.equal(found.adjacency.edge_index(), expected.adjacency.edge_index())
+    assert torch.equal(found.adjacency.weight, expected.adjacency.weight)  # type: ignore[arg-type]
+    assert torch.equal(found.graph_of_node, expected.graph_of_node)  # type: ignore[arg-type]
+    assert torch.equal(found.edge_features, expected.edge_features)  # type: ignore[arg-type]
+    for name in graphs[0].fields:
+        assert torch.equal(found[name], expected[name])
+
+
+def test_a_graph_that_is_not_there_cannot_be_picked() -> None:
+    with pytest.raises(DataError, match=r"graphs \[2\] of a batch of 2"):
+        pick(batch([Graph(torch.ones(1, 1), Adjacency.from_edges([], [], 1))] * 2), torch.tensor([2]))

@@ -126,7 +126,9 @@ def data_list(json: Json = False) -> None:
         [r["name"], r["title"], r["kind"], r["size"], "×".join(map(str, r["shape"])), len(r["classes"])] for r in rows
     ]
     print_table(("name", "data", "kind", "size", "shape", "classes"), body)
-    say("your own: a folder of images, FILE.npz, or graph:EDGES.csv,NODES.csv (.parquet too)")
+    say(
+        "your own: a folder of images, FILE.npz, graph:EDGES.csv,NODES.csv (.parquet too), or graphs:PATH, a folder of edge lists and labels.csv"
+    )
 
 
 def data_describe(name: Positional[str], json: Json = False) -> None:

@@ -9,7 +9,17 @@ from tyro.conf import Positional
 
 from renote import systems
 from renote.commands.runs import RunName, generative
-from renote.commands.terminal import Json, keep, number, parse_options, picture_path, print_json, print_table, say
+from renote.commands.terminal import (
+    Json,
+    keep,
+    number,
+    parse_grid,
+    parse_options,
+    picture_path,
+    print_json,
+    print_table,
+    say,
+)
 from renote.errors import UsageError
 
 
@@ -128,6 +138,70 @@ def compare_samplers(
     print_table(*samplers.matrix(found))
     say(f"{found['rows'][0]['metric']}: {found['protocol']}; picture in {picture}")
     print(samplers.advice(found))
+
+
+def fair(
+    names: Positional[tuple[str, ...]],
+    data: str = "proteins",
+    grid: tuple[str, ...] = ("learning_rate=0.001,0.01",),
+    runs: int = 1,
+    epochs: int = 100,
+    patience: int = 20,
+    preset: str = "laptop",
+    baseline: bool = True,
+    out: str | None = None,
+    work: str = "runs/fair",
+    fresh: bool = False,
+    json: Json = False,
+) -> None:
+    """Put systems for graphs through the protocol of Errica et al. (2019), beside a baseline that is blind to edges. A stopped one goes on where it was.
+
+    Example: renote fair gin diffpool --data proteins --grid hidden=32,64 learning_rate=0.001,0.01
+
+    Args:
+        names: The systems.
+        data: Graphs with classes; folds of their own are the outer ones, else ten are made.
+        grid: Values of options to choose among as KEY=VALUE,VALUE; several keys are combined.
+        runs: How often each fold trains and tests what it chose.
+        epochs: Passes over the training graphs, at most.
+        patience: Passes without a lower validation loss after which training stops; 0 never stops early.
+        preset: Of every configuration: laptop, paper, or another that all have.
+        baseline: Whether to put the baseline (errica) through it too.
+        out: A .json file for the result, with command, versions and machine.
+        work: Folder of trainings' results that are kept while it runs.
+        fresh: Forget what the work folder holds.
+    """
+    import re
+    import shutil
+
+    from renote import experiment
+
+    if not names:
+        raise UsageError("put which systems through it? e.g. renote fair gin --data proteins")
+    asked = [*names, *(["errica"] if baseline and "errica" not in names else [])]
+    if len(set(asked)) < len(asked):
+        raise UsageError("a system is named twice: name each once")
+    target = None if out is None else picture_path(out, or_result=True)
+    if target is not None and target.suffix != ".json":
+        raise UsageError(f"out = {out}: the result is a .json file")
+    chosen = [systems.get(name) for name in asked]
+    protocol = experiment.Protocol(parse_grid(grid), runs, epochs, patience, preset=preset)
+    folder = Path(work) / re.sub(r"[^\w.-]+", "-", data)
+    if fresh:
+        shutil.rmtree(folder, ignore_errors=True)
+    for system in chosen:
+        experiment.check_fair(system, protocol)
+    lab = experiment.Lab(chosen[0], "laptop", folder)
+    rows = [experiment.fair(lab, system, data, protocol) for system in chosen]
+    found = {"data": data, "protocol": protocol.told(), "grid": [dict(point) for point in protocol.grid], "rows": rows}
+    if target is not None:
+        keep(target, found)
+    if json:
+        print_json(found)
+        return
+    body = [[row["name"], f"{row['mean']:.1f} ± {row['std']:.1f}", len(row["accuracies"])] for row in rows]
+    print_table(("system", "test accuracy (%)", "folds"), body)
+    say(f"{data}: {protocol.told()}")
 
 
 def reproduce(

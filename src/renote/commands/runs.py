@@ -78,19 +78,19 @@ def sample(
 
 
 def predict(run: Positional[str], out: str = "predictions.csv", data: str | None = None) -> None:
-    """Predict the class of every node with a trained node classifier, or of every held-out sample with one of signals.
+    """Predict the class of every node or graph with a trained classifier of those, or of every held-out sample with one of signals.
 
     Example: renote predict runs/cora --out predictions.csv
 
     Args:
         run: The run folder.
-        out: The table: node or sample, class, probability.
-        data: Another graph with the same features, or other samples of the same shape and classes.
+        out: The table: node, graph or sample, class, probability.
+        data: Another graph or other graphs with the same features, or other samples of the same shape and classes.
     """
     from renote import experiment
 
     loaded = systems.load_run(run, data)
-    if not isinstance(loaded, experiment.NodeRun | experiment.SignalRun):
+    if not isinstance(loaded, experiment.NodeRun | experiment.SignalRun | experiment.GraphRun):
         raise UsageError(f"{run} holds {loaded.system.name}, which predicts no classes: use renote sample")
     say(f"{loaded.write_predictions(Path(out))} predictions in {out}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json as json_format
 import sys
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,17 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
         except ValueError:
             options[key.replace("-", "_")] = text
     return options
+
+
+def parse_grid(pairs: Sequence[str]) -> tuple[dict[str, Any], ...]:
+    """KEY=VALUE,VALUE pairs, of which every combination is a point; values as in `parse_options`."""
+    options: dict[str, list[Any]] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key or not all(text.split(",")):
+            raise UsageError(f"grid {pair!r}: write KEY=VALUE,VALUE, e.g. hidden=32,64")
+        options[key.replace("-", "_")] = [parse_options([f"{key}={value}"]).popitem()[1] for value in text.split(",")]
+    return tuple(dict(zip(options, values)) for values in itertools.product(*options.values()))
 
 
 def print_json(document: Any) -> None:

@@ -7,7 +7,11 @@ from .registry import describe as describe
 from .registry import fetch as fetch
 from .registry import load as load
 from .registry import names as names
+from .split import split_fold as split_fold
 from .split import split_nodes as split_nodes
 from .split import split_per_class as split_per_class
+from .split import stratified_folds as stratified_folds
+from .split import with_folds as with_folds
+from .types import GraphData as GraphData
 from .types import NodeData as NodeData
 from .types import SampleData as SampleData

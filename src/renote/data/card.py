@@ -14,16 +14,18 @@ class File:
     Args:
         name: its name in the cache, in a mirror and at its address.
         sha256: of its content; of the *unpacked* content if the name ends in `.gz`, since copies of one file are packed
-            in different ways; of `arrays` alone if there are any.
+            in different ways; of `arrays` or `members` alone if there are any.
         url: the official address.
         arrays: names of the whole-number arrays of an `.npz` file which are read: copies of it differ in packing, in the
             width of their numbers and in what else they hold.
+        members: names of the files of a `.zip` which are read, for the same reason.
     """
 
     name: str
     sha256: str
     url: str
     arrays: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
 
     @property
     def packed(self) -> bool:
@@ -38,8 +40,8 @@ class Card:
     Args:
         name: what `renote.data.load` takes.
         title: one line.
-        kind: `"samples"`: things to generate; `"nodes"`: a graph whose nodes have classes.
-        size: number of samples, or of nodes.
+        kind: `"samples"`: things to generate; `"nodes"`: a graph whose nodes have classes; `"graphs"`: many graphs with a class each.
+        size: number of samples, of nodes, or of graphs.
         shape: of one sample (channels, *space), or (features,) of one node.
         classes: names of the classes in the order of their numbers; empty if there are none.
         source: who made it and where it is described.
@@ -51,7 +53,7 @@ class Card:
 
     name: str
     title: str
-    kind: Literal["samples", "nodes"]
+    kind: Literal["samples", "nodes", "graphs"]
     size: int
     shape: tuple[int, ...]
     classes: tuple[str, ...]

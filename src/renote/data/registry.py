@@ -16,7 +16,7 @@ from renote.data.catalog import CARDS
 from renote.errors import DataError, unknown
 
 if TYPE_CHECKING:
-    from renote.data.types import NodeData, SampleData
+    from renote.data.types import GraphData, NodeData, SampleData
 
 _LOADERS = {
     "digits": ("digits", "load"),
@@ -29,15 +29,17 @@ _LOADERS = {
     "amazon-photo": ("gnn_benchmark", "load"),
     "amazon-computers": ("gnn_benchmark", "load"),
     "coauthor-cs": ("gnn_benchmark", "load"),
+    **{name: ("tu", "load") for name, card in CARDS.items() if card.folder == "tu"},
     "folder": ("images", "load"),
     "graph": ("table", "load"),
+    "graphs": ("graph_folder", "load"),
     "npz": ("arrays", "load"),
     "heartbeat": ("heartbeat", "load"),
     "power-law": ("power_law", "load"),
     **{name: ("toy", "load") for name in CARDS if name.startswith("toy-")},
 }
 
-OWN = ("folder:PATH", "FILE.npz", "graph:EDGES.csv,NODES.csv")
+OWN = ("folder:PATH", "FILE.npz", "graph:EDGES.csv,NODES.csv", "graphs:PATH")
 """Forms that name the user's own data."""
 
 
@@ -51,11 +53,12 @@ def cards() -> dict[str, Card]:
     return dict(CARDS)
 
 
-def load(name: str | os.PathLike[str], **options: Any) -> SampleData | NodeData:
+def load(name: str | os.PathLike[str], **options: Any) -> SampleData | NodeData | GraphData:
     """Reads a data set by name, or the user's own by path.
 
     Args:
-        name: one of `names()`; `folder:PATH` or a folder of images; a `.npz` file; `graph:EDGES.csv,NODES.csv` (or .parquet).
+        name: one of `names()`; `folder:PATH` or a folder of images; a `.npz` file; `graph:EDGES.csv,NODES.csv` (or .parquet);
+            `graphs:PATH`, a folder of tables of edges with a table of labels.
         options: of the loader, e.g. `size=14` for images, `n=1000` for toy points, `seed` of a split.
 
     Raises:
@@ -75,7 +78,7 @@ def load(name: str | os.PathLike[str], **options: Any) -> SampleData | NodeData:
     for option in options:
         if option not in known:
             raise unknown(f"option of the data set {os.fspath(name)!r}:", option, known)
-    loaded: SampleData | NodeData = loader(argument, **options)
+    loaded: SampleData | NodeData | GraphData = loader(argument, **options)
     return loaded
 
 
@@ -129,9 +132,11 @@ def _resolve(name: str) -> tuple[str, Card | str]:
     if canonical.startswith("toy-"):
         raise unknown("data set", name, CARDS)
     form, colon, path = name.partition(":")
-    if colon and form in ("folder", "graph"):
+    if colon and form in ("folder", "graph", "graphs"):
         if not path:
-            raise DataError(f"{name!r} names no path: write {' or '.join(own for own in OWN if own.startswith(form))}")
+            raise DataError(
+                f"{name!r} names no path: write {' or '.join(own for own in OWN if own.startswith(form + ':'))}"
+            )
         return form, path
     if colon and form == "npz":
         return "npz", path

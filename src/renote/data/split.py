@@ -7,7 +7,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from renote.data.types import NodeData
+from renote.data.types import GraphData, NodeData
 from renote.errors import DataError
 
 
@@ -119,6 +119,35 @@ def folds(count: int, number: int, seed: int) -> list[tuple[Tensor, Tensor]]:
     ]
 
 
+def stratified_folds(labels: Tensor, number: int, seed: int) -> tuple[Tensor, ...]:
+    """Cross-validation: the test part of each fold, in which each class has its share.
+
+    Args:
+        labels: (n,) int64; what has the label -1 is in no part.
+        number: of folds.
+        seed: of the order.
+
+    Returns:
+        An index tensor a fold, increasing.
+
+    Raises:
+        DataError: fewer than two folds, or a class with fewer members than folds.
+    """
+    if number < 2:
+        raise DataError(f"{number} folds: there must be at least two")
+    known = (labels >= 0).nonzero().squeeze(1)
+    counts = torch.bincount(labels[known])
+    scarce = ((counts > 0) & (counts < number)).nonzero().squeeze(1)
+    if scarce.numel():
+        raise DataError(
+            f"class {int(scarce[0])} has {int(counts[scarce[0]])} members for {number} folds: each needs one; make fewer folds"
+        )
+    order = known[torch.randperm(len(known), generator=torch.Generator().manual_seed(seed))]
+    # classes one after the other, so that what is left over of each does not always go to the first fold
+    by_class = order[torch.argsort(labels[order], stable=True)]
+    return tuple(by_class[fold::number].sort().values for fold in range(number))
+
+
 def rank_in_class(labels: Tensor) -> Tensor:
     """(n,) for each entry how many earlier entries have the same label."""
     by_class = torch.argsort(labels, stable=True)
@@ -148,3 +177,38 @@ def split_per_class(data: NodeData, seed: int, train_per_class: int = 20, valida
     """
     train, validation, test = per_class(data.labels, train_per_class, validation_per_class, seed)
     return dataclasses.replace(data, train=train, validation=validation, test=test)
+
+
+def split_fold(data: GraphData, fold: int, seed: int = 0, validation_fraction: float = 0.1) -> GraphData:
+    """The same graphs with one fold to test on, and the others' split at random, by class, into those to train and to validate on.
+
+    Args:
+        data: with folds.
+        fold: which, from 1.
+        seed: of the validation part.
+        validation_fraction: share of each class of the other folds.
+
+    Raises:
+        DataError: there is no such fold, or nothing is left to train on.
+    """
+    if not 1 <= fold <= len(data.folds):
+        raise DataError(f"fold is {fold}: {data.name} has {len(data.folds)}, numbered from 1")
+    if not 0 <= validation_fraction < 1:
+        raise DataError(f"validation_fraction is {validation_fraction}: it must be at least 0 and below 1")
+    test = data.folds[fold - 1]
+    known = data.labels >= 0
+    known[test] = False
+    rest = known.nonzero().squeeze(1)
+    train, validation = stratified(data.labels[rest], validation_fraction, torch.Generator().manual_seed(seed))
+    return dataclasses.replace(data, train=rest[train], validation=rest[validation], test=test)
+
+
+def with_folds(data: GraphData, folds: tuple[Tensor, ...]) -> GraphData:
+    """The same graphs with other folds, and nothing in the parts until one is chosen by `split_fold`.
+
+    Args:
+        data: graphs.
+        folds: the test part of each.
+    """
+    nothing = torch.empty(0, dtype=torch.long)
+    return dataclasses.replace(data, folds=folds, train=nothing, validation=nothing, test=nothing)

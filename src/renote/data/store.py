@@ -78,7 +78,7 @@ def _verified(path: Path, file: File) -> bytes:
     try:
         if file.packed:
             content = gzip.decompress(content)
-        found = hashlib.sha256(_plain(content, file.arrays) if file.arrays else content).hexdigest()
+        found = hashlib.sha256(_told(content, file)).hexdigest()
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile, KeyError, ValueError):
         found = "none: it cannot be unpacked"
     if found != file.sha256:
@@ -86,6 +86,16 @@ def _verified(path: Path, file: File) -> bytes:
             f"{path} is not the official {file.name} (SHA-256 expected {file.sha256}, found {found}): "
             "it was not used. Delete it and fetch it again"
         )
+    return content
+
+
+def _told(content: bytes, file: File) -> bytes:
+    """What the checksum is of."""
+    if file.arrays:
+        return _plain(content, file.arrays)
+    if file.members:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return b"".join(archive.read(name) for name in file.members)
     return content
 
 

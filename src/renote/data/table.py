@@ -52,20 +52,20 @@ def load(
         DataError: a file, column or value is missing or wrong; the message names the file and the line.
     """
     edges_path, nodes_path = _two_paths(path)
-    nodes = _Table.read(nodes_path, required=("id", "label"))
+    nodes = Table.read(nodes_path, required=("id", "label"))
     ids = nodes.text("id")
     number = dict(zip(ids, range(len(nodes.lines))))
     if len(number) < len(nodes.lines):
         place = next(k for k, name in enumerate(ids) if number[name] != k)
         raise DataError(f"{nodes.at(place)}: the id {ids[place]!r} appears again further down")
 
-    labels, classes = _labels(nodes.text("label"))
+    labels, classes = labels_of(nodes.text("label"))
     if not classes:
         raise DataError(f"{nodes_path}: no node has a label; fill the column 'label' where it is known")
-    adjacency = _adjacency(_Table.read(edges_path, required=("source", "target")), number, nodes_path, directed)
+    adjacency = adjacency_of(Table.read(edges_path, required=("source", "target")), number, nodes_path, directed)
     x = _features(nodes, adjacency, features)
     train, validation, test = (
-        _given_split(nodes, labels)
+        given_split(nodes, labels)
         if "split" in nodes.columns
         else partition(labels, validation_fraction, test_fraction, seed)
     )
@@ -79,7 +79,7 @@ def load(
         source=path,
         licence="the owner's",
         counts={
-            "edges": adjacency.num_edges if directed else _undirected_count(adjacency),
+            "edges": adjacency.num_edges if directed else undirected_count(adjacency),
             "train": len(train),
             "validation": len(validation),
             "test": len(test),
@@ -89,7 +89,7 @@ def load(
     return NodeData(card.name, card, graph, labels, train, validation, test, classes)
 
 
-def _features(nodes: _Table, adjacency: Adjacency, kind: str | None) -> Tensor | SparseFeatures:
+def _features(nodes: Table, adjacency: Adjacency, kind: str | None) -> Tensor | SparseFeatures:
     columns = [column for column in nodes.columns if column not in _NOT_FEATURES]
     if kind is None:
         # as in section 4.1 of Kipf & Welling (2017), where X is the identity
@@ -108,14 +108,24 @@ def _features(nodes: _Table, adjacency: Adjacency, kind: str | None) -> Tensor |
 
 
 @dataclass(frozen=True)
-class _Table:
+class Table:
+    """The columns of a file by name, and where each row is in it.
+
+    Args:
+        path: of the file.
+        columns: cells by name.
+        lines: where the rows are.
+        unit: what those are numbers of.
+    """
+
     path: Path
     columns: dict[str, tuple[str, ...] | parquet.Column]
     lines: Sequence[int]
     unit: str = "line"
 
     @classmethod
-    def read(cls, path: Path, required: Sequence[str]) -> _Table:
+    def read(cls, path: Path, required: Sequence[str]) -> Table:
+        """The table of a .csv or .parquet file; the message of a `DataError` names the file and the line."""
         if not path.is_file():
             raise DataError(f"the file {str(path)!r} {'is a folder' if path.is_dir() else 'does not exist'}")
         if path.suffix.lower() in (".parquet", ".pq"):
@@ -144,13 +154,16 @@ class _Table:
         return cls(path, dict(zip(header, cells)), tuple(line for line, _ in rows[1:]))
 
     def at(self, row: int) -> str:
+        """Where a row is, for a message."""
         return f"{self.path}, {self.unit} {self.lines[row]}"
 
     def text(self, column: str) -> tuple[str, ...]:
+        """A column as text."""
         cells = self.columns[column]
         return cells.text() if isinstance(cells, parquet.Column) else cells
 
     def numbers(self, column: str) -> NDArray[np.float64]:
+        """A column as numbers, all finite."""
         cells = self.columns[column]
         values = cells.numbers() if isinstance(cells, parquet.Column) else None
         if values is None:
@@ -201,7 +214,8 @@ def _two_paths(path: str) -> tuple[Path, Path]:
     return next((pair for pair in pairs if pair[0].is_file() and pair[1].is_file()), pairs[0])
 
 
-def _adjacency(edges: _Table, number: dict[str, int], nodes_path: Path, directed: bool) -> Adjacency:
+def adjacency_of(edges: Table, number: dict[str, int], nodes_path: Path, directed: bool) -> Adjacency:
+    """The edges of a table between nodes that are numbered by their ids, each once."""
     ends: list[NDArray[np.int64]] = []
     for column in ("source", "target"):
         names = edges.text(column)
@@ -233,12 +247,13 @@ def _adjacency(edges: _Table, number: dict[str, int], nodes_path: Path, directed
     )
 
 
-def _undirected_count(adjacency: Adjacency) -> int:
+def undirected_count(adjacency: Adjacency) -> int:
+    """Edges of a graph that has both directions of each."""
     loops = int((adjacency.source == adjacency.target).sum())
     return (adjacency.num_edges - loops) // 2 + loops
 
 
-def _labels(cells: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:
+def labels_of(cells: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:
     """Numbers of classes, -1 where empty; and their names, sorted as numbers if they all are whole numbers."""
     found = {cell for cell in cells if cell}
     whole = all(cell.removeprefix("-").isdecimal() for cell in found)
@@ -247,17 +262,18 @@ def _labels(cells: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:
     return torch.tensor([number[cell] for cell in cells], dtype=torch.int64), classes
 
 
-def _given_split(nodes: _Table, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def given_split(nodes: Table, labels: Tensor, what: str = "node") -> tuple[Tensor, Tensor, Tensor]:
+    """The parts that the column `split` names; `what` a row is, for messages."""
     cells = [cell.lower() for cell in nodes.text("split")]
     for row, cell in enumerate(cells):
         if cell and cell not in _SPLITS:
             raise DataError(f"{nodes.at(row)}: {unknown('split', cell, _SPLITS)}")
         if cell and labels[row] < 0:
-            raise DataError(f"{nodes.at(row)}: the node is in the split {cell!r} and has no label")
+            raise DataError(f"{nodes.at(row)}: the {what} is in the split {cell!r} and has no label")
     parts = np.array([_SPLITS.get(cell, "") for cell in cells])
     train, validation, test = (
         torch.from_numpy(np.flatnonzero(parts == part)) for part in ("train", "validation", "test")
     )
     if not len(train):
-        raise DataError(f"{nodes.path}: no node has the split 'train'")
+        raise DataError(f"{nodes.path}: no {what} has the split 'train'")
     return train, validation, test

@@ -1,7 +1,8 @@
-"""What a loader returns: samples to generate, or a graph whose nodes have classes."""
+"""What a loader returns: samples to generate, a graph whose nodes have classes, or graphs with a class each."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -125,30 +126,10 @@ class NodeData:
     positions: Tensor | None = None
 
     def __post_init__(self) -> None:
-        labels, nodes = self.labels, self.graph.num_nodes
-        if labels.shape != (nodes,) or labels.dtype.is_floating_point or labels.dtype.is_complex:
-            raise DataError(
-                f"labels of shape {tuple(labels.shape)} and {labels.dtype} for {nodes} nodes: one integer each"
-            )
-        labels = labels.long()
-        if nodes and int(labels.max()) >= self.num_classes:
-            node = int(labels.argmax())
-            raise DataError(
-                f"node {node} has the label {int(labels[node])} and there are {self.num_classes} names of classes: "
-                "give each number up to the largest a name, or number the classes without gaps"
-            )
+        labels = checked_labels(self.labels, self.graph.num_nodes, self.num_classes, "node")
         object.__setattr__(self, "labels", labels)
-        parts = torch.zeros(nodes, dtype=torch.long)
-        for name in self.splits:
-            numbers = numbers_of(name, getattr(self, name), labels)
+        for name, numbers in checked_parts(self.splits, labels, "node").items():
             object.__setattr__(self, name, numbers)
-            parts += torch.bincount(numbers, minlength=nodes)
-        if nodes and int(parts.max()) > 1:
-            node = int(parts.argmax())
-            names = " and ".join(name for name, numbers in self.splits.items() if bool((numbers == node).any()))
-            raise DataError(
-                f"node {node} is {int(parts[node])} times in the split ({names}): put each node in one part, once"
-            )
 
     @property
     def num_classes(self) -> int:
@@ -159,3 +140,108 @@ class NodeData:
     def splits(self) -> dict[str, Tensor]:
         """The parts by name, as `NodeClassification` takes them."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+@dataclass(frozen=True)
+class GraphData:
+    """Many graphs, of which each has a class.
+
+    Args:
+        name: what it was loaded as.
+        card: where it is from.
+        graphs: all of them as one disjoint union, in order.
+        labels: (graphs,) integers in [0, classes); -1 where unknown. A class may have no graph.
+        train: (training graphs,) numbers of graphs; a mask (graphs,) is taken too, here and below, and becomes numbers.
+        validation: (validation graphs,) int64.
+        test: (test graphs,) int64.
+        classes: their names by number.
+        folds: the test part of each fold of a cross-validation; empty if there is none.
+
+    Raises:
+        DataError: as `NodeData`; or a fold lacks a class that is there, or has a graph of another fold.
+    """
+
+    name: str
+    card: Card
+    graphs: Graph
+    labels: Tensor
+    train: Tensor
+    validation: Tensor
+    test: Tensor
+    classes: tuple[str, ...]
+    folds: tuple[Tensor, ...] = ()
+
+    def __post_init__(self) -> None:
+        labels = checked_labels(self.labels, self.num_graphs, self.num_classes, "graph")
+        object.__setattr__(self, "labels", labels)
+        for name, numbers in checked_parts(self.splits, labels, "graph").items():
+            object.__setattr__(self, name, numbers)
+        folds = checked_parts({f"fold {k}": part for k, part in enumerate(self.folds, 1)}, labels, "graph")
+        object.__setattr__(self, "folds", tuple(folds.values()))
+        known = torch.unique(labels[labels >= 0]).tolist()
+        for name, numbers in folds.items():
+            missing = sorted(set(known) - set(labels[numbers].tolist()))
+            if missing:
+                raise DataError(
+                    f"{name} of {self.name} has no graph of the class {self.classes[missing[0]]!r}: what is measured there would not tell of it; "
+                    "make fewer folds, or put graphs of each class in all of them"
+                )
+
+    @property
+    def num_graphs(self) -> int:
+        """Number of graphs."""
+        return self.graphs.num_graphs
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    @property
+    def splits(self) -> dict[str, Tensor]:
+        """The parts by name, as `GraphClassification` takes them."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+def checked_labels(labels: Tensor, count: int, classes: int, what: str) -> Tensor:
+    """(count,) int64 labels, of which none is above the number of classes.
+
+    Args:
+        labels: one integer for each node or graph.
+        count: of those.
+        classes: how many have names.
+        what: is labelled, for the message.
+    """
+    if labels.shape != (count,) or labels.dtype.is_floating_point or labels.dtype.is_complex:
+        raise DataError(
+            f"labels of shape {tuple(labels.shape)} and {labels.dtype} for {count} {what}s: one integer each"
+        )
+    labels = labels.long()
+    if count and int(labels.max()) >= classes:
+        place = int(labels.argmax())
+        raise DataError(
+            f"{what} {place} has the label {int(labels[place])} and there are {classes} names of classes: "
+            "give each number up to the largest a name, or number the classes without gaps"
+        )
+    return labels
+
+
+def checked_parts(splits: Mapping[str, Tensor], labels: Tensor, what: str) -> dict[str, Tensor]:
+    """Each part as numbers; no node or graph is in two, or without a label in one.
+
+    Args:
+        splits: numbers or masks by name.
+        labels: (n,) int64.
+        what: has the labels, for the message.
+    """
+    found, times = {}, torch.zeros(len(labels), dtype=torch.long)
+    for name, part in splits.items():
+        found[name] = numbers_of(name, part, labels, what)
+        times += torch.bincount(found[name], minlength=len(labels))
+    if len(labels) and int(times.max()) > 1:
+        place = int(times.argmax())
+        names = " and ".join(name for name, numbers in found.items() if bool((numbers == place).any()))
+        raise DataError(
+            f"{what} {place} is {int(times[place])} times in the split ({names}): put each {what} in one part, once"
+        )
+    return found

@@ -4,7 +4,13 @@ from .backbone import backbone as backbone
 from .compare import SPLITS as SPLITS
 from .compare import compare as compare
 from .contrast import spread as spread
+from .fair import Protocol as Protocol
+from .fair import check_fair as check_fair
+from .fair import fair as fair
 from .gaussian import GaussianOptions as GaussianOptions
+from .graph import GraphLearner as GraphLearner
+from .graph import GraphRun as GraphRun
+from .graph_options import GraphOptions as GraphOptions
 from .lab import Lab as Lab
 from .node import NodeLearner as NodeLearner
 from .node import NodeRun as NodeRun
@@ -31,6 +37,7 @@ from .signal_options import SignalOptions as SignalOptions
 from .signal_options import signal_classifier as signal_classifier
 from .system import Claim as Claim
 from .system import GenerativeSystem as GenerativeSystem
+from .system import GraphSystem as GraphSystem
 from .system import NodeSystem as NodeSystem
 from .system import Outcome as Outcome
 from .system import Paper as Paper

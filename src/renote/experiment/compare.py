@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from renote.data import NodeData, split_nodes, split_per_class
+from renote.data import GraphData, NodeData, split_nodes, split_per_class
 from renote.errors import UsageError, unknown
 from renote.experiment.memory import peak_memory
 from renote.experiment.node_contrast import Split
@@ -128,10 +128,9 @@ def _protocol(
         return f"each system's own sampler, {samples} samples against the training set, {over}{set_up}"
     if split != "own":
         parts = SPLITS[split][1]
-    elif isinstance(data, NodeData):
-        parts = (
-            f"one split ({len(data.train)} training, {len(data.validation)} validation, {len(data.test)} test nodes)"
-        )
+    elif isinstance(data, NodeData | GraphData):
+        what = "nodes" if isinstance(data, NodeData) else "graphs"
+        parts = f"one split ({len(data.train)} training, {len(data.validation)} validation, {len(data.test)} test {what})"
     else:
         parts = f"one split ({len(data.train)} samples to train and select on, {len(data.test)} test samples)"
     return f"{parts}, weights selected by validation loss, test accuracy in percent, {over}{set_up}"

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from renote import data as data_sets
-from renote.data import NodeData, SampleData
+from renote.data import GraphData, NodeData, SampleData
 from renote.errors import CheckpointError, UsageError
 from renote.experiment import environment
 from renote.experiment.shipped import is_shipped, read_card, restore_shipped
@@ -22,7 +22,7 @@ from renote.train import Trained, Trainer, TrainOptions, choose_device, load_wei
 from renote.train.checkpoint import write_json
 from renote.train.order import mixed_seed
 
-Data = SampleData | NodeData
+Data = SampleData | NodeData | GraphData
 
 # what may differ when a run goes on: none of it changes what a finished step was
 FREE_ON_RESUME = {"steps", "device", "log_every", "checkpoint_every", "preview_every", "patience"}
@@ -87,8 +87,8 @@ def train(
     Raises:
         UsageError: if the data do not suit the system, or the folder holds something else.
     """
-    loaded = data if isinstance(data, SampleData | NodeData) else load_data(data, data_options)
-    if not isinstance(loaded, SampleData if system.kind == "samples" else NodeData):
+    loaded = data if isinstance(data, Data) else load_data(data, data_options)
+    if not isinstance(loaded, _FORMS[system.kind]):
         raise UsageError(
             f"{system.name} needs {_KINDS[system.kind]}, but {loaded.name} is {_KINDS[loaded.card.kind]}: "
             f"choose other data (renote data list), e.g. {system.data}"
@@ -127,7 +127,7 @@ def open_run(
         CheckpointError: if there is no checkpoint, or it is damaged.
     """
     config = system.configure("paper", **_tuples(saved["config"]))
-    loaded = _data_of(saved) if data is None else data if isinstance(data, SampleData | NodeData) else load_data(data)
+    loaded = _data_of(saved) if data is None else data if isinstance(data, Data) else load_data(data)
     learner = system.learner(config, loaded)
     if is_shipped(folder):
         restore_shipped(folder, learner.module)
@@ -165,7 +165,8 @@ def reload_data(folder: Path) -> Data:
     return load_data(saved["data"]["name"], saved["data"]["options"])
 
 
-_KINDS = {"samples": "samples to generate", "nodes": "a graph with node classes"}
+_FORMS: dict[str, type[Data]] = {"samples": SampleData, "nodes": NodeData, "graphs": GraphData}
+_KINDS = {"samples": "samples to generate", "nodes": "a graph with node classes", "graphs": "graphs with a class each"}
 
 
 def _describe(

@@ -14,7 +14,8 @@ from renote.train.options import TrainOptions
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from renote.data import NodeData, SampleData
+    from renote.data import GraphData, NodeData, SampleData
+    from renote.experiment.graph import GraphRun
     from renote.experiment.lab import Lab
     from renote.experiment.node import NodeRun
     from renote.experiment.run import Run
@@ -118,7 +119,7 @@ class System(Generic[R]):
     family: ClassVar[str]
     task: ClassVar[str]
     kind: ClassVar[str]
-    """Of data that it needs: samples, or nodes of a graph."""
+    """Of data that it needs: samples, nodes of a graph, or graphs."""
     generates: ClassVar[bool] = False
     """Whether it makes samples; else it predicts."""
 
@@ -156,7 +157,7 @@ class System(Generic[R]):
 
     def train(
         self,
-        data: str | SampleData | NodeData | None = None,
+        data: str | SampleData | NodeData | GraphData | None = None,
         out: str | Path | None = None,
         *,
         preset: str = "laptop",
@@ -283,3 +284,24 @@ class SignalSystem(System["SignalRun"]):
         from renote.experiment.signal import SignalRun
 
         return SignalRun(self, config, data, learner.module, folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphSystem(System["GraphRun"]):
+    """A system that tells the classes of whole graphs."""
+
+    family: ClassVar[str] = "graph"
+    task: ClassVar[str] = "graph classification"
+    kind: ClassVar[str] = "graphs"
+
+    def learner(self, config: TrainOptions, data: GraphData) -> Learner:
+        """The network with batches of the training graphs."""
+        from renote.experiment.graph import GraphLearner
+
+        return GraphLearner(self.build(config, data), config)
+
+    def run(self, config: TrainOptions, data: GraphData, learner: Learner, folder: Path | None) -> GraphRun:
+        """A run that can predict."""
+        from renote.experiment.graph import GraphRun
+
+        return GraphRun(self, config, data, learner.module, folder)

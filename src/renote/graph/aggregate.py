@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from renote.errors import UsageError, unknown
+from renote.errors import UsageError
 from renote.graph.adjacency import Adjacency
 from renote.graph.attend import attend, by_head, entry_softmax, on_columns
 from renote.graph.pattern import Pattern
@@ -156,7 +156,7 @@ class PoolAggregation(Aggregation):
 
     def __init__(self, features: int, out_features: int | None = None) -> None:
         super().__init__(features, out_features)
-        self.weight, self.bias = _linear(features, out_features or features)
+        self.weight, self.bias = linear(features, out_features or features)
 
     def forward(self, x: Tensor | SparseFeatures, over: Adjacency | Pattern) -> Tensor:
         """Arguments as `Aggregation`."""
@@ -180,7 +180,7 @@ class GatedAggregation(Aggregation):
     def __init__(self, features: int, out_features: int | None = None) -> None:
         super().__init__(features, out_features)
         # G and V side by side: one product with x
-        self.weight, self.bias = _linear(features, 2 * (out_features or features))
+        self.weight, self.bias = linear(features, 2 * (out_features or features))
 
     def forward(self, x: Tensor | SparseFeatures, over: Adjacency | Pattern) -> Tensor:
         """Arguments as `Aggregation`."""
@@ -222,12 +222,15 @@ class LSTMAggregation(Aggregation):
 
     def forward(self, x: Tensor | SparseFeatures, over: Adjacency | Pattern) -> Tensor:
         """Arguments as `Aggregation`."""
-        check_width(x, self.input.shape[0], "aggregation")
         pattern, _ = parts(over)
+        return self.read(x, pattern, self.shuffled(pattern) if self.training and self.shuffle else pattern.column)
+
+    def read(self, x: Tensor | SparseFeatures, pattern: Pattern, column: Tensor) -> Tensor:
+        """The last states, (rows, out_features), after reading `column`, that of each entry of the pattern."""
+        check_width(x, self.input.shape[0], "aggregation")
         read = x @ self.input + self.bias
         # the longest first: at each step those that go on are the first ones
         count, order = pattern.count.long().sort(descending=True, stable=True)
-        column = self._shuffled(pattern) if self.training and self.shuffle else pattern.column
         first = pattern.rowptr.index_select(0, order)
         going = (pattern.num_rows - torch.bincount(count).cumsum(0))[:-1]
         hidden = cell = read.new_zeros(pattern.num_rows, self.state.shape[0])
@@ -242,30 +245,10 @@ class LSTMAggregation(Aggregation):
             hidden = out.sigmoid() * cell.tanh()
         return torch.cat([hidden, *reversed(ended)]).index_select(0, order.argsort())
 
-    def _shuffled(self, pattern: Pattern) -> Tensor:
+    def shuffled(self, pattern: Pattern) -> Tensor:
+        """(entries,) the members of each row in an order that is drawn."""
         order = torch.randperm(pattern.num_entries, device=pattern.column.device)
         return pattern.column[order[pattern.row.index_select(0, order).argsort(stable=True)]]
-
-
-AGGREGATIONS: dict[str, type[Aggregation]] = {
-    "sum": SumAggregation,
-    "mean": MeanAggregation,
-    "max": MaxAggregation,
-    "min": MinAggregation,
-    "std": StdAggregation,
-    "attention": AttentionAggregation,
-    "pool": PoolAggregation,
-    "gated": GatedAggregation,
-    "lstm": LSTMAggregation,
-}
-"""By name."""
-
-
-def aggregation(name: str, features: int, out_features: int | None = None) -> Aggregation:
-    """An aggregation by its name in `AGGREGATIONS`, for vectors of that many features."""
-    if name not in AGGREGATIONS:
-        raise unknown("aggregation", name, AGGREGATIONS)
-    return AGGREGATIONS[name](features, out_features)
 
 
 def parts(over: Adjacency | Pattern) -> tuple[Pattern, Tensor | None]:
@@ -279,7 +262,8 @@ def check_width(x: Tensor | SparseFeatures, features: int, what: str) -> None:
         raise UsageError(f"x has {x.shape[-1]} features a node and the {what} takes {features}")
 
 
-def _linear(features: int, out_features: int) -> tuple[nn.Parameter, nn.Parameter]:
+def linear(features: int, out_features: int) -> tuple[nn.Parameter, nn.Parameter]:
+    """A matrix, Glorot uniform, and a bias of zeros."""
     weight = nn.Parameter(torch.empty(features, out_features))
     nn.init.xavier_uniform_(weight)
     return weight, nn.Parameter(torch.zeros(out_features))

@@ -14,7 +14,8 @@ from torch.nn import functional
 
 from renote.errors import UsageError, unknown
 from renote.graph.adjacency import Adjacency
-from renote.graph.aggregate import AGGREGATIONS, Aggregation, MeanAggregation, aggregation, check_width
+from renote.graph.aggregate import Aggregation, MeanAggregation, check_width
+from renote.graph.aggregations import AGGREGATIONS, aggregation
 from renote.graph.attend import attend, by_head
 from renote.graph.sparse import SparseFeatures
 

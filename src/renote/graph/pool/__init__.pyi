@@ -1,5 +1,16 @@
+from .cluster import Clustered as Clustered
+from .cluster import DenseGraphs as DenseGraphs
+from .cluster import dense_diff_pool as dense_diff_pool
+from .cluster import diff_pool as diff_pool
+from .cluster import to_dense as to_dense
+from .keep import KeepPool as KeepPool
+from .keep import Kept as Kept
+from .keep import SAGPool as SAGPool
+from .keep import TopKPool as TopKPool
+from .keep import highest as highest
 from .matching import cut_matching as cut_matching
 from .matching import merge as merge
+from .sort import sort_pool as sort_pool
 from .tree import Level as Level
 from .tree import coarsen as coarsen
 from .tree import tree_max as tree_max

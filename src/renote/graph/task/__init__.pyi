@@ -1,3 +1,4 @@
+from .graph import GraphClassification as GraphClassification
 from .node import NodeClassification as NodeClassification
 from .node import PrecomputedNodeClassification as PrecomputedNodeClassification
 from .node import hinge as hinge

@@ -57,7 +57,7 @@ class NodeClassification(nn.Module):
         if "train" not in splits:
             raise DataError(f"no split named 'train' among {sorted(splits)}")
         self.network = network
-        self.graph = _in_precision_of(network, graph)
+        self.graph = in_precision_of(network, graph)
         self.labels = labels.long()
         self.loss = loss
         self.splits = {name: numbers_of(name, split, self.labels) for name, split in splits.items()}
@@ -191,35 +191,37 @@ def hinge(logits: Tensor, labels: Tensor) -> Tensor:
     return functional.relu(1.0 - own + others).mean()
 
 
-def numbers_of(name: str, split: Tensor, labels: Tensor) -> Tensor:
+def numbers_of(name: str, split: Tensor, labels: Tensor, what: str = "node") -> Tensor:
     """Numbers of a split's nodes, each of which has a label.
 
     Args:
         name: of the split.
         split: (n,) numbers, or a mask (nodes,).
         labels: (nodes,) integers; below 0 where unknown.
+        what: they are, for the message, if not nodes.
 
     Raises:
         DataError: it is of another type or shape, or names a node that is not there or has no label.
     """
     if split.dim() != 1:
         raise DataError(
-            f"the split {name!r} has shape {tuple(split.shape)}: it must be (n,) numbers or a mask (nodes,)"
+            f"the split {name!r} has shape {tuple(split.shape)}: it must be (n,) numbers or a mask ({what}s,)"
         )
     if split.is_floating_point() or split.is_complex():
-        raise DataError(f"the split {name!r} is of {split.dtype}: it must be node numbers or a mask")
+        raise DataError(f"the split {name!r} is of {split.dtype}: it must be {what} numbers or a mask")
     if split.dtype == torch.bool and split.shape != labels.shape:
-        raise DataError(f"the split {name!r} is a mask of shape {tuple(split.shape)} for {labels.shape[0]} nodes")
+        raise DataError(f"the split {name!r} is a mask of shape {tuple(split.shape)} for {labels.shape[0]} {what}s")
     nodes = split.nonzero().squeeze(1) if split.dtype == torch.bool else split.long()
     if nodes.numel() and not 0 <= int(nodes.min()) <= int(nodes.max()) < labels.shape[0]:
-        raise DataError(f"the split {name!r} names nodes outside 0 … {labels.shape[0] - 1}")
+        raise DataError(f"the split {name!r} names {what}s outside 0 … {labels.shape[0] - 1}")
     unlabelled = nodes[labels[nodes] < 0]
     if unlabelled.numel():
-        raise DataError(f"node {int(unlabelled[0])} of the split {name!r} has no label")
+        raise DataError(f"{what} {int(unlabelled[0])} of the split {name!r} has no label")
     return nodes
 
 
-def _in_precision_of(network: nn.Module, graph: Graph) -> Graph:
+def in_precision_of(network: nn.Module, graph: Graph) -> Graph:
+    """The graph with features in the precision of the network's weights; complex ones are refused."""
     x = graph.x
     if x is None:
         return graph

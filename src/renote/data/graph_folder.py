@@ -1,0 +1,144 @@
+"""The user's own graphs with a class each: `graphs:PATH`, a folder of tables of edges with a table of labels.
+
+    PATH/labels.csv     columns `graph` and `label`, optionally `split` or `fold`; an empty label is unknown
+    PATH/NAME.csv       the edges of the graph NAME: `source`, `target`, optionally `weight`
+    PATH/nodes.csv      optional: `graph`, `id`, and every other column a feature
+
+Without a table of nodes, those of a graph are the ends of its edges, and their degrees are their features.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from renote.data.card import Card
+from renote.data.split import partition, split_fold, stratified_folds
+from renote.data.table import Table, adjacency_of, given_split, labels_of, undirected_count
+from renote.data.tu import all_degrees
+from renote.data.types import GraphData
+from renote.errors import DataError
+from renote.graph import Graph, batch
+
+_ENDINGS = (".csv", ".tsv", ".parquet", ".pq")
+_OWN = ("labels", "nodes")
+
+
+def load(
+    path: str,
+    *,
+    directed: bool = False,
+    folds: int = 0,
+    fold: int = 1,
+    validation_fraction: float = 0.1,
+    test_fraction: float = 0.1,
+    seed: int = 0,
+) -> GraphData:
+    """Graphs with classes.
+
+    Args:
+        path: the folder.
+        directed: messages go from source to target only; else in both directions.
+        folds: of a cross-validation, each class in all of them, if the labels have no column `fold`; 0 for none.
+        fold: which is tested on, from 1, if there are folds.
+        validation_fraction: share of each class, of what is not tested on if there are folds; unless the labels have a column `split`.
+        test_fraction: share of each class, if there are neither folds nor a column `split`.
+        seed: of what is drawn.
+
+    Raises:
+        DataError: a file, column or value is missing or wrong, a graph has no row in the table of labels or a row no graph; the message names it.
+    """
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        raise DataError(f"the folder {str(folder)!r} {'is a file' if folder.is_file() else 'does not exist'}")
+    files = {file.stem: file for file in sorted(folder.iterdir()) if file.suffix.lower() in _ENDINGS}
+    if "labels" not in files:
+        raise DataError(f"{folder} has no labels.csv: it must give each graph's name and label (columns graph, label)")
+    table = Table.read(files["labels"], required=("graph", "label"))
+    names = table.text("graph")
+    for row, name in enumerate(names):
+        if name in _OWN or name not in files:
+            raise DataError(f"{table.at(row)}: there is no table of edges {name}.csv in {folder}")
+        if name in names[:row]:
+            raise DataError(f"{table.at(row)}: the graph {name!r} appears before")
+    without = sorted(set(files) - {*names, *_OWN})
+    if without:
+        raise DataError(
+            f"{files[without[0]]} has no row in {files['labels']}: give the graph {without[0]!r} a label there, or an empty one if it is unknown"
+        )
+    if not names:
+        raise DataError(f"{files['labels']} names no graph")
+    labels, classes = labels_of(table.text("label"))
+    nodes = _nodes(files["nodes"], names) if "nodes" in files else None
+    graphs = batch([_graph(files[name], None if nodes is None else nodes[name], directed) for name in names])
+    if graphs.x is None:
+        graphs = graphs.with_x(all_degrees(graphs.adjacency))
+    card = Card(
+        name=f"graphs:{path}",
+        title=f"Graphs of the folder {folder.name}",
+        kind="graphs",
+        size=len(names),
+        shape=(graphs.num_features,),
+        classes=classes,
+        source=path,
+        licence="the owner's",
+        counts={
+            "nodes": graphs.num_nodes,
+            "edges": graphs.num_edges if directed else undirected_count(graphs.adjacency),
+        },
+    )
+    nothing = torch.empty(0, dtype=torch.long)
+    if "split" in table.columns:
+        parts = given_split(table, labels, "graph")
+        return GraphData(card.name, card, graphs, labels, *parts, classes)
+    given = _given_folds(table, labels) if "fold" in table.columns else ()
+    if folds and not given:
+        given = stratified_folds(labels, folds, seed)
+    if given:
+        data = GraphData(card.name, card, graphs, labels, nothing, nothing, nothing, classes, given)
+        return split_fold(data, fold, seed, validation_fraction)
+    parts = partition(labels, validation_fraction, test_fraction, seed) if classes else (nothing,) * 3
+    return GraphData(card.name, card, graphs, labels, *parts, classes)
+
+
+def _nodes(path: Path, names: tuple[str, ...]) -> dict[str, tuple[dict[str, int], Tensor]]:
+    """For each graph the numbers of its nodes by id, and their features."""
+    table = Table.read(path, required=("graph", "id"))
+    columns = [column for column in table.columns if column not in ("graph", "id", "label")]
+    if not columns:
+        raise DataError(f"{path} has no column of features: add some, or leave the file out and degrees are taken")
+    values = torch.from_numpy(np.stack([table.numbers(column) for column in columns], 1)).float()
+    ids: dict[str, dict[str, int]] = {name: {} for name in names}
+    rows: dict[str, list[int]] = {name: [] for name in names}
+    for row, (graph, node) in enumerate(zip(table.text("graph"), table.text("id"))):
+        if graph not in ids:
+            raise DataError(f"{table.at(row)}: the graph {graph!r} has no row in the table of labels")
+        if node in ids[graph]:
+            raise DataError(f"{table.at(row)}: the node {node!r} of the graph {graph!r} appears before")
+        ids[graph][node] = len(ids[graph])
+        rows[graph].append(row)
+    return {name: (ids[name], values[torch.tensor(rows[name]).long()]) for name in names}
+
+
+def _graph(path: Path, nodes: tuple[dict[str, int], Tensor] | None, directed: bool) -> Graph:
+    edges = Table.read(path, required=("source", "target"))
+    if nodes is None:
+        ends = sorted({*edges.text("source"), *edges.text("target")})
+        return Graph(None, adjacency_of(edges, {name: k for k, name in enumerate(ends)}, path, directed))
+    return Graph(nodes[1], adjacency_of(edges, nodes[0], path.with_name("nodes.csv"), directed))
+
+
+def _given_folds(table: Table, labels: Tensor) -> tuple[Tensor, ...]:
+    cells = table.text("fold")
+    for row, cell in enumerate(cells):
+        if cell and not cell.isdecimal():
+            raise DataError(f"{table.at(row)}: the fold {cell!r} is not a whole number")
+        if cell and labels[row] < 0:
+            raise DataError(f"{table.at(row)}: the graph is in the fold {cell} and has no label")
+    numbers = sorted({int(cell) for cell in cells if cell})
+    if len(numbers) < 2:
+        raise DataError(f"{table.path} names {len(numbers)} folds: there must be at least two")
+    return tuple(torch.tensor([r for r, cell in enumerate(cells) if cell and int(cell) == k]) for k in numbers)

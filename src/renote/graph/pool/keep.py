@@ -1,0 +1,154 @@
+"""Pools that keep some nodes: the highest by a score, with the edges between them.
+
+    select     i = the ⌈ratio · n⌉ nodes of each graph whose score is highest
+    reduce     x' = g(score_i) x_i
+    connect    A' = A[i, i]
+
+The gate g is what lets the score learn. Gao & Ji (2019), "Graph U-Nets", arXiv 1905.05178. Lee, Lee & Kang (2019), "Self-attention graph pooling", arXiv 1904.08082.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from renote.errors import UsageError, unknown
+from renote.graph.adjacency import Adjacency
+from renote.graph.aggregate import check_width
+from renote.graph.conv.spatial import KipfConvolution
+from renote.graph.graph import Graph
+from renote.graph.network import features_of
+from renote.graph.pattern import Pattern
+from renote.graph.subgraph import induced
+
+Gate = Literal["sigmoid", "tanh"]
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What a pool leaves.
+
+    Args:
+        graph: of the nodes that are kept, with their gated features.
+        node: (kept,) int64, increasing, their numbers before.
+        num_nodes: how many there were.
+    """
+
+    graph: Graph
+    node: Tensor
+    num_nodes: int
+
+    def unpool(self, x: Tensor) -> Tensor:
+        """(kept, …) back to where they were, (nodes, …), 0 elsewhere."""
+        return x.new_zeros(self.num_nodes, *x.shape[1:]).index_copy(0, self.node, x)
+
+
+class KeepPool(nn.Module):
+    """A pool that keeps the nodes with the highest scores; how a node is scored is the subclass's.
+
+    Where scores are equal the node with the lower number is kept. An empty graph stays empty; of others at least one node is kept.
+
+    Args:
+        features: a node comes with.
+        ratio: share of a graph's nodes that is kept, rounded up.
+        gate: g.
+
+    Shapes:
+        graph: with dense x, (nodes, features). Output: `Kept`.
+    """
+
+    def __init__(self, features: int, ratio: float = 0.5, gate: Gate = "tanh") -> None:
+        super().__init__()
+        if not 0 < ratio <= 1:
+            raise UsageError(f"ratio is {ratio}: it must be above 0, and 1 keeps all nodes")
+        if gate not in ("sigmoid", "tanh"):
+            raise unknown("gate", gate, ["sigmoid", "tanh"])
+        self.features, self.ratio, self.gate = features, ratio, gate
+
+    def score(self, x: Tensor, adjacency: Adjacency) -> Tensor:
+        """(nodes,) the higher, the rather it is kept."""
+        raise NotImplementedError
+
+    def forward(self, graph: Graph) -> Kept:
+        """The kept nodes as a graph."""
+        x = features_of(graph)
+        check_width(x, self.features, "pool")
+        assert isinstance(x, Tensor)
+        score = self.score(x, graph.adjacency)
+        node = highest(score, graph.members, self.ratio)
+        kept = score.index_select(0, node)
+        gate = kept.tanh() if self.gate == "tanh" else kept.sigmoid()
+        part = induced(graph.with_x(None), node).graph
+        return Kept(part.with_x(x.index_select(0, node) * gate[:, None]), node, graph.num_nodes)
+
+    def extra_repr(self) -> str:
+        """What `print` shows."""
+        return f"{self.features}, ratio={self.ratio}, gate={self.gate!r}"
+
+
+class TopKPool(KeepPool):
+    """score = X p / |p|: how far a node reaches along a direction that is learned.
+
+    Args:
+        features: a node comes with.
+        ratio: share of a graph's nodes that is kept, rounded up.
+        gate: g, the paper's the sigmoid.
+
+    Source:
+        Gao & Ji (2019), eq. 2.
+    """
+
+    def __init__(self, features: int, ratio: float = 0.5, gate: Gate = "sigmoid") -> None:
+        super().__init__(features, ratio, gate)
+        self.direction = nn.Parameter(torch.empty(features))
+        nn.init.uniform_(self.direction, -(features**-0.5), features**-0.5)
+
+    def score(self, x: Tensor, adjacency: Adjacency) -> Tensor:
+        """X p / |p|."""
+        found: Tensor = x @ self.direction / self.direction.norm()
+        return found
+
+
+class SAGPool(KeepPool):
+    """score = conv(X, A), a graph convolution to one feature, so that a node is kept for what is around it too.
+
+    Args:
+        features: a node comes with.
+        ratio: share of a graph's nodes that is kept, rounded up.
+        gate: g.
+        convolution: `convolution(x, adjacency)` gives (nodes, 1); Kipf's by default.
+
+    Source:
+        Lee et al. (2019), eqs. 3 and 4.
+    """
+
+    def __init__(
+        self, features: int, ratio: float = 0.5, gate: Gate = "tanh", convolution: nn.Module | None = None
+    ) -> None:
+        super().__init__(features, ratio, gate)
+        self.convolution = KipfConvolution(features, 1) if convolution is None else convolution
+
+    def score(self, x: Tensor, adjacency: Adjacency) -> Tensor:
+        """conv(X, A)."""
+        found: Tensor = self.convolution(x, adjacency)
+        return found.squeeze(1)
+
+
+def highest(score: Tensor, members: Pattern, ratio: float) -> Tensor:
+    """The numbers of the ⌈ratio · n⌉ nodes of each graph with the highest scores, increasing; of equal ones the lower number.
+
+    Args:
+        score: (nodes,).
+        members: graphs × nodes, as `graph.members`.
+        ratio: above 0, at most 1.
+    """
+    graph = members.row.long()
+    order = score.detach().sort(descending=True, stable=True).indices
+    order = order[graph.index_select(0, order).sort(stable=True).indices]
+    # what rounding adds to a whole number must not become a node
+    most = (members.count.double() * ratio).mul(1e6).round().div(1e6).ceil().long()
+    rank = torch.arange(len(order), device=order.device) - members.rowptr.long().index_select(0, graph)
+    return order[rank < most.index_select(0, graph)].sort().values

@@ -1,0 +1,311 @@
+"""Networks for whole graphs that pool on the way: SortPool, SAGPool, DiffPool, Graph U-Net."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from renote.errors import UsageError
+from renote.graph.adjacency import Adjacency
+from renote.graph.aggregate import MaxAggregation, MeanAggregation
+from renote.graph.conv.spatial import EnhancedConvolution, KipfConvolution
+from renote.graph.dropout import dropout
+from renote.graph.graph import Graph
+from renote.graph.network import features_of
+from renote.graph.pattern import Pattern
+from renote.graph.pool.cluster import DenseGraphs, dense_diff_pool, diff_pool
+from renote.graph.pool.keep import KeepPool, SAGPool, TopKPool
+from renote.graph.pool.sort import sort_pool
+
+
+class SortNetwork(nn.Module):
+    """Z = tanh convolutions side by side, its k first nodes in sorted order, read by convolutions over the line.
+
+    Args:
+        features: a node comes with.
+        classes: width of the output.
+        k: nodes that are kept, at least 10, as the line is halved and then read by a filter of 5.
+        widths: of the graph convolutions, (D + I)⁻¹ (A + I) X W; the last sorts.
+        channels: of the two convolutions over the line.
+        hidden: width of the dense layer.
+        dropout: probability, before the last map.
+
+    Source:
+        Zhang et al. (2018), section 3 and the settings of section 5.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        classes: int,
+        k: int,
+        widths: Sequence[int] = (32, 32, 32, 1),
+        channels: tuple[int, int] = (16, 32),
+        hidden: int = 128,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        if k < 10:
+            raise UsageError(f"k is {k}: at least 10 nodes must be kept, for the convolutions that read them")
+        self.k, self.dropout, total = k, dropout, sum(widths)
+        self.convolutions = nn.ModuleList(
+            EnhancedConvolution(i, o, 0.0) for i, o in itertools.pairwise([features, *widths])
+        )
+        self.first, self.second = nn.Conv1d(1, channels[0], total, total), nn.Conv1d(channels[0], channels[1], 5)
+        self.dense = nn.Linear(channels[1] * (k // 2 - 4), hidden)
+        self.head = nn.Linear(hidden, classes)
+
+    def forward(self, graph: Graph) -> Tensor:
+        """Logits (graphs, classes)."""
+        x, hidden = features_of(graph), []
+        for convolution in self.convolutions:
+            x = convolution(x, graph.adjacency).tanh()
+            hidden.append(x)
+        line = sort_pool(torch.cat(hidden, 1), graph.members, self.k).flatten(1)[:, None]
+        read = functional.max_pool1d(self.first(line).relu(), 2)
+        out = self.dense(self.second(read).relu().flatten(1)).relu()
+        logits: Tensor = self.head(dropout(out, self.dropout, self.training))
+        return logits
+
+
+class MeanMax(nn.Module):
+    """[mean of a graph's nodes | their maximum]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList([MeanAggregation(), MaxAggregation()])
+
+    def forward(self, x: Tensor, members: Pattern) -> Tensor:
+        """(nodes, features) → (graphs, 2 · features)."""
+        return torch.cat([part(x, members) for part in self.parts], 1)
+
+
+class AttentionPoolNetwork(nn.Module):
+    """Kipf convolutions and SAGPool, once behind all of them or after each; mean and maximum of what is left, then dense layers.
+
+    Args:
+        features: a node comes with.
+        hidden: width of the convolutions.
+        head: from 2 · hidden, or 2 · layers · hidden where the pool is global, to the logits.
+        layers: convolutions.
+        ratio: of the nodes that a pool keeps.
+        hierarchical: whether there is a pool after each convolution, and the readouts are added; else one reads all layers side by side.
+
+    Source:
+        Lee et al. (2019), section 3.3 and figure 2.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        hidden: int,
+        head: nn.Module,
+        layers: int = 3,
+        ratio: float = 0.5,
+        hierarchical: bool = True,
+    ) -> None:
+        super().__init__()
+        widths = [features, *[hidden] * layers]
+        self.convolutions = nn.ModuleList(KipfConvolution(i, o) for i, o in itertools.pairwise(widths))
+        pools = [SAGPool(hidden, ratio) for _ in range(layers)] if hierarchical else [SAGPool(hidden * layers, ratio)]
+        self.pools, self.head, self.readout = nn.ModuleList(pools), head, MeanMax()
+        self.hierarchical = hierarchical
+
+    def forward(self, graph: Graph) -> Tensor:
+        """Logits (graphs, classes)."""
+        read: list[Tensor] = []
+        if self.hierarchical:
+            for convolution, pool in zip(self.convolutions, self.pools):
+                x = convolution(features_of(graph), graph.adjacency).relu()
+                graph = pool(graph.with_x(x)).graph
+                read.append(self.readout(features_of(graph), graph.members))
+        else:
+            x, hidden = features_of(graph), []
+            for convolution in self.convolutions:
+                x = convolution(x, graph.adjacency).relu()
+                hidden.append(x)
+            graph = self.pools[0](graph.with_x(torch.cat(hidden, 1))).graph
+            read.append(self.readout(features_of(graph), graph.members))
+        logits: Tensor = self.head(torch.stack(read).sum(0))
+        return logits
+
+
+class DenseConvolution(nn.Module):
+    """Y = [X | A X / Σ_j |A_ij|] W + b for dense graphs: GraphSAGE's mean.
+
+    Args:
+        in_features: features a node comes with.
+        out_features: features it leaves with.
+    """
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.map = nn.Linear(2 * in_features, out_features)
+
+    def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
+        """(graphs, n, features in) and (graphs, n, n) → (graphs, n, features out)."""
+        degree = adjacency.abs().sum(2, keepdim=True)
+        near = adjacency @ x / torch.where(degree > 0, degree, 1.0)
+        out: Tensor = self.map(torch.cat([x, near], 2))
+        return out
+
+
+class ClusterNetwork(nn.Module):
+    """DiffPool after DiffPool: each level embeds its nodes by one stack of convolutions, assigns them to clusters by another, and is read by a maximum.
+
+    Args:
+        convolution: `convolution(in_features, out_features)` makes a layer of the first level, called with (x, adjacency).
+        features: a node comes with.
+        hidden: width of every layer.
+        clusters: of each pooling.
+        head: from (poolings + 1) · hidden to the logits.
+        layers: convolutions of a stack.
+        link: weight of the link loss in the penalty.
+        entropy: weight of the entropy.
+
+    Source:
+        Ying et al. (2018), sections 3.2 and 4.
+    """
+
+    def __init__(
+        self,
+        convolution: Callable[[int, int], nn.Module],
+        features: int,
+        hidden: int,
+        clusters: Sequence[int],
+        head: nn.Module,
+        layers: int = 3,
+        link: float = 1.0,
+        entropy: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if not clusters or min(clusters) < 1:
+            raise UsageError(f"clusters is {tuple(clusters)}: give each pooling at least one")
+
+        def stack(make: Callable[[int, int], nn.Module], *widths: int) -> nn.ModuleList:
+            return nn.ModuleList(make(i, o) for i, o in itertools.pairwise(widths))
+
+        first = [features, *[hidden] * (layers - 1)]
+        inner = [hidden] * layers
+        self.embed = nn.ModuleList([stack(convolution, *first, hidden)])
+        self.assign = nn.ModuleList([stack(convolution, *first, clusters[0])])
+        for count in clusters[1:]:
+            self.embed.append(stack(DenseConvolution, *inner, hidden))
+            self.assign.append(stack(DenseConvolution, *inner, count))
+        self.embed.append(stack(DenseConvolution, *inner, hidden))
+        self.head, self.link, self.entropy, self.readout = head, link, entropy, MaxAggregation()
+
+    def forward(self, graph: Graph) -> tuple[Tensor, Tensor]:
+        """Logits (graphs, classes), and the penalty, the mean over poolings of the weighted link loss and entropy."""
+        x = features_of(graph)
+        hidden = _through(self.embed[0], x, graph.adjacency)
+        read = [self.readout(hidden, graph.members)]
+        found = diff_pool(graph, hidden, _through(self.assign[0], x, graph.adjacency))
+        penalty = self.link * found.link + self.entropy * found.entropy
+        for embed, assign in zip(self.embed[1:], [*self.assign[1:], None]):
+            level = found.graphs
+            inside = _through(embed, level.x, level.adjacency) * level.mask
+            read.append(inside.amax(1))
+            if assign is not None:
+                scores = _through(assign, level.x, level.adjacency)
+                found = dense_diff_pool(DenseGraphs(inside, level.adjacency, level.count), scores)
+                penalty = penalty + self.link * found.link + self.entropy * found.entropy
+        logits: Tensor = self.head(torch.cat(read, 1))
+        return logits, penalty / len(self.assign)
+
+
+class GraphUNet(nn.Module):
+    """Down: top-k pools between Kipf convolutions; up: unpooling, skip connections, convolutions; (nodes, hidden).
+
+    Args:
+        features: a node comes with.
+        hidden: width of all layers.
+        depth: number of pools.
+        ratio: of the nodes that a pool keeps.
+        dropout: probability, on what each convolution reads after the first.
+        square: whether a pool connects nodes that two hops joined, so that what is left hangs together.
+
+    Source:
+        Gao & Ji (2019), sections 3.2 to 3.5.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        hidden: int,
+        depth: int = 3,
+        ratio: float = 0.5,
+        dropout: float = 0.0,
+        square: bool = True,
+    ) -> None:
+        super().__init__()
+        if depth < 1:
+            raise UsageError(f"depth is {depth}: a U has at least one pool")
+        self.first = KipfConvolution(features, hidden)
+        self.pools = nn.ModuleList(TopKPool(hidden, ratio) for _ in range(depth))
+        self.down = nn.ModuleList(KipfConvolution(hidden, hidden) for _ in range(depth))
+        self.up = nn.ModuleList(KipfConvolution(hidden, hidden) for _ in range(depth))
+        self.dropout, self.square = dropout, square
+
+    def forward(self, graph: Graph) -> Tensor:
+        """(nodes, hidden)."""
+        x = self.first(features_of(graph), graph.adjacency).relu()
+        graph, above = graph.with_x(x), []
+        for pool, convolution in zip(self.pools, self.down):
+            assert isinstance(pool, KeepPool)
+            wide = graph.with_adjacency(two_hops(graph.adjacency)) if self.square else graph
+            kept = pool(wide)
+            above.append((graph, kept))
+            x = convolution(self._dropped(features_of(kept.graph)), kept.graph.adjacency).relu()
+            graph = kept.graph.with_x(x)
+        for (finer, kept), convolution in zip(reversed(above), self.up):
+            skip = features_of(finer)
+            assert isinstance(skip, Tensor)
+            x = convolution(self._dropped(skip + kept.unpool(x)), finer.adjacency).relu()
+        assert isinstance(x, Tensor)
+        return x
+
+    def _dropped(self, x: object) -> Tensor:
+        assert isinstance(x, Tensor)
+        return dropout(x, self.dropout, self.training)
+
+
+_MOST_PATHS = 5e7
+
+
+def two_hops(adjacency: Adjacency) -> Adjacency:
+    """Nodes that one or two hops join, without loops and without weights: the pattern of (A + I)².
+
+    Raises:
+        UsageError: there are too many pairs of hops, as around a node with thousands of neighbours.
+
+    Source:
+        Gao & Ji (2019), section 3.5.
+    """
+    paths = float((adjacency.in_degree().double() * adjacency.out_degree().double()).sum())
+    if paths > _MOST_PATHS:
+        raise UsageError(
+            f"two hops join nodes in {paths:.3g} ways, which is too many to list: give square = False, or take a part of the graph"
+        )
+    # every way on from the end of an edge: the source of each edge's receiver's edges
+    pattern = adjacency.pattern
+    target, middle = pattern.row.long(), pattern.column.long()
+    entries = pattern.entries_of(middle)
+    far = pattern.column.long().index_select(0, entries)
+    near = target.repeat_interleave(pattern.count.long().index_select(0, middle))
+    key = torch.unique(torch.cat([near * adjacency.num_nodes + far, target * adjacency.num_nodes + middle]))
+    near, far = key // max(adjacency.num_nodes, 1), key % max(adjacency.num_nodes, 1)
+    other = near != far
+    return Adjacency.from_edges(far[other], near[other], adjacency.num_nodes)
+
+
+def _through(stack: nn.Module, x: object, adjacency: object) -> Tensor:
+    assert isinstance(stack, nn.ModuleList)
+    for number, layer in enumerate(stack):
+        x = layer(x.relu() if number and isinstance(x, Tensor) else x, adjacency)
+    assert isinstance(x, Tensor)
+    return x

@@ -1,0 +1,54 @@
+"""Graph U-Net on whole graphs: the same network, its nodes read by mean and maximum.
+
+Gao & Ji, "Graph U-Nets", ICML 2019, arXiv:1905.05178.
+
+    y = X p / |p|,  idx = rank(y, k),  X' = X_idx ⊙ σ(y_idx),  A' = (A + I)²_idx,idx   (2), (5)
+    unpool: rows back to idx, zeros elsewhere                                          (3)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from renote.experiment import GraphOptions, GraphSystem, Paper
+
+if TYPE_CHECKING:
+    from renote.data import GraphData
+    from renote.graph import GraphClassification
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(GraphOptions):
+    """Gao & Ji (2019), section 4.3, as far as it says: `layers` pools; the readout is that of Lee et al. (2019)."""
+
+    steps: int = 4000
+    learning_rate: float = 1e-3
+    hidden: int = 48
+    ratio: float = 0.8
+    """Share of the nodes that a pool keeps."""
+    square: bool = True
+    """Whether a pool connects nodes that two hops joined."""
+
+
+def build(config: Config, data: GraphData) -> GraphClassification:
+    """Top-k pools down, unpooling and skip connections up, mean and maximum of the nodes."""
+    from renote import graph
+
+    unet = graph.GraphUNet(data.graphs.num_features, config.hidden, config.layers, config.ratio, square=config.square)
+    head = graph.Perceptron([2 * config.hidden, config.hidden, data.num_classes], config.dropout)
+    network = graph.ReadNodes(unet, graph.MeanMax(), head)
+    return graph.GraphClassification(network, data.graphs, data.labels, data.splits)
+
+
+SYSTEM = GraphSystem(
+    name="graph-unet-graphs",
+    title="Graph U-Nets, on whole graphs",
+    paper=Paper("Gao & Ji", "Graph U-Nets", 2019, "ICML 2019", "arXiv:1905.05178"),
+    parts=("Kipf convolution", "top-k pool", "unpooling", "skip connections", "mean and maximum readout"),
+    data="proteins",
+    config=Config,
+    build=build,
+    notes="What it reaches under the fair protocol is the claim fair of errica.",
+    presets={"laptop": {"steps": 1500, "patience": 10}},
+)

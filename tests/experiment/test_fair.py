@@ -1,0 +1,148 @@
+"""The fair protocol: nothing that is tested on chooses, what is done is kept, and the command line puts systems through it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from renote import systems
+from renote.cli import run_command
+from renote.commands.terminal import parse_grid
+from renote.data import Card, GraphData
+from renote.errors import UsageError
+from renote.experiment import Lab, Protocol, fair
+from renote.experiment import fair as fair_function
+from renote.graph import Adjacency, Graph, batch
+
+FAIR = __import__("renote.experiment.fair", fromlist=["fair"])
+
+
+def told(count: int = 40) -> GraphData:
+    """One node each, whose feature is the class."""
+    labels = torch.arange(count) % 2
+    graphs = batch([Graph(torch.eye(2)[[label]], Adjacency.from_edges([], [], 1)) for label in labels.tolist()])
+    nothing = torch.empty(0, dtype=torch.long)
+    card = Card("told", "", "graphs", count, (2,), ("a", "b"), "", "")
+    return GraphData("told", card, graphs, labels, nothing, nothing, nothing, ("a", "b"))
+
+
+def lab(folder: Path) -> Lab:
+    made = Lab(systems.get("errica"), "laptop", folder, progress=False)
+    made._data["told []"] = told()
+    return made
+
+
+GRID = ({"learning_rate": 1e-9}, {"learning_rate": 0.1})
+SMALL = Protocol(GRID, runs=2, epochs=8, patience=0, folds=4)
+
+
+def test_the_better_point_is_chosen_on_validation_and_tested(tmp_path: Path) -> None:
+    protocol = Protocol(({"learning_rate": 1e-9}, {"learning_rate": 0.02}), runs=2, epochs=15, patience=0, folds=4)
+    found = fair(lab(tmp_path), systems.get("errica"), "told", protocol, hidden=32, batch_size=7, dropout=0.0)
+    assert found["chosen"] == [1] * 4
+    assert found["accuracies"] == [100.0] * 4
+    assert (found["mean"], found["std"]) == (100.0, 0.0)
+
+
+def test_tested_graphs_choose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system that is told the fold's number by the test accuracy alone must not be chosen for it; folds, hold-outs and seeds are as said."""
+    seen: list[tuple[int, int, float, GraphData]] = []
+
+    class Found:
+        trained = None
+
+        def __init__(self, rate: float) -> None:
+            self.rate = rate
+
+        def evaluate(self) -> dict[str, float]:
+            return {"validation_accuracy": 50 - self.rate, "test_accuracy": 100 * self.rate}
+
+    def train(system: Any, data: GraphData, config: Any, progress: bool) -> Found:
+        seen.append((config.seed, config.steps, config.learning_rate, data))
+        assert (config.validate_every, config.patience) == (config.steps // 8, 0)
+        return Found(config.learning_rate)
+
+    monkeypatch.setattr(FAIR, "train", train)
+    found = fair(lab(tmp_path), systems.get("errica"), "told", SMALL, batch_size=10)
+    assert found["chosen"] == [0] * 4
+    assert found["mean"] == pytest.approx(1e-7)
+    assert [(seed, rate) for seed, _, rate, _ in seen[:4]] == [(0, 1e-9), (0, 0.1), (100, 1e-9), (101, 1e-9)]
+    assert len(seen) == 16
+    tested = [set(data.test.tolist()) for _, _, _, data in seen]
+    assert tested[0] == tested[3] != tested[4]
+    assert set().union(*tested) == set(range(40))
+    assert len(seen[0][3].train) == 26  # of the 15 of each class in the other folds 1.5, rounded to 2, validate
+    assert seen[0][1] == 8 * 3
+    assert set(seen[0][3].validation.tolist()) == set(seen[1][3].validation.tolist())
+    assert set(seen[2][3].validation.tolist()) != set(seen[3][3].validation.tolist())
+    for _, _, _, data in seen:
+        parts = [set(part.tolist()) for part in data.splits.values()]
+        assert sum(map(len, parts)) == 40 == len(set().union(*parts))
+
+
+def test_what_is_done_is_kept_and_other_settings_are_done_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    real = FAIR.train
+
+    def stopping(*given: Any, **options: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return real(*given, **options)
+
+    monkeypatch.setattr(FAIR, "train", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        fair(lab(tmp_path), systems.get("errica"), "told", SMALL, hidden=8)
+    found = fair(lab(tmp_path), systems.get("errica"), "told", SMALL, hidden=8)
+    assert len(calls) == 16 + 1
+    assert fair(lab(tmp_path), systems.get("errica"), "told", SMALL, hidden=8) == found
+    assert len(calls) == 17
+    fair(lab(tmp_path), systems.get("errica"), "told", dataclasses.replace(SMALL, epochs=2), hidden=8)
+    assert len(calls) == 17 + 16
+
+
+def test_what_cannot_be_put_through_it_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="gcn does node classification: the fair protocol is for graph"):
+        fair_function(lab(tmp_path), systems.get("gcn"), "told", SMALL)
+    with pytest.raises(UsageError, match="digits is not graphs with a class each"):
+        fair(lab(tmp_path), systems.get("errica"), "digits", SMALL)
+    with pytest.raises(UsageError, match="option of errica.*'ratio'"):
+        fair(lab(tmp_path), systems.get("errica"), "told", Protocol(({"ratio": 0.5},)))
+    for wrong, message in (
+        ({"grid": ()}, "grid is empty"),
+        ({"runs": 0}, "runs = 0"),
+        ({"validation_fraction": 1}, "validation_fr"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            Protocol(**wrong)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="grid 'hidden'"):
+        parse_grid(["hidden"])
+
+
+def test_a_grid_is_every_combination() -> None:
+    assert parse_grid(["hidden=8,16", "learning-rate=0.1"]) == (
+        {"hidden": 8, "learning_rate": 0.1},
+        {"hidden": 16, "learning_rate": 0.1},
+    )
+    assert parse_grid([]) == ({},)
+
+
+def test_from_the_command_line(tmp_path: Path, mirror: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["fair", "gin", "--data", "mutag", "--grid", "hidden=8", "--grid", "layers=1", "--epochs", "2"]
+    line += ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "fair.json")]
+    run_command([*line, "--json"])
+    document = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in document["rows"]] == ["gin", "errica"]
+    assert document["grid"] == [{"hidden": 8, "layers": 1}]
+    kept = json.loads((tmp_path / "fair.json").read_text())
+    assert kept["rows"] == document["rows"]
+    assert {"command", "versions", "machine"} <= kept.keys()
+    run_command(line)
+    assert "test accuracy (%)" in capsys.readouterr().out
+    with pytest.raises(UsageError, match="option of errica"):
+        run_command([*line, "--grid", "learn_epsilon=true"])

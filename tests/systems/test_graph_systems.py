@@ -1,0 +1,182 @@
+"""Every system for whole graphs: it learns, takes graphs at the edge of what a graph is, is kept, and serves the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from renote import commands, data, systems
+from renote.cli import run_command
+from renote.data import Card, GraphData
+from renote.errors import CheckpointError, UsageError
+from renote.experiment import GraphRun, compare, train
+from renote.graph import Adjacency, Graph, batch, degree_features
+
+NAMES = [name for name in systems.names() if systems.get(name).kind == "graphs"]
+each = pytest.mark.parametrize("name", NAMES)
+SMALL: dict[str, Any] = {
+    "steps": 60,
+    "hidden": 16,
+    "batch_size": 10,
+    "learning_rate": 0.01,
+    "validate_every": 20,
+    "patience": 0,
+}
+
+
+def cycle(nodes: int) -> Graph:
+    ring = torch.arange(nodes)
+    return both(ring, (ring + 1) % nodes, nodes)
+
+
+def star(nodes: int) -> Graph:
+    return both(torch.zeros(nodes - 1, dtype=torch.long), torch.arange(1, nodes), nodes)
+
+
+def both(source: torch.Tensor, target: torch.Tensor, nodes: int) -> Graph:
+    adjacency = Adjacency.from_edges(torch.cat([source, target]), torch.cat([target, source]), nodes)
+    return Graph(degree_features(adjacency, 3).to_dense(), adjacency)
+
+
+def own(graphs: list[Graph], labels: list[int] | None = None, **changes: Any) -> GraphData:
+    """Every fourth graph to validate and to test on, the others to train."""
+    number = torch.arange(len(graphs))
+    parts = {"train": number[number % 4 < 2], "validation": number[number % 4 == 2], "test": number[number % 4 == 3]}
+    given = torch.tensor([k % 2 for k in range(len(graphs))] if labels is None else labels)
+    card = Card("own", "", "graphs", len(graphs), (graphs[0].num_features,), ("ring", "star"), "", "")
+    fields = {"labels": given, "classes": ("ring", "star"), **parts, **changes}
+    return GraphData(name="own", card=card, graphs=batch(graphs), **fields)
+
+
+RINGS_AND_STARS = own([make(5 + k // 2 % 7) for k in range(56) for make in (cycle, star)][:80])
+
+
+def trained(name: str, given: GraphData, out: Path | None = None, **changes: Any) -> GraphRun:
+    system = systems.get(name)
+    run = train(system, given, system.configure(**{**SMALL, **changes}), out, progress=False)
+    assert isinstance(run, GraphRun)
+    shares = run.probabilities()
+    assert shares.shape == (given.num_graphs, given.num_classes)
+    assert bool(torch.isfinite(shares).all())
+    torch.testing.assert_close(shares.sum(1), torch.ones(len(shares)))
+    return run
+
+
+@each
+def test_it_tells_rings_from_stars(name: str) -> None:
+    assert trained(name, RINGS_AND_STARS).evaluate()["test_accuracy"] > 90
+
+
+EMPTY = Graph(torch.zeros(0, 4), Adjacency.from_edges([], [], 0))
+LONE = Graph(torch.eye(4)[:1], Adjacency.from_edges([], [], 1))
+APART = Graph(torch.eye(4)[:3], Adjacency.from_edges([], [], 3))
+LOOP = Graph(torch.eye(4)[1:2], Adjacency.from_edges([0], [0], 1))
+
+
+@each
+def test_graphs_without_nodes_or_edges(name: str) -> None:
+    """Empty ones are anywhere, at the end too; a batch of one graph of one node is one that training may draw."""
+    odd = [LONE, EMPTY, APART, LOOP, cycle(5), star(6), EMPTY, LONE, APART, EMPTY, LONE, EMPTY]
+    for size in (1, 5):
+        run = trained(name, own(odd), steps=8, batch_size=size, validate_every=4)
+        assert run.evaluate().keys() == {"train_accuracy", "validation_accuracy", "test_accuracy"}
+    run = trained(name, own([LONE] * 4), steps=2)
+    run = trained(name, own([EMPTY] * 4), steps=2)
+
+
+@each
+def test_the_order_of_nodes_says_nothing(name: str) -> None:
+    run = trained(name, RINGS_AND_STARS, steps=3)
+    generator = torch.Generator().manual_seed(1)
+    # no two nodes alike: a pool that keeps the highest scores has to choose among equals by their numbers
+    graphs = [
+        graph.with_x(torch.rand(graph.num_nodes, 4, generator=generator))
+        for graph in (cycle(7), star(6), EMPTY, cycle(3), cycle(12))
+    ]
+
+    def shuffled(graph: Graph) -> Graph:
+        order = torch.randperm(graph.num_nodes, generator=generator)
+        place = torch.argsort(order)
+        edges = graph.adjacency.edge_index()
+        assert isinstance(graph.x, torch.Tensor)
+        return Graph(graph.x[order], Adjacency.from_edges(place[edges[0]], place[edges[1]], graph.num_nodes))
+
+    def logits(graphs: list[Graph]) -> torch.Tensor:
+        found = run.module.network(batch(graphs))
+        return found[0] if isinstance(found, tuple) else found
+
+    with torch.no_grad():
+        expected = logits(graphs)
+        torch.testing.assert_close(logits([shuffled(graph) for graph in graphs]), expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(torch.cat([logits([graph]) for graph in graphs]), expected, rtol=1e-4, atol=1e-5)
+
+
+@each
+def test_a_run_is_kept_goes_on_and_predicts_from_files(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    rows = ["graph,label"]
+    for k in range(24):
+        ends = (
+            [(i, (i + 1) % (4 + k % 5)) for i in range(4 + k % 5)] if k % 2 else [(0, i) for i in range(1, 4 + k % 5)]
+        )
+        (folder / f"g{k}.csv").write_text("source,target\n" + "".join(f"n{a},n{b}\n" for a, b in ends))
+        rows.append(f"g{k},{('star', 'ring')[k % 2] if k < 22 else ''}")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    out = str(tmp_path / "run")
+    line = ["train", name, "--data", f"graphs:{folder}", "--out", out, "--hidden", "8", "--batch-size", "6"]
+    run_command([*line, "--steps", "4", "--validate-every", "2", "--patience", "0"])
+    run_command([*line, "--steps", "8", "--validate-every", "2", "--patience", "0", "--resume"])
+    run = systems.load_run(out)
+    assert isinstance(run, GraphRun)
+    commands.predict(out, str(tmp_path / "table.csv"))
+    table = (tmp_path / "table.csv").read_text().splitlines()
+    assert table[0] == "graph,class,probability"
+    assert [row.split(",")[:2] for row in table[1:]] == [
+        [str(k), run.data.classes[c]] for k, c in enumerate(run.predict().tolist())
+    ]
+    assert len(table) == 25
+    whole = systems.get(name).train(
+        f"graphs:{folder}",
+        progress=False,
+        **{
+            **SMALL,
+            "hidden": 8,
+            "batch_size": 6,
+            "steps": 8,
+            "validate_every": 2,
+            "learning_rate": systems.get(name).configure().learning_rate,
+        },
+    )
+    torch.testing.assert_close(whole.probabilities(), run.probabilities())
+
+
+def test_other_graphs_need_the_same_features(tmp_path: Path) -> None:
+    trained("gin", RINGS_AND_STARS, tmp_path / "run", steps=2)
+    other = own([Graph(torch.ones(2, 3), Adjacency.from_edges([], [], 2))] * 4)
+    with pytest.raises(CheckpointError):
+        systems.load_run(tmp_path / "run", other)
+    again = systems.load_run(tmp_path / "run", own([cycle(4), star(4)] * 4))
+    assert len(again.predict()) == 8  # type: ignore[attr-defined]
+
+
+def test_what_cannot_be_trained_on_is_refused() -> None:
+    with pytest.raises(UsageError, match="the split 'train' is empty"):
+        trained("gin", own([cycle(4), star(4)], train=torch.empty(0, dtype=torch.long)))
+    with pytest.raises(UsageError, match="gin needs graphs with a class each, but digits is samples to generate"):
+        train(systems.get("gin"), "digits", systems.get("gin").configure(), progress=False)
+    with pytest.raises(UsageError, match="gcn needs a graph with node classes, but own is graphs with a class each"):
+        train(systems.get("gcn"), RINGS_AND_STARS, systems.get("gcn").configure(), progress=False)
+    with pytest.raises(UsageError, match="hidden = 0"):
+        systems.get("gin").configure(hidden=0)
+    with pytest.raises(UsageError, match="dropout = 1"):
+        systems.get("gin").configure(dropout=1.0)
+
+
+def test_they_are_compared(mirror: Path) -> None:
+    found = compare([systems.get("gin")], data.load("mutag"), 2, steps=40)
+    assert "153 training, 17 validation, 18 test graphs" in found["protocol"]
+    assert found["rows"][0]["metric"] == "test accuracy (%)"
