@@ -130,7 +130,9 @@ def _protocol(
         parts = SPLITS[split][1]
     elif isinstance(data, NodeData | GraphData):
         what = "nodes" if isinstance(data, NodeData) else "graphs"
-        parts = f"one split ({len(data.train)} training, {len(data.validation)} validation, {len(data.test)} test {what})"
+        parts = (
+            f"one split ({len(data.train)} training, {len(data.validation)} validation, {len(data.test)} test {what})"
+        )
     else:
         parts = f"one split ({len(data.train)} samples to train and select on, {len(data.test)} test samples)"
     return f"{parts}, weights selected by validation loss, test accuracy in percent, {over}{set_up}"
