@@ -113,5 +113,6 @@ from .subgraph import neighborhood as neighborhood
 from .task.context import ContextNodeClassification as ContextNodeClassification
 from .task.node import NodeClassification as NodeClassification
 from .task.node import PrecomputedNodeClassification as PrecomputedNodeClassification
+from .task.node import binary_cross_entropy as binary_cross_entropy
 from .task.node import hinge as hinge
 from .task.signal import SignalClassification as SignalClassification
