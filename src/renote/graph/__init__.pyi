@@ -36,6 +36,7 @@ from .conv.precomputed import InceptionConvolution as InceptionConvolution
 from .conv.precomputed import SimplifiedConvolution as SimplifiedConvolution
 from .conv.spatial import EnhancedConvolution as EnhancedConvolution
 from .conv.spatial import KipfConvolution as KipfConvolution
+from .conv.spatial import LoopyConvolution as LoopyConvolution
 from .conv.spectral import ChebyshevConvolution as ChebyshevConvolution
 from .convert import from_edge_list as from_edge_list
 from .convert import from_networkx as from_networkx
