@@ -68,7 +68,7 @@ def test_a_split_must_be_known_and_of_nodes() -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_presets_ask_for_enough_steps(name: str) -> None:
     config = systems.get(name).configure("shchur")
-    assert (config.steps, config.validate_every, config.patience) == (500, 10, 10)
+    assert (config.steps, config.validate_every, config.patience) == (200 if name == "gaan" else 500, 10, 10)
 
 
 def test_the_experiment_measures_a_system_beside_gcn_and_the_features_alone(tmp_path: Path) -> None:

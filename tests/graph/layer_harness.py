@@ -19,6 +19,7 @@ from renote.graph import (
     InceptionConvolution,
     IsomorphismConvolution,
     KipfConvolution,
+    LoopyConvolution,
     LSTMAggregation,
     MaxAggregation,
     MixtureConvolution,
@@ -80,6 +81,11 @@ def enhanced_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
     """(Ã + λ diag Ã) X W + b."""
     walk = walk_matrix(with_loops(dense))
     return (walk + layer.strength * torch.diag(walk.diagonal())) @ x @ layer.weight + layer.bias
+
+
+def loopy_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    """A X W + b."""
+    return dense @ x @ layer.weight + layer.bias
 
 
 def shares(score: Tensor, weight: Tensor) -> Tensor:
@@ -249,6 +255,8 @@ LAYERS = [
     Layer("kipf, as wide", lambda i, o: KipfConvolution(i, i), kipf_oracle),
     Layer("kipf, wider", lambda i, o: KipfConvolution(i, 2 * i), kipf_oracle),
     Layer("enhanced", lambda i, o: EnhancedConvolution(i, o, 0.7), enhanced_oracle),
+    Layer("loopy, narrower", lambda i, o: LoopyConvolution(i, o), loopy_oracle, one_loop=False),
+    Layer("loopy, wider", lambda i, o: LoopyConvolution(i, 2 * i), loopy_oracle, one_loop=False),
     Layer("gat", lambda i, o: GATConvolution(i, o), gat_oracle),
     Layer("gat, 3 heads", lambda i, o: GATConvolution(i, o, heads=3), gat_oracle),
     Layer("gat, mean of heads", lambda i, o: GATConvolution(i, o, heads=2, concat=False), gat_oracle),

@@ -16,6 +16,7 @@ from renote.graph import (
     Graph,
     GraphResidualNetwork,
     KipfConvolution,
+    LoopyConvolution,
     SparseFeatures,
 )
 from renote.graph.residual import Residual
@@ -147,6 +148,35 @@ def test_residual_terms_are_the_papers(residual: Residual) -> None:
     term = x @ one.maps[0] if len(one.maps) else torch.zeros(9, 3).double()
     expected = one.convolutions[0](x, graph.adjacency) + (hop @ term if residual.startswith("graph") else term)
     torch.testing.assert_close(one(graph), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("residual", ["none", "naive", "raw"])
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_loopynet_hears_the_raw_features_at_every_layer(residual: Residual, depth: int) -> None:
+    """relu(A H W + b + X U + R), of one U for all hidden layers and another for the last."""
+    graph, widths = related(), [5, *[4] * (depth - 1), 3]
+    convolutions = [LoopyConvolution(i, o) for i, o in itertools.pairwise(widths)]
+    network = GraphResidualNetwork(convolutions, widths, residual, dropout=0.0, hears_raw=True).double()
+    plain = GraphResidualNetwork(convolutions, widths, residual, dropout=0.0).double()
+    assert [tuple(u.shape) for u in network.heard] == ([(5, 3)] if depth == 1 else [(5, 4), (5, 3)])
+    plain.load_state_dict({name: value for name, value in network.state_dict().items() if "heard" not in name})
+    x, dense = graph.x, graph.adjacency.to_dense()
+    assert isinstance(x, torch.Tensor)
+    hidden = x
+    for number, convolution in enumerate(network.convolutions):
+        last = number == depth - 1
+        hidden_term = {"none": None, "naive": hidden, "raw": x}[residual]
+        out = dense @ hidden @ convolution.weight + convolution.bias + x @ network.heard[-1 if last else 0]
+        if hidden_term is not None:
+            maps = network.maps
+            if residual == "raw":
+                out = out + (hidden_term @ maps[0] @ maps[1] if last and depth > 1 else hidden_term @ maps[0])
+            else:
+                mapped = hidden_term @ maps[0] if number == 0 else hidden_term @ maps[1] if last else hidden_term
+                out = out + mapped
+        hidden = out if last else out.clamp(min=0)
+    torch.testing.assert_close(network(graph), hidden, rtol=1e-12, atol=1e-12)
+    assert not torch.allclose(network(graph), plain(graph))
 
 
 def test_raw_terms_keep_nodes_apart_where_convolutions_alone_do_not() -> None:

@@ -42,6 +42,10 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ),
     *(("gresnet", {"residual": name}) for name in ("none", "naive", "graph-naive", "raw", "graph-raw")),
     ("gresnet", {"convolution": "attention", "layers": 2, "dropout": 0.3}),
+    *(
+        ("gresnet", {"convolution": "loopy", "residual": name, "layers": 2, "steps": 60})
+        for name in ("none", "graph-raw")
+    ),
     *(("graph-bert", {"residual": name}) for name in ("none", "raw", "graph-raw")),
     *(("jk-net", {"jump": name, "layers": 3}) for name in ("concat", "max", "lstm", "none")),
 ]

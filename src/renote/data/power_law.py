@@ -16,6 +16,7 @@ import torch
 from torch import Generator, Tensor
 
 from renote.data.card import Card
+from renote.data.split import split_graphs
 from renote.data.types import NodeData
 from renote.errors import DataError
 from renote.graph import Adjacency, Graph
@@ -65,7 +66,7 @@ def load(
     adjacency = Adjacency.from_edges(torch.cat([low, high]), torch.cat([high, low]), nodes)
     adjacency = Adjacency(adjacency.pattern)  # the order in which edges were drawn means nothing
     x = _features(labels, classes, features, signal, generator)
-    split = _split(nodes, generator) if graphs == 1 else _split_graphs(graph_of_node, graphs)
+    split = _split(nodes, generator) if graphs == 1 else split_graphs(graph_of_node, graphs)
     names = tuple(f"class {number}" for number in range(classes))
     counts = {"edges": adjacency.num_edges // 2, **{k: len(v) for k, v in split.items()}}
     card = dataclasses.replace(card, size=nodes, shape=(features,), classes=names, counts=counts)
@@ -141,17 +142,6 @@ def _split(nodes: int, generator: Generator) -> dict[str, Tensor]:
     tenth = max(1, nodes // 10)
     parts = {"train": order[:tenth], "validation": order[tenth : 2 * tenth], "test": order[2 * tenth :]}
     return {name: part.sort().values for name, part in parts.items()}
-
-
-def _split_graphs(graph_of_node: Tensor, graphs: int) -> dict[str, Tensor]:
-    fifth = max(1, graphs // 5)
-    last = graphs - graph_of_node  # 1 for the last
-    parts = {
-        "train": last > 2 * fifth,
-        "validation": (last > fifth) & (last <= 2 * fifth),
-        "test": last <= fifth,
-    }
-    return {name: part.nonzero().squeeze(1) for name, part in parts.items()}
 
 
 def _uniform(count: int, generator: Generator) -> Tensor:

@@ -36,6 +36,8 @@ _LOADERS = {
     "npz": ("arrays", "load"),
     "heartbeat": ("heartbeat", "load"),
     "power-law": ("power_law", "load"),
+    "communities-many": ("communities", "load"),
+    "ppi": ("ppi", "load"),
     **{name: ("toy", "load") for name in CARDS if name.startswith("toy-")},
 }
 

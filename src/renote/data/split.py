@@ -163,8 +163,9 @@ def split_nodes(data: NodeData, seed: int, validation_fraction: float = 0.2, tes
     """The same graph with its labelled nodes split anew; arguments as `partition`.
 
     Raises:
-        DataError: a share is negative, or nothing is left to train on.
+        DataError: a share is negative, nothing is left to train on, or nodes are of several classes.
     """
+    _of_one_class(data)
     train, validation, test = partition(data.labels, validation_fraction, test_fraction, seed)
     return dataclasses.replace(data, train=train, validation=validation, test=test)
 
@@ -173,8 +174,9 @@ def split_per_class(data: NodeData, seed: int, train_per_class: int = 20, valida
     """The same graph, split anew by `per_class`.
 
     Raises:
-        DataError: as there.
+        DataError: as there, or nodes are of several classes.
     """
+    _of_one_class(data)
     train, validation, test = per_class(data.labels, train_per_class, validation_per_class, seed)
     return dataclasses.replace(data, train=train, validation=validation, test=test)
 
@@ -212,3 +214,30 @@ def with_folds(data: GraphData, folds: tuple[Tensor, ...]) -> GraphData:
     """
     nothing = torch.empty(0, dtype=torch.long)
     return dataclasses.replace(data, folds=folds, train=nothing, validation=nothing, test=nothing)
+
+
+def split_graphs(graph_of_node: Tensor, graphs: int) -> dict[str, Tensor]:
+    """Whole graphs: the last fifth of them to test, the fifth before to validate, the others to train.
+
+    Args:
+        graph_of_node: (nodes,) int64, never decreasing.
+        graphs: number of graphs, at least 3.
+
+    Returns:
+        Numbers of nodes by the name of their part.
+    """
+    fifth = max(1, graphs // 5)
+    last = graphs - graph_of_node  # 1 for the last
+    parts = {
+        "train": last > 2 * fifth,
+        "validation": (last > fifth) & (last <= 2 * fifth),
+        "test": last <= fifth,
+    }
+    return {name: part.nonzero().squeeze(1) for name, part in parts.items()}
+
+
+def _of_one_class(data: NodeData) -> None:
+    if data.several:
+        raise DataError(
+            f"the nodes of {data.name} are of several classes each, so there is no share of each class: keep its own split"
+        )

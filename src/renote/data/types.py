@@ -98,13 +98,13 @@ class SampleData:
 
 @dataclass(frozen=True)
 class NodeData:
-    """One graph, of whose nodes some have known classes.
+    """One graph, of whose nodes some have known classes; or many as one in parts, which may be trained on, validated on or tested on whole.
 
     Args:
         name: what it was loaded as.
         card: where it is from.
         graph: features (nodes, features) and edges.
-        labels: (nodes,) integers in [0, classes); -1 where unknown. A class may have no node.
+        labels: (nodes,) integers in [0, classes); -1 where unknown. A class may have no node. Where a node may be of several classes: (nodes, classes) of 0 and 1, which become bool.
         train: (training nodes,) numbers of nodes; a mask (nodes,) is taken too, here and below, and becomes numbers.
         validation: (validation nodes,) int64.
         test: (test nodes,) int64.
@@ -126,15 +126,44 @@ class NodeData:
     positions: Tensor | None = None
 
     def __post_init__(self) -> None:
-        labels = checked_labels(self.labels, self.graph.num_nodes, self.num_classes, "node")
+        if self.labels.dim() == 2:
+            labels = self._several_checked()
+        else:
+            labels = checked_labels(self.labels, self.graph.num_nodes, self.num_classes, "node")
         object.__setattr__(self, "labels", labels)
         for name, numbers in checked_parts(self.splits, labels, "node").items():
             object.__setattr__(self, name, numbers)
+
+    def _several_checked(self) -> Tensor:
+        labels, wanted = self.labels, (self.graph.num_nodes, self.num_classes)
+        if labels.shape != wanted:
+            raise DataError(f"labels of shape {tuple(labels.shape)}, but nodes and classes are {wanted}: a row a node")
+        if labels.dtype != torch.bool:
+            wrong = ((labels != 0) & (labels != 1)).nonzero()
+            if wrong.numel():
+                node, label = wrong[0].tolist()
+                raise DataError(
+                    f"labels[{node}, {label}] is {labels[node, label].item()}: write 1 where a node is of a class, else 0"
+                )
+        return labels.bool()
 
     @property
     def num_classes(self) -> int:
         """Number of classes."""
         return len(self.classes)
+
+    @property
+    def several(self) -> bool:
+        """Whether a node may be of several classes."""
+        return self.labels.dim() == 2
+
+    @property
+    def inductive(self) -> bool:
+        """Whether some test nodes are in graphs of which no node is trained on."""
+        graph_of_node = self.graph.graph_of_node
+        if graph_of_node is None:
+            return False
+        return not bool(torch.isin(graph_of_node[self.test], graph_of_node[self.train]).all())
 
     @property
     def splits(self) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from renote.data import GraphData, NodeData, split_nodes, split_per_class
 from renote.errors import UsageError, unknown
 from renote.experiment.memory import peak_memory
 from renote.experiment.node_contrast import Split
-from renote.experiment.run import Data, load_data, train
+from renote.experiment.run import Data, load_data, test_score, train
 from renote.experiment.sample import SampleRun
 from renote.experiment.system import System
 from renote.train.log import StepProgress
@@ -42,7 +42,7 @@ def compare(
 ) -> dict[str, Any]:
     """Train each system once a seed, in turn, and measure.
 
-    Classifiers: test accuracy of the weights with the lowest validation loss; the test nodes or samples select nothing.
+    Classifiers: test accuracy, or micro-F1 where nodes are of several classes, of the weights with the lowest validation loss; the test nodes or samples select nothing.
     Generation: Fréchet distance to the training samples, with each system's own sampler.
 
     Args:
@@ -91,7 +91,7 @@ def compare(
                     measures = run.evaluate(samples, seed=10_000 * (seed + 1))
                     metric, value = f"Fréchet distance ({measures['features']})", measures["frechet_distance"]
                 else:
-                    metric, value = "test accuracy (%)", run.evaluate()["test_accuracy"]
+                    metric, value = test_score(run.evaluate())
                 seconds = run.trained.seconds if run.trained else 0.0
                 numbers = {"value": value, "seconds": seconds, "memory": peak.megabytes, "parameters": run.parameters}
                 found[system.name].append(numbers)
@@ -135,4 +135,6 @@ def _protocol(
         )
     else:
         parts = f"one split ({len(data.train)} samples to train and select on, {len(data.test)} test samples)"
-    return f"{parts}, weights selected by validation loss, test accuracy in percent, {over}{set_up}"
+    measure = "micro-F1" if isinstance(data, NodeData) and data.several else "accuracy"
+    unseen = ", of graphs that are never seen in training" if isinstance(data, NodeData) and data.inductive else ""
+    return f"{parts}, weights selected by validation loss, test {measure} in percent{unseen}, {over}{set_up}"

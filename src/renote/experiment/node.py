@@ -123,12 +123,14 @@ class NodeRun(Run):
     data: NodeData
 
     def probabilities(self) -> Tensor:
-        """Probability of each class for each node, (nodes, classes)."""
-        return self.module.logits().softmax(1)
+        """Probability of each class for each node, (nodes, classes); each by itself where nodes are of several."""
+        logits = self.module.logits()
+        return logits.sigmoid() if self.module.several else logits.softmax(1)
 
     def predict(self) -> Tensor:
-        """The most probable class of each node, (nodes,) int64."""
-        return self.module.logits().argmax(1)
+        """The most probable class of each node, (nodes,) int64; where nodes are of several, whether each is, (nodes, classes) bool."""
+        logits = self.module.logits()
+        return logits > 0 if self.module.several else logits.argmax(1)
 
     def attention(self) -> list[tuple[Adjacency, Tensor]]:
         """Of each layer that attends over edges: those edges, and the share (edges, heads) of each in its receiver's sum.
@@ -168,10 +170,11 @@ class NodeRun(Run):
             raise UsageError(
                 f"node = {node}: the nodes of {self.data.name} go from 0 to {self.data.graph.num_nodes - 1}"
             )
-        return draw_attention(self.attention(), node, self.data.labels, self.data.classes)
+        labels = torch.full((len(self.data.labels),), -1) if self.data.several else self.data.labels
+        return draw_attention(self.attention(), node, labels, self.data.classes)
 
     def write_predictions(self, path: Path) -> int:
-        """Write a table with a row a node: node, class, probability.
+        """Write a table with a row a node: node, class, probability; or the probability of each class, where nodes are of several.
 
         Args:
             path: of the .csv file.
@@ -179,16 +182,20 @@ class NodeRun(Run):
         Returns:
             The number of rows.
         """
-        return write_table(path, "node", self.probabilities(), self.data.classes)
+        return write_table(path, "node", self.probabilities(), self.data.classes, self.module.several)
 
     def draw(self) -> Figure:
         """The graph coloured by predicted class, wrong test nodes ringed.
 
         Raises:
-            UsageError: if the data has no positions for its nodes.
+            UsageError: if the data has no positions for its nodes, or nodes are of several classes.
         """
         from renote.evaluate import draw_graph
 
+        if self.data.several:
+            raise UsageError(
+                f"the nodes of {self.data.name} are of several classes each: there is no one colour for each"
+            )
         if self.data.positions is None:
             raise UsageError(f"{self.data.name} has no positions for its nodes: there is nothing to draw them at")
         predicted = self.predict().cpu()
@@ -198,17 +205,18 @@ class NodeRun(Run):
         return draw_graph(self.data.graph, predicted, self.data.positions, self.data.classes, wrong, title)
 
     def evaluate(self) -> dict[str, Any]:
-        """Accuracy, in percent, on each part of the split, and macro-averaged F1 on the test nodes."""
+        """Accuracy, in percent, on each part of the split, micro-F1 where nodes are of several classes; and macro-averaged F1 on the test nodes."""
         from sklearn.metrics import f1_score
 
-        logits = self.module.logits()
+        logits, several = self.module.logits(), self.module.several
+        score = self.module.micro_f1 if several else self.module.accuracy
         measures: dict[str, Any] = {
-            f"{split}_accuracy": 100 * self.module.accuracy(split, logits)
+            f"{split}_{'micro_f1' if several else 'accuracy'}": 100 * score(split, logits)
             for split, nodes in self.module.splits.items()
             if nodes.numel()
         }
         test = self.module.splits.get("test")
         if test is not None and test.numel():
-            truth, predicted = self.module.labels[test].cpu(), logits[test].argmax(1).cpu()
-            measures["test_macro_f1"] = 100 * float(f1_score(truth, predicted, average="macro"))
+            truth, predicted = self.module.labels[test].cpu(), (logits > 0 if several else logits.argmax(1))[test].cpu()
+            measures["test_macro_f1"] = 100 * float(f1_score(truth, predicted, average="macro", zero_division=0.0))
         return measures

@@ -9,7 +9,7 @@ from typing import Any
 from renote.data import NodeData
 from renote.experiment.contrast import spread
 from renote.experiment.lab import Lab
-from renote.experiment.run import train
+from renote.experiment.run import test_score, train
 from renote.experiment.system import System
 
 Candidate = tuple["System[Any] | None", str, Mapping[str, Any]]
@@ -26,7 +26,7 @@ def accuracies(
     split: Split | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> dict[str, list[float]]:
-    """Test accuracy in percent by candidate, one a seed; weights are selected by validation loss.
+    """Test accuracy in percent by candidate, or micro-F1 where nodes are of several classes, one a seed; weights are selected by validation loss.
 
     Args:
         lab: keeps each as it comes.
@@ -88,7 +88,7 @@ def _accuracy(
     run = train(system, loaded if split is None else split(loaded, seed), config, progress=False)
     if run.trained is not None and run.trained.interrupted:
         raise KeyboardInterrupt
-    return float(run.evaluate()["test_accuracy"])
+    return test_score(run.evaluate())[1]
 
 
 def summary_over_layers(

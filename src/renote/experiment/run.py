@@ -59,6 +59,13 @@ class Run:
         raise NotImplementedError
 
 
+def test_score(measures: Mapping[str, Any]) -> tuple[str, float]:
+    """What classifiers are compared by, with its name: test accuracy, or micro-F1 where nodes are of several classes, in percent."""
+    if "test_micro_f1" in measures:
+        return "test micro-F1 (%)", float(measures["test_micro_f1"])
+    return "test accuracy (%)", float(measures["test_accuracy"])
+
+
 def load_data(name: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> Data:
     """Load data by name or path with the loader's options."""
     return data_sets.load(name, **(options or {}))

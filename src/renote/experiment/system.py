@@ -236,9 +236,11 @@ class NodeSystem(System["NodeRun"]):
 
     Args:
         reads_features: whether it needs node features.
+        inductive: whether it learns weights that serve any graph; if not, known labels flow within their own.
     """
 
     reads_features: bool = True
+    inductive: bool = True
     family: ClassVar[str] = "graph"
     task: ClassVar[str] = "node classification"
     kind: ClassVar[str] = "nodes"
@@ -247,8 +249,14 @@ class NodeSystem(System["NodeRun"]):
         """The network on its graph, with the batches that the configuration asks for.
 
         Raises:
-            UsageError: the nodes have no features and the system needs some.
+            UsageError: the nodes have no features and the system needs some; or it is not inductive and nodes are of several classes, or of graphs without training nodes.
         """
+        if not self.inductive and (data.several or data.inductive):
+            why = "its nodes are of several classes" if data.several else "no node of some test graphs is trained on"
+            raise UsageError(
+                f"{self.name} passes known labels along the edges of their own graph, but of {data.name} {why}: take a system that learns, "
+                "e.g. mlp or gcn"
+            )
         if self.reads_features and data.graph.num_features == 0:
             raise UsageError(
                 f"the nodes of {data.name} have no features, which {self.name} needs: give each node a vector that is learned "

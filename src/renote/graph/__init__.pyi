@@ -40,6 +40,7 @@ from .conv.precomputed import InceptionConvolution as InceptionConvolution
 from .conv.precomputed import SimplifiedConvolution as SimplifiedConvolution
 from .conv.spatial import EnhancedConvolution as EnhancedConvolution
 from .conv.spatial import KipfConvolution as KipfConvolution
+from .conv.spatial import LoopyConvolution as LoopyConvolution
 from .conv.spectral import ChebyshevConvolution as ChebyshevConvolution
 from .convert import from_edge_list as from_edge_list
 from .convert import from_networkx as from_networkx
@@ -143,5 +144,6 @@ from .task.context import ContextNodeClassification as ContextNodeClassification
 from .task.graph import GraphClassification as GraphClassification
 from .task.node import NodeClassification as NodeClassification
 from .task.node import PrecomputedNodeClassification as PrecomputedNodeClassification
+from .task.node import binary_cross_entropy as binary_cross_entropy
 from .task.node import hinge as hinge
 from .task.signal import SignalClassification as SignalClassification

@@ -29,7 +29,7 @@ class GraphResidualNetwork(nn.Module):
         raw            R_k = X                    graph-raw      R_k = Â X
 
     Â is Kipf's normalized adjacency. Where a term is not as wide as its layer a matrix maps it: at the first and the last layer of the naive ones; the raw ones
-    share one, X M, of which another makes the last. Dropout on X is drawn once, for the first layer and the raw terms alike.
+    share one, X M, of which another makes the last. With `hears_raw` every layer adds X U besides, U another matrix at the last layer alone, as LoopyNet does. Dropout on X is drawn once, for the first layer and the raw terms alike.
 
     Args:
         convolutions: each is called as `convolution(x, adjacency)`.
@@ -37,9 +37,10 @@ class GraphResidualNetwork(nn.Module):
         residual: which term.
         dropout: probability, on the input of every layer; on sparse features it falls on the non-zeros.
         activation: act.
+        hears_raw: whether every layer adds X U.
 
     Source:
-        Zhang & Meng (2019): the table of residual terms, and the section on dimensions.
+        Zhang & Meng (2019): the table of residual terms, and the section on dimensions; their code, for X U.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class GraphResidualNetwork(nn.Module):
         residual: Residual = "graph-raw",
         dropout: float = 0.5,
         activation: Callable[[Tensor], Tensor] = functional.relu,
+        hears_raw: bool = False,
     ) -> None:
         super().__init__()
         self.convolutions = nn.ModuleList(convolutions)
@@ -62,7 +64,9 @@ class GraphResidualNetwork(nn.Module):
         self.residual, self.dropout, self.activation = residual, dropout, activation
         ends = [] if residual == "none" else [(0, 1), (-2, -1)] if len(sizes) > 2 else [(0, 1)]
         self.maps = nn.ParameterList(torch.empty(sizes[i], sizes[o]) for i, o in ends)
-        for matrix in self.maps:
+        heard = [(sizes[0], width) for width in dict.fromkeys((1, -1) if len(sizes) > 2 else (1,))] if hears_raw else []
+        self.heard = nn.ParameterList(torch.empty(i, sizes[o]) for i, o in heard)
+        for matrix in (*self.maps, *self.heard):
             nn.init.xavier_uniform_(matrix)
 
     def forward(self, graph: Graph) -> Tensor:
@@ -70,15 +74,16 @@ class GraphResidualNetwork(nn.Module):
         adjacency, last = graph.adjacency, len(self.convolutions) - 1
         x = drop_features(features_of(graph), self.dropout, self.training)
         term = self._hop(x @ self.maps[0], graph) if self.residual != "none" else None
-        raw = term
+        raw, heard = term, x @ self.heard[0] if len(self.heard) else None
+        at_last = x @ self.heard[-1] if len(self.heard) > 1 else heard
         for number, convolution in enumerate(self.convolutions):
             if number:
                 assert isinstance(x, Tensor)
                 term = self._term(x, raw, graph, number == last)
                 x = drop_features(x, self.dropout, self.training)
             out: Tensor = convolution(x, adjacency)
-            if term is not None:
-                out = out + term
+            for added in (term, at_last if number == last else heard):
+                out = out if added is None else out + added
             x = out if number == last else self.activation(out)
         assert not isinstance(x, SparseFeatures)
         return x

@@ -96,7 +96,7 @@ SYSTEM = NodeSystem(
     data="cora",
     config=Config,
     build=build,
-    presets={"laptop": {}, "shchur": {**SHCHUR}},
+    presets={"laptop": {}, "shchur": {**SHCHUR, "steps": 200, "heads": 4}},
     claims=(
         Claim(
             "gates",

@@ -62,5 +62,6 @@ SYSTEM = NodeSystem(
     config=Config,
     build=build,
     reads_features=False,
+    inductive=False,
     notes="A baseline: what the edges tell without features.",
 )

@@ -1,6 +1,7 @@
 """Convolutions that apply one fixed operator on node signals.
 
 Kipf & Welling (2017), "Semi-supervised classification with graph convolutional networks", arXiv 1609.02907.
+Chiang et al. (2019), "Cluster-GCN", arXiv 1905.07953. Zhang & Meng (2019), "GResNet", arXiv 1909.05729, for LoopyNet's sum.
 """
 
 from __future__ import annotations
@@ -96,3 +97,23 @@ class EnhancedConvolution(KipfConvolution):
     def extra_repr(self) -> str:
         """What `print` shows."""
         return f"{super().extra_repr()}, strength={self.strength}"
+
+
+class LoopyConvolution(KipfConvolution):
+    """Y = A X W + b: the sum over the neighbours, without the node itself and without a mean; LoopyNet hears of the node by its raw features.
+
+    Args:
+        in_features: features a node comes with.
+        out_features: features it leaves with.
+        bias: whether b is there; it starts at zero, W as in Glorot & Bengio (2010), uniform.
+
+    Shapes:
+        x: (nodes, in_features), dense or `SparseFeatures`. Output: (nodes, out_features).
+
+    Source:
+        Zhang (2018), "Deep loopy neural network model for graph structured data representation learning", arXiv 1805.07504, as in the code of GResNet, where A is not normalized.
+    """
+
+    def operator(self, adjacency: Adjacency) -> Adjacency:
+        """A."""
+        return adjacency

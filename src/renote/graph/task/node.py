@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from renote.errors import DataError, unknown
+from renote.errors import DataError, UsageError, unknown
 from renote.graph.graph import Graph
 from renote.graph.inference import layerwise
 from renote.graph.minibatch import Sampling
@@ -19,16 +19,19 @@ from renote.graph.precomputed import PrecomputedNetwork
 class NodeClassification(nn.Module):
     """Mean cross-entropy over the training nodes, - 1/|L| Σ_{i in L} ln softmax(Z_i)_{y_i}.
 
+    Where a node may be of several classes, of each class by itself: - 1/(|L| C) Σ_{i in L} Σ_c ln σ(± Z_ic), + where i is of c.
+
     The graph and the labels follow the module to a device or precision; they are not part of its state.
 
     Args:
         network: `network(graph)` gives logits (nodes, classes).
         graph: the one graph; its features are taken in the precision of the network's weights, be they wider, narrower or whole numbers.
-        labels: (nodes,) int64; -1 where unknown.
+        labels: (nodes,) int64; -1 where unknown. Or (nodes, classes) bool, whether a node is of a class.
         splits: name → numbers of nodes, `"train"` among them; masks are accepted too.
         loss: `loss(logits, labels)` in the place of the cross-entropy, e.g. `hinge`.
 
     Attributes:
+        several: whether a node may be of several classes.
         sampling: None trains on the whole graph; else each step's loss is made on a part of it, and logits layer by layer.
         megabytes: for the chunks of a layer then.
         pretrain_steps: steps at the beginning whose batch is `{"pretrain": numbers}`, of nodes whether or not they have labels; 0 here.
@@ -47,19 +50,20 @@ class NodeClassification(nn.Module):
         graph: Graph,
         labels: Tensor,
         splits: Mapping[str, Tensor],
-        loss: Callable[[Tensor, Tensor], Tensor] = functional.cross_entropy,
+        loss: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
-        if labels.shape != (graph.num_nodes,) or labels.is_floating_point():
+        self.several = labels.dim() == 2 and labels.dtype == torch.bool and len(labels) == graph.num_nodes
+        if not self.several and (labels.shape != (graph.num_nodes,) or labels.is_floating_point()):
             raise DataError(
-                f"labels of shape {tuple(labels.shape)} and {labels.dtype} for {graph.num_nodes} nodes: one integer each"
+                f"labels of shape {tuple(labels.shape)} and {labels.dtype} for {graph.num_nodes} nodes: one integer each, or (nodes, classes) bool"
             )
         if "train" not in splits:
             raise DataError(f"no split named 'train' among {sorted(splits)}")
         self.network = network
         self.graph = in_precision_of(network, graph)
-        self.labels = labels.long()
-        self.loss = loss
+        self.labels = labels if self.several else labels.long()
+        self.loss = loss or (binary_cross_entropy if self.several else functional.cross_entropy)
         self.splits = {name: numbers_of(name, split, self.labels) for name, split in splits.items()}
         if not self.splits["train"].numel():
             raise DataError("the split 'train' is empty: the loss is a mean over its nodes")
@@ -93,17 +97,35 @@ class NodeClassification(nn.Module):
             self.network.train(training)
 
     def accuracy(self, split: str, logits: Tensor | None = None) -> float:
-        """Share of a split's nodes whose largest logit is their label's; `logits` of all nodes, if they are there."""
+        """Share of a split's nodes whose largest logit is their label's; `logits` of all nodes, if they are there.
+
+        Raises:
+            UsageError: nodes are of several classes.
+        """
+        if self.several:
+            raise UsageError("nodes are of several classes: ask for micro_f1")
+        nodes = self._split(split)
+        return self._share(self.logits(nodes) if logits is None else logits[nodes], nodes)
+
+    def micro_f1(self, split: str, logits: Tensor | None = None) -> float:
+        """2 TP / (2 TP + FP + FN) over all pairs of a split's node and a class, which is predicted where its logit is positive; `logits` of all nodes, if they are there.
+
+        Raises:
+            UsageError: each node is of one class, where this is the accuracy.
+        """
+        if not self.several:
+            raise UsageError("each node is of one class: there micro-F1 is the accuracy")
         nodes = self._split(split)
         return self._share(self.logits(nodes) if logits is None else logits[nodes], nodes)
 
     def validate(self, split: str = "validation") -> dict[str, float]:
-        """Loss and accuracy on a split; empty if there is no such split."""
+        """Loss and accuracy on a split, micro-F1 where nodes are of several classes; empty if there is no such split."""
         if split not in self.splits:
             return {}
         nodes = self.splits[split]
         logits = self.logits(nodes)
-        return {"loss": float(self._loss(logits, nodes)), "accuracy": self._share(logits, nodes)}
+        measure = "micro_f1" if self.several else "accuracy"
+        return {"loss": float(self._loss(logits, nodes)), measure: self._share(logits, nodes)}
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """The network's own groups if it has any, else all parameters alike."""
@@ -116,7 +138,11 @@ class NodeClassification(nn.Module):
         return self.loss(logits, self.labels.index_select(0, nodes))
 
     def _share(self, logits: Tensor, nodes: Tensor) -> float:
-        return float((logits.argmax(1) == self.labels[nodes]).double().mean())
+        if not self.several:
+            return float((logits.argmax(1) == self.labels[nodes]).double().mean())
+        predicted, known = logits > 0, self.labels[nodes]
+        found, all_of_both = int((predicted & known).sum()), int(predicted.sum()) + int(known.sum())
+        return 2.0 * found / all_of_both if all_of_both else 0.0
 
     def _split(self, split: str) -> Tensor:
         if split not in self.splits:
@@ -137,7 +163,7 @@ class PrecomputedNodeClassification(NodeClassification):
     Args:
         network: a `PrecomputedNetwork`.
         graph: the one graph.
-        labels: (nodes,) int64; -1 where unknown.
+        labels: as `NodeClassification`.
         splits: as `NodeClassification`.
         loss: as `NodeClassification`.
     """
@@ -150,7 +176,7 @@ class PrecomputedNodeClassification(NodeClassification):
         graph: Graph,
         labels: Tensor,
         splits: Mapping[str, Tensor],
-        loss: Callable[[Tensor, Tensor], Tensor] = functional.cross_entropy,
+        loss: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__(network, graph, labels, splits, loss)
         self.signals = network.signals(self.graph)
@@ -175,16 +201,24 @@ class PrecomputedNodeClassification(NodeClassification):
         return self
 
 
+def binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean of - ln σ(± z), + where a node is of the class: logits (n, classes), labels (n, classes) bool."""
+    return functional.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
+
+
 def hinge(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean of max(0, 1 - p_y + max_{c ≠ y} p_c), p = softmax(logits).
+    """Mean of max(0, 1 - p_y + max_{c ≠ y} p_c), p = softmax(logits). Of labels that are a matrix, each class is such a pair, p and 1 - p with p = σ(logit).
 
     Args:
         logits: (n, classes), at least two classes.
-        labels: (n,) int64.
+        labels: (n,) int64, or (n, classes) bool.
 
     Source:
         The multiclass hinge loss of Crammer & Singer (2001), on probabilities as in Atwood & Towsley's code.
     """
+    if labels.dim() == 2:
+        lead = torch.where(labels, 1.0, -1.0) * (2.0 * logits.sigmoid() - 1.0)
+        return functional.relu(1.0 - lead).mean()
     share = logits.softmax(1)
     own = share.gather(1, labels[:, None]).squeeze(1)
     others = share.scatter(1, labels[:, None], -torch.inf).max(1).values
@@ -197,7 +231,7 @@ def numbers_of(name: str, split: Tensor, labels: Tensor, what: str = "node") -> 
     Args:
         name: of the split.
         split: (n,) numbers, or a mask (nodes,).
-        labels: (nodes,) integers; below 0 where unknown.
+        labels: (nodes,) integers; below 0 where unknown. Or (nodes, classes) bool.
         what: they are, for the message, if not nodes.
 
     Raises:
@@ -209,12 +243,12 @@ def numbers_of(name: str, split: Tensor, labels: Tensor, what: str = "node") -> 
         )
     if split.is_floating_point() or split.is_complex():
         raise DataError(f"the split {name!r} is of {split.dtype}: it must be {what} numbers or a mask")
-    if split.dtype == torch.bool and split.shape != labels.shape:
+    if split.dtype == torch.bool and split.shape != labels.shape[:1]:
         raise DataError(f"the split {name!r} is a mask of shape {tuple(split.shape)} for {labels.shape[0]} {what}s")
     nodes = split.nonzero().squeeze(1) if split.dtype == torch.bool else split.long()
     if nodes.numel() and not 0 <= int(nodes.min()) <= int(nodes.max()) < labels.shape[0]:
         raise DataError(f"the split {name!r} names {what}s outside 0 … {labels.shape[0] - 1}")
-    unlabelled = nodes[labels[nodes] < 0]
+    unlabelled = nodes[labels[nodes] < 0] if labels.dim() == 1 else nodes[:0]
     if unlabelled.numel():
         raise DataError(f"{what} {int(unlabelled[0])} of the split {name!r} has no label")
     return nodes
