@@ -1,3 +1,11 @@
 from .binomial import BinomialProcess as BinomialProcess
+from .categorical import KEPT as KEPT
+from .categorical import CategoricalProcess as CategoricalProcess
 from .gaussian import GaussianProcess as GaussianProcess
 from .gaussian import Variance as Variance
+from .transition import Absorbing as Absorbing
+from .transition import Jumps as Jumps
+from .transition import Transition as Transition
+from .transition import Uniform as Uniform
+from .transition import gaussian_jumps as gaussian_jumps
+from .transition import nearest_jumps as nearest_jumps
