@@ -3,6 +3,8 @@ from . import grid as grid
 from . import likelihood as likelihood
 from . import loss as loss
 from .autoencoder import HierarchicalVAE as HierarchicalVAE
+from .categorical import CategoricalDenoiser as CategoricalDenoiser
+from .categorical import CategoricalModel as CategoricalModel
 from .condition import Condition as Condition
 from .denoiser import Denoiser as Denoiser
 from .denoiser import Estimator as Estimator
@@ -33,6 +35,7 @@ from .parameterization import PosteriorMean as PosteriorMean
 from .parameterization import Rescaled as Rescaled
 from .parameterization import Score as Score
 from .parameterization import Velocity as Velocity
+from .process import CategoricalProcess as CategoricalProcess
 from .process import GaussianProcess as GaussianProcess
 from .sampler import DDIM as DDIM
 from .sampler import SAMPLERS as SAMPLERS

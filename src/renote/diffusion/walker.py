@@ -68,13 +68,14 @@ class Walker(nn.Module):
         self._check(n, label, options)
         return self._quietly(self.walk(self._source(seed, n)))
 
-    def sample(self, n: int, seed: int = 0, *, batch_size: int = 1000) -> Tensor:
+    def sample(self, n: int, seed: int = 0, *, batch_size: int = 1000, **options: Any) -> Tensor:
         """Samples (n, *shape), drawn in batches; sample i is a function of seed + i alone.
 
         Args:
             n: how many.
             seed: of the first.
             batch_size: most samples at a time.
+            options: of `states`.
 
         Raises:
             UsageError: for arguments out of range.
@@ -83,7 +84,7 @@ class Walker(nn.Module):
             raise UsageError(f"n = {n}, batch_size = {batch_size}: at least one sample, and one at a time")
         parts = []
         for start in range(0, n, batch_size):
-            *_, last = self.states(min(batch_size, n - start), seed + start)
+            *_, last = self.states(min(batch_size, n - start), seed + start, **options)
             parts.append(last.noisy)
         return torch.cat(parts)
 
@@ -97,10 +98,7 @@ class Walker(nn.Module):
         Returns:
             (n,) float64.
         """
-        noise = self._source(seed, len(clean))
-        with evaluation(self):
-            bound = self.bound(clean.to(noise.device, noise.dtype), noise)
-        return bound.double() / (self.dimensions * math.log(2))
+        return self._bits(clean, seed)
 
     @abstractmethod
     def randomness(self, n: int, generator: torch.Generator, dtype: torch.dtype) -> Batch:
@@ -113,6 +111,13 @@ class Walker(nn.Module):
     @abstractmethod
     def walk(self, noise: NormalSource) -> Iterator[State]:
         """States, the last of which is clean."""
+
+    def _bits(self, clean: Tensor, seed: int, **options: Any) -> Tensor:
+        """`bits` by a bound that has options."""
+        noise = self._source(seed, len(clean))
+        with evaluation(self):
+            bound = self.bound(clean.to(noise.device, noise.dtype), noise, **options)
+        return bound.double() / (self.dimensions * math.log(2))
 
     def _check(self, n: int, label: Any, options: Mapping[str, Any]) -> None:
         if n < 1:

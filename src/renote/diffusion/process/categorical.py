@@ -140,13 +140,14 @@ class CategoricalProcess:
             )
         kept_t, kept_s = self.kept(t), self.kept(s)
         likelihood = self.likelihood(noisy, t, estimate.dtype)
-        weight = torch.where(likelihood > 0, estimate / likelihood, 0.0)
-        before = self.transition.seen(noisy, kept_t / kept_s, estimate.dtype)
-        chances = self.transition.spread(weight, kept_s).mul_(before)
+        possible = likelihood > 0
+        # masked before the division, so that gradients are finite too
+        weight = estimate * possible / likelihood.masked_fill(~possible, 1.0)
+        chances = self.transition.spread(weight, kept_s) * self.transition.seen(noisy, kept_t / kept_s, estimate.dtype)
         total = chances.sum(-1, keepdim=True)
         if not bool((total > 0).all()):
             raise UsageError("the estimate has no chance for any category that x_t allows")
-        return chances.div_(total)
+        return chances / total
 
     def reverse(
         self, noisy: Tensor, estimate: Tensor, t: float | Tensor, s: float | Tensor, noise: Tensor | None = None
@@ -192,4 +193,5 @@ def check_categories(value: Tensor, categories: int) -> None:
 
 def _level(noise: Tensor) -> Tensor:
     """Φ(-ε): uniform numbers."""
-    return torch.special.ndtr(-noise.double())
+    level: Tensor = torch.special.ndtr(-noise.double())
+    return level

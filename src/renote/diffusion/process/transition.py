@@ -32,11 +32,14 @@ class Transition(ABC):
         categories: K ≥ 2.
 
     Attributes:
-        states: of x_t: K, or K + 1 with the mask, which is the last.
+        states: of x_t: K, or K + 1 with a mask.
+        mask: the state K of what is masked; None where nothing is.
 
     Raises:
         UsageError: for fewer than 2 categories.
     """
+
+    mask: int | None = None
 
     def __init__(self, categories: int) -> None:
         if categories < 2:
@@ -110,7 +113,7 @@ class Absorbing(Transition):
 
     def __init__(self, categories: int) -> None:
         super().__init__(categories)
-        self.states = categories + 1
+        self.states, self.mask = categories + 1, categories
 
     def drawn(self, state: Tensor, kept: Tensor, level: Tensor) -> Tensor:
         """x where u < a, else the mask."""
@@ -125,7 +128,8 @@ class Absorbing(Transition):
         here, kept = state[..., None], broadcast(kept.to(dtype), state[..., None].to(dtype))
         masked = here == self.categories
         out = torch.where(masked, 1 - kept, 0.0).repeat(*(1,) * state.ndim, self.states)
-        return out.scatter_(-1, here, torch.where(masked, torch.ones_like(kept), kept))
+        # what is seen at t = 1, where nothing is kept, was given from outside: it is taken as it is
+        return out.scatter_(-1, here, torch.where(masked, 1.0, kept.clamp(min=torch.finfo(dtype).tiny)))
 
     def spread(self, chances: Tensor, kept: Tensor) -> Tensor:
         """a p, and (1 - a) Σp at the mask."""
@@ -168,7 +172,8 @@ class Jumps(Transition):
         """Q(a) for every a (n,), (n, K, K) float64."""
         basis, speeds = self._basis.to(kept.device), self._speeds.to(kept.device)
         powers = kept.double()[:, None] ** speeds
-        return ((basis * powers[:, None]) @ basis.mT).clamp_(min=0)
+        matrix: Tensor = (basis * powers[:, None]) @ basis.mT
+        return matrix.clamp_(min=0)
 
     def drawn(self, state: Tensor, kept: Tensor, level: Tensor) -> Tensor:
         """By the rows of Q(a)."""
@@ -187,7 +192,8 @@ class Jumps(Transition):
     def spread(self, chances: Tensor, kept: Tensor) -> Tensor:
         """p Q(a)."""
         flat = chances.flatten(1, -2) if chances.ndim > 2 else chances[:, None]
-        return (flat @ self.matrix(kept).to(chances.dtype)).reshape(chances.shape)
+        spread: Tensor = flat @ self.matrix(kept).to(chances.dtype)
+        return spread.reshape(chances.shape)
 
 
 def gaussian_jumps(categories: int, width: float = 0.05) -> Jumps:
