@@ -34,10 +34,12 @@ _LOADERS = {
     "npz": ("arrays", "load"),
     "heartbeat": ("heartbeat", "load"),
     "power-law": ("power_law", "load"),
+    "text": ("text", "load"),
+    "tinyshakespeare": ("text", "load"),
     **{name: ("toy", "load") for name in CARDS if name.startswith("toy-")},
 }
 
-OWN = ("folder:PATH", "FILE.npz", "graph:EDGES.csv,NODES.csv")
+OWN = ("folder:PATH", "FILE.npz", "graph:EDGES.csv,NODES.csv", "FILE.txt")
 """Forms that name the user's own data."""
 
 
@@ -55,7 +57,7 @@ def load(name: str | os.PathLike[str], **options: Any) -> SampleData | NodeData:
     """Reads a data set by name, or the user's own by path.
 
     Args:
-        name: one of `names()`; `folder:PATH` or a folder of images; a `.npz` file; `graph:EDGES.csv,NODES.csv` (or .parquet).
+        name: one of `names()`; `folder:PATH` or a folder of images; a `.npz` file; `graph:EDGES.csv,NODES.csv` (or .parquet); a `.txt` file or `text:PATH`.
         options: of the loader, e.g. `size=14` for images, `n=1000` for toy points, `seed` of a split.
 
     Raises:
@@ -133,10 +135,10 @@ def _resolve(name: str) -> tuple[str, Card | str]:
         if not path:
             raise DataError(f"{name!r} names no path: write {' or '.join(own for own in OWN if own.startswith(form))}")
         return form, path
-    if colon and form == "npz":
-        return "npz", path
-    if name.lower().endswith(".npz"):
-        return "npz", name
+    if colon and form in ("npz", "text"):
+        return form, path
+    if name.lower().endswith((".npz", ".txt")):
+        return "npz" if name.lower().endswith(".npz") else "text", name
     if Path(name).expanduser().is_dir():
         return "folder", name
     if name.lower().endswith((".csv", ".parquet", ".pq")):

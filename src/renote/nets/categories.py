@@ -14,7 +14,9 @@ from renote.nets.transformer import TransformerLayer
 
 
 class SequenceTransformer(nn.Module):
-    """h_i = E[x_i] + P_i + V time, layer by layer, then a logit for each category: every place sees every other.
+    """h_i = E[x_i] + Σ_d W_d E[x_{i + d}] + P_i + V time, layer by layer, then a logit for each category: every place sees every other.
+
+    The sum over the `reach` next places on either side tells neighbours from others at once; attention alone is long in learning where they are.
 
     Args:
         length: of the sequences.
@@ -24,6 +26,7 @@ class SequenceTransformer(nn.Module):
         layers: number of `TransformerLayer`s.
         heads: attention heads.
         dropout: probability.
+        reach: places on either side; 0 leaves the sum out.
 
     Raises:
         UsageError: for numbers that make no network.
@@ -41,14 +44,18 @@ class SequenceTransformer(nn.Module):
         layers: int = 6,
         heads: int = 4,
         dropout: float = 0.0,
+        reach: int = 4,
     ) -> None:
         super().__init__()
+        if reach < 0:
+            raise UsageError(f"reach = {reach}: must not be negative")
         for name, value in {"length": length, "categories": categories, "width": width, "layers": layers}.items():
             if value < 1:
                 raise UsageError(f"{name} = {value}: must be at least 1")
         self.length, self.width = length, 2 * ((width + 1) // 2)
         self.place = nn.Parameter(torch.randn(length, width) / width**0.5)
         self.symbol = nn.Embedding(states, width)
+        self.around = nn.Conv1d(width, width, 2 * reach + 1, padding=reach) if reach else None
         self.embed = nn.Sequential(nn.Linear(self.width, width), nn.SiLU(), nn.Linear(width, width))
         self.layers = nn.ModuleList(TransformerLayer(width, heads, 4 * width, dropout, dropout) for _ in range(layers))
         self.last = nn.Linear(width, categories)
@@ -65,7 +72,10 @@ class SequenceTransformer(nn.Module):
             raise UsageError(f"sequences of shape {tuple(x.shape)}: this network takes (n, {self.length})")
         check_each(len(x), time, None)
         when = self.embed(sinusoidal(time, self.width).to(self.place.dtype))
-        h = self.symbol(x) + self.place + when[:, None]
+        symbol = self.symbol(x)
+        h = symbol + self.place + when[:, None]
+        if self.around is not None:
+            h = h + self.around(symbol.mT).mT
         for layer in self.layers:
             h = layer(h)
         out: Tensor = self.last(h)
