@@ -37,7 +37,7 @@ def generative(run: str) -> SampleRun:
 def sample(
     run: RunName,
     n: Annotated[int, arg(aliases=["-n"])] = 64,
-    out: str = "samples.png",
+    out: str | None = None,
     class_: Annotated[str | None, arg(name="class")] = None,
     sampler: str | None = None,
     steps: int | None = None,
@@ -54,24 +54,31 @@ def sample(
     Args:
         run: The run folder, or the name of a checkpoint.
         n: How many.
-        out: A picture (.png, .jpg, .webp) or an array (.npy).
+        out: A picture (.png, .jpg, .webp), text (.txt) or an array (.npy); samples.png or samples.txt by default.
         class_: Number or name of a class; without it, classes at random.
         sampler: ancestral, ddim, heun, …; the system's own by default.
         steps: Steps of the sampler.
         eta: Noise that ddim adds: 0 none, 1 as much as ancestral.
         guidance_scale: 0 ignores the class, 1 is plainly conditional, above 1 exaggerates it.
-        option: Other options of the sampler as KEY=VALUE, e.g. spacing=rho churn=40.
+        option: Other options of the sampler as KEY=VALUE, e.g. spacing=rho churn=40, or given="ROMEO: ____" to fill in text.
         seed: Sample i depends on seed + i alone.
         film: Also write the way from noise to samples as a strip of pictures.
     """
     from renote import evaluate
 
     loaded = generative(run)
+    written = bool(loaded.data.alphabet)
+    path = Path(out or ("samples.txt" if written else "samples.png"))
+    if written and film is not None:
+        raise UsageError(f"film = {film}: the way to text is no picture; leave film out")
     options: dict[str, Any] = {"sampler": sampler, "steps": steps, "eta": eta, "guidance_scale": guidance_scale}
     options |= parse_options(option)
     samples = loaded.sample(n, seed=seed, label=class_, progress=True, **options)
-    evaluate.write_samples(samples, Path(out))
-    say(f"{n} samples in {out}")
+    if written and path.suffix.lower() != ".npy":
+        evaluate.write_texts(loaded.data.text(samples), path)
+    else:
+        evaluate.write_samples(samples, path)
+    say(f"{n} samples in {path}")
     if film is not None:
         evaluate.write_film(loaded.film(min(n, 8), seed=seed, label=class_, **options), Path(film))
         say(f"the way from noise in {film}")

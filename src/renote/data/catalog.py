@@ -413,6 +413,22 @@ _ALL = (
         licence="none needed",
         counts={"train": 10_000, "test": 2_000},
     ),
+    Card(
+        name="tinyshakespeare",
+        title="Plays of Shakespeare, character by character; options length, test_fraction, …",
+        kind="samples",
+        size=1_115_394,
+        shape=(128,),
+        classes=(),
+        source="Karpathy (2015), char-rnn: 40,000 lines of Shakespeare's plays",
+        licence="public domain; MIT (repository karpathy/char-rnn)",
+        files=_files(
+            {"input.txt": "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"},
+            "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/",
+        ),
+        folder="tinyshakespeare",
+        counts={"characters": 65, "train": 1_003_728, "test": 871},
+    ),
 )
 
 CARDS = {card.name: card for card in _ALL}

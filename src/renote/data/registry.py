@@ -38,10 +38,12 @@ _LOADERS = {
     "power-law": ("power_law", "load"),
     "communities-many": ("communities", "load"),
     "ppi": ("ppi", "load"),
+    "text": ("text", "load"),
+    "tinyshakespeare": ("text", "load"),
     **{name: ("toy", "load") for name in CARDS if name.startswith("toy-")},
 }
 
-OWN = ("folder:PATH", "FILE.npz", "graph:EDGES.csv,NODES.csv", "graphs:PATH")
+OWN = ("folder:PATH", "FILE.npz", "graph:EDGES.csv,NODES.csv", "graphs:PATH", "FILE.txt")
 """Forms that name the user's own data."""
 
 
@@ -60,7 +62,7 @@ def load(name: str | os.PathLike[str], **options: Any) -> SampleData | NodeData 
 
     Args:
         name: one of `names()`; `folder:PATH` or a folder of images; a `.npz` file; `graph:EDGES.csv,NODES.csv` (or .parquet);
-            `graphs:PATH`, a folder of tables of edges with a table of labels.
+            `graphs:PATH`, a folder of tables of edges with a table of labels; a `.txt` file or `text:PATH`.
         options: of the loader, e.g. `size=14` for images, `n=1000` for toy points, `seed` of a split.
 
     Raises:
@@ -140,10 +142,10 @@ def _resolve(name: str) -> tuple[str, Card | str]:
                 f"{name!r} names no path: write {' or '.join(own for own in OWN if own.startswith(form + ':'))}"
             )
         return form, path
-    if colon and form == "npz":
-        return "npz", path
-    if name.lower().endswith(".npz"):
-        return "npz", name
+    if colon and form in ("npz", "text"):
+        return form, path
+    if name.lower().endswith((".npz", ".txt")):
+        return "npz" if name.lower().endswith(".npz") else "text", name
     if Path(name).expanduser().is_dir():
         return "folder", name
     if name.lower().endswith((".csv", ".parquet", ".pq")):

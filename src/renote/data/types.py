@@ -8,6 +8,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from renote.data.card import Card
 from renote.errors import DataError
@@ -17,7 +18,7 @@ from renote.graph.task.node import numbers_of
 
 @dataclass(frozen=True)
 class SampleData:
-    """Samples of one shape: images, signals or points.
+    """Samples of one shape: images, signals, points or text.
 
     clean = 2 (raw - low) / (high - low) - 1, for a range (low, high); the identity without one.
 
@@ -30,6 +31,7 @@ class SampleData:
         test_labels: (held-out samples,) int64, or None.
         classes: their names by number; empty without labels.
         range: (low, high) of raw values, (0, 255) for uint8; None if they are used as they are.
+        alphabet: of text, (samples, length) numbers of characters in it; empty for other data.
 
     Example:
         >>> from renote import data
@@ -47,6 +49,7 @@ class SampleData:
     test_labels: Tensor | None
     classes: tuple[str, ...] = ()
     range: tuple[float, float] | None = None
+    alphabet: str = ""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -66,6 +69,8 @@ class SampleData:
     @cached_property
     def levels(self) -> int | None:
         """How many equally spaced values a number can have: 256 for 8 bits, but 17 for the digits, which use no others. None where it has a density."""
+        if self.alphabet:
+            return len(self.alphabet)
         if self.range is None or self.train.is_floating_point():
             return None
         low, high = self.range
@@ -94,6 +99,49 @@ class SampleData:
         low, high = self.range
         value = (clean.float().clamp(-1.0, 1.0) + 1.0) * ((high - low) / 2.0) + low
         return value.round().to(self.train.dtype) if not self.train.is_floating_point() else value.to(self.train.dtype)
+
+    @property
+    def blank(self) -> str:
+        """What stands for a character that is not known, in `template`: _, or ▁ where the alphabet has that."""
+        return "▁" if "_" in self.alphabet else "_"
+
+    def text(self, raw: Tensor) -> list[str]:
+        """Raw (n, length) → n texts."""
+        return ["".join(self.alphabet[i] for i in row) for row in raw.long().tolist()]
+
+    def template(self, text: str) -> Tensor:
+        """Text with blanks → (length,) clean values, NaN at blanks and after its end.
+
+        Raises:
+            DataError: for data without an alphabet, a character that it lacks, or a text that is too long.
+        """
+        if not self.alphabet:
+            raise DataError(f"{self.name} is no text: only text can be given characters")
+        (length,) = self.shape
+        if len(text) > length:
+            raise DataError(f"a text of {len(text)} characters: samples of {self.name} have {length}")
+        numbers = numbers_of_characters(text.replace(self.blank, self.alphabet[0]), self.alphabet, "the given text")
+        free = torch.tensor([c == self.blank for c in text] + [True] * (length - len(text)))
+        values = self.clean(functional.pad(numbers, (0, length - len(text)))[None])[0]
+        return values.masked_fill(free, float("nan"))
+
+
+def numbers_of_characters(text: str, alphabet: str, what: str) -> Tensor:
+    """(len(text),) int64 numbers of characters in an alphabet.
+
+    Raises:
+        DataError: for a character that it lacks, saying where it is.
+    """
+    number = {character: i for i, character in enumerate(alphabet)}
+    try:
+        return torch.tensor([number[character] for character in text], dtype=torch.int64)
+    except KeyError as error:
+        unknown = error.args[0]
+        place = text.index(unknown)
+        line, column = text.count("\n", 0, place) + 1, place - text.rfind("\n", 0, place)
+        raise DataError(
+            f"{what}, line {line}, column {column}: the character {unknown!r} is not in the alphabet {alphabet!r}"
+        ) from None
 
 
 @dataclass(frozen=True)

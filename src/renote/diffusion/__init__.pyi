@@ -4,6 +4,8 @@ from . import likelihood as likelihood
 from . import loss as loss
 from . import process as process
 from .autoencoder import HierarchicalVAE as HierarchicalVAE
+from .categorical import CategoricalDenoiser as CategoricalDenoiser
+from .categorical import CategoricalModel as CategoricalModel
 from .condition import Condition as Condition
 from .denoiser import Denoiser as Denoiser
 from .denoiser import Estimator as Estimator
@@ -34,6 +36,7 @@ from .parameterization import PosteriorMean as PosteriorMean
 from .parameterization import Rescaled as Rescaled
 from .parameterization import Score as Score
 from .parameterization import Velocity as Velocity
+from .process import CategoricalProcess as CategoricalProcess
 from .process import DegradationProcess as DegradationProcess
 from .process import GaussianProcess as GaussianProcess
 from .process import HeatProcess as HeatProcess

@@ -48,9 +48,7 @@ class Chain(Walker):
 
     def randomness(self, n: int, generator: torch.Generator, dtype: torch.dtype) -> Batch:
         """Steps k (n,), each of 1 … T as often as any other, spread evenly over the batch; normal ε (n, *shape)."""
-        start = torch.rand((), generator=generator, dtype=torch.float64)
-        even = (torch.arange(n, dtype=torch.float64) / max(n, 1) + start) % 1
-        index = (even[torch.randperm(n, generator=generator)] * self.num_train_steps).long() + 1
+        index = even_steps(n, self.num_train_steps, generator)
         return {"index": index, "noise": torch.randn(n, *self.shape, generator=generator, dtype=dtype)}
 
     def forward(self, batch: Batch) -> Tensor:
@@ -95,6 +93,13 @@ class Chain(Walker):
     @abstractmethod
     def step(self, noisy: Tensor, k: int, noise: NormalSource) -> tuple[Tensor, Tensor]:
         """A draw of p(x_{k-1} | x_k), and the estimate of the clean data that it was made with."""
+
+
+def even_steps(n: int, steps: int, generator: torch.Generator) -> Tensor:
+    """Numbers (n,) int64 of steps 1 … T, each as often as any other, spread evenly over the batch."""
+    start = torch.rand((), generator=generator, dtype=torch.float64)
+    even = (torch.arange(n, dtype=torch.float64) / max(n, 1) + start) % 1
+    return (even[torch.randperm(n, generator=generator)] * steps).long() + 1
 
 
 class LearnedSteps(nn.Module):

@@ -98,10 +98,7 @@ class Walker(nn.Module):
         Returns:
             (n,) float64.
         """
-        noise = self._source(seed, len(clean))
-        with evaluation(self):
-            bound = self.bound(clean.to(noise.device, noise.dtype), noise)
-        return bound.double() / (self.dimensions * math.log(2))
+        return self._bits(clean, seed)
 
     @abstractmethod
     def randomness(self, n: int, generator: torch.Generator, dtype: torch.dtype) -> Batch:
@@ -114,6 +111,13 @@ class Walker(nn.Module):
     @abstractmethod
     def walk(self, noise: NormalSource) -> Iterator[State]:
         """States, the last of which is clean."""
+
+    def _bits(self, clean: Tensor, seed: int, **options: Any) -> Tensor:
+        """`bits` by a bound that has options."""
+        noise = self._source(seed, len(clean))
+        with evaluation(self):
+            bound = self.bound(clean.to(noise.device, noise.dtype), noise, **options)
+        return bound.double() / (self.dimensions * math.log(2))
 
     def _check(self, n: int, label: Any, options: Mapping[str, Any]) -> None:
         if n < 1:

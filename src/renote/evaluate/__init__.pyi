@@ -21,3 +21,5 @@ from .picture import save_figure as save_figure
 from .picture import write_film as write_film
 from .picture import write_samples as write_samples
 from .report import Report as Report
+from .text import text_measures as text_measures
+from .text import write_texts as write_texts

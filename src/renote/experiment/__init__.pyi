@@ -1,6 +1,7 @@
 from .autoencoder import AutoencoderOptions as AutoencoderOptions
 from .backbone import BackboneOptions as BackboneOptions
 from .backbone import backbone as backbone
+from .categorical import CategoricalOptions as CategoricalOptions
 from .compare import SPLITS as SPLITS
 from .compare import compare as compare
 from .contrast import spread as spread

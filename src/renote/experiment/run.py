@@ -183,6 +183,7 @@ def _describe(
     if isinstance(data, SampleData):
         dtype = str(data.train.dtype).removeprefix("torch.")
         form |= {"shape": list(data.shape), "range": list(data.range) if data.range else None, "dtype": dtype}
+        form |= {"alphabet": data.alphabet} if data.alphabet else {}
     return {"system": system.name, "data": form, "config": dataclasses.asdict(config)}
 
 
@@ -238,7 +239,8 @@ def _data_of(saved: Mapping[str, Any]) -> Data:
         form["name"], form["name"], "samples", 0, tuple(form["shape"]), tuple(form["classes"]), "", ""
     )
     limits = tuple(form["range"]) if form["range"] else None
-    return SampleData(form["name"], card, empty, None, empty, None, tuple(form["classes"]), limits)
+    alphabet = form.get("alphabet", "")
+    return SampleData(form["name"], card, empty, None, empty, None, tuple(form["classes"]), limits, alphabet)
 
 
 def _tuples(config: Mapping[str, Any]) -> dict[str, Any]:

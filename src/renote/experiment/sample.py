@@ -130,7 +130,7 @@ class SampleRun(Run):
             label: class number or name for all, or a number each; None leaves it to chance, or to the model.
             progress: show a progress bar on standard error.
             options: of the model's way of sampling, None for the system's own: for diffusion `sampler`, `steps`, `spacing`, `guidance_scale`,
-                and those of the sampler, such as `eta` of ddim.
+                and those of the sampler, such as `eta` of ddim; for text with a mask `given`, characters to keep with _ where they are free.
 
         Returns:
             (n, *shape) in the dtype of the data.
@@ -195,13 +195,16 @@ class SampleRun(Run):
 
         Returns:
             The measures of `renote.evaluate.Features.measures`: `frechet_distance`, `kernel_distance`, `precision`, `recall`, `density`,
-            `coverage`, `inception_score`, for conditional models `class_accuracy`, and `features`, what they are measured in.
+            `coverage`, `inception_score`, for conditional models `class_accuracy`, and `features`, what they are measured in. Of text those of
+            `renote.evaluate.text_measures`.
         """
         from renote import evaluate
 
         data = self.training_data() if data is None else data
         labels = self.labels_in_turn(n)
         samples = self.sample(n, seed=seed, label=labels, progress=progress, **options)
+        if data.alphabet:
+            return dict(evaluate.text_measures(samples, data))
         wanted = None if labels is None else torch.tensor(labels)
         return evaluate.features(data, network=features).measures(samples, wanted)
 
@@ -263,6 +266,8 @@ class SampleRun(Run):
         own = {name: getattr(self.config, field, None) for name, field in OWN.items() if hasattr(self.config, field)}
         if given.get("sampler", own.get("sampler")) != own.get("sampler"):
             own = {name: value for name, value in own.items() if name in GENERAL}
+        if isinstance(given.get("given"), str):
+            given["given"] = self.data.template(given["given"])
         return {name: value for name, value in own.items() if value is not None} | given
 
     def _labels(self, n: int, seed: int, label: int | str | Sequence[int] | None) -> Tensor | None:

@@ -118,6 +118,8 @@ def ship(
     if folder.exists() and not is_shipped(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"out = {folder} is something else than a checkpoint: choose a new folder")
     data = run.training_data()
+    if data.alphabet:
+        raise UsageError(f"{data.name} is text: only models of pictures and points are measured as shipping asks for")
     before = run.evaluate(samples, data=data)
     weights = {name: _stored(name, tensor, precision) for name, tensor in run.module.state_dict().items()}
     checkpoints.restore(run.module, weights, folder)

@@ -1,4 +1,6 @@
 from .attention import SelfAttention as SelfAttention
+from .categories import CategoryNetwork as CategoryNetwork
+from .categories import SequenceTransformer as SequenceTransformer
 from .classifier import TimeClassifier as TimeClassifier
 from .deep import DeepHierarchy as DeepHierarchy
 from .embedding import LabelEmbedding as LabelEmbedding

@@ -1,4 +1,6 @@
 from .binomial import BinomialProcess as BinomialProcess
+from .categorical import KEPT as KEPT
+from .categorical import CategoricalProcess as CategoricalProcess
 from .degradation import DegradationProcess as DegradationProcess
 from .gaussian import GaussianProcess as GaussianProcess
 from .gaussian import Variance as Variance
@@ -10,3 +12,9 @@ from .operators import Mask as Mask
 from .operators import Operator as Operator
 from .operators import Pixelate as Pixelate
 from .operators import Snow as Snow
+from .transition import Absorbing as Absorbing
+from .transition import Jumps as Jumps
+from .transition import Transition as Transition
+from .transition import Uniform as Uniform
+from .transition import gaussian_jumps as gaussian_jumps
+from .transition import nearest_jumps as nearest_jumps
