@@ -143,4 +143,5 @@ from .task.graph import GraphClassification as GraphClassification
 from .task.node import NodeClassification as NodeClassification
 from .task.node import PrecomputedNodeClassification as PrecomputedNodeClassification
 from .task.node import hinge as hinge
+from .task.sets import SetRegression as SetRegression
 from .task.signal import SignalClassification as SignalClassification

@@ -2,4 +2,5 @@ from .graph import GraphClassification as GraphClassification
 from .node import NodeClassification as NodeClassification
 from .node import PrecomputedNodeClassification as PrecomputedNodeClassification
 from .node import hinge as hinge
+from .sets import SetRegression as SetRegression
 from .signal import SignalClassification as SignalClassification
