@@ -94,6 +94,7 @@ from .pool.networks import DenseConvolution as DenseConvolution
 from .pool.networks import GraphUNet as GraphUNet
 from .pool.networks import MeanMax as MeanMax
 from .pool.networks import SortNetwork as SortNetwork
+from .pool.networks import UNodes as UNodes
 from .pool.networks import two_hops as two_hops
 from .pool.sort import sort_pool as sort_pool
 from .pool.tree import Level as Level
