@@ -21,6 +21,7 @@ from renote.graph import (
     NodeMap,
     SAGEConvolution,
     SortNetwork,
+    UNodes,
     batch,
     to_dense,
     two_hops,
@@ -51,7 +52,7 @@ def test_a_hub_has_too_many_two_hops() -> None:
     leaves = torch.arange(1, 10_001)
     hub = torch.zeros_like(leaves)
     star = Adjacency.from_edges(torch.cat([leaves, hub]), torch.cat([hub, leaves]), 10_001)
-    with pytest.raises(UsageError, match="two hops join nodes in 1e\\+08 ways.*square = False"):
+    with pytest.raises(UsageError, match="two hops join nodes in 1e\\+08 ways.*lower squares"):
         two_hops(star)
 
 
@@ -137,3 +138,21 @@ def test_what_makes_no_network_is_refused() -> None:
         ClusterNetwork(SAGEConvolution, 4, 5, (), nn.Linear(5, 2))
     with pytest.raises(UsageError, match="depth is 0"):
         GraphUNet(4, 3, 0)
+
+
+def test_classes_of_nodes_from_a_u_of_shrinking_graphs() -> None:
+    torch.manual_seed(0)
+    graph = drawn(9, 3)
+    module = UNodes(GraphUNet(4, 5, 3, 0.5, squares=2), KipfConvolution(5, 2), 0.9).double()
+    out = module.eval()(graph)
+    assert out.shape == (9, 2)
+    top = module.unet(graph)
+    torch.testing.assert_close(
+        out, kipf_matrix(graph.adjacency.to_dense().double()) @ top @ module.head.weight + module.head.bias
+    )
+    # 9, 5, 3 and 2 nodes: those of the first two graphs are joined over two hops
+    seen: list[tuple[int, int]] = []
+    for layer in (*module.unet.down, *module.unet.up):
+        layer.register_forward_pre_hook(lambda _, given: seen.append((len(given[0]), given[1].num_nodes)))
+    module(graph)
+    assert seen == [(5, 5), (3, 3), (2, 2), (3, 3), (5, 5), (9, 9)]

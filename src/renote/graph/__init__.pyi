@@ -96,6 +96,7 @@ from .pool.networks import DenseConvolution as DenseConvolution
 from .pool.networks import GraphUNet as GraphUNet
 from .pool.networks import MeanMax as MeanMax
 from .pool.networks import SortNetwork as SortNetwork
+from .pool.networks import UNodes as UNodes
 from .pool.networks import two_hops as two_hops
 from .pool.sort import sort_pool as sort_pool
 from .pool.tree import Level as Level
@@ -146,4 +147,5 @@ from .task.node import NodeClassification as NodeClassification
 from .task.node import PrecomputedNodeClassification as PrecomputedNodeClassification
 from .task.node import binary_cross_entropy as binary_cross_entropy
 from .task.node import hinge as hinge
+from .task.sets import SetRegression as SetRegression
 from .task.signal import SignalClassification as SignalClassification

@@ -27,15 +27,15 @@ class Config(GraphOptions):
     hidden: int = 48
     ratio: float = 0.8
     """Share of the nodes that a pool keeps."""
-    square: bool = True
-    """Whether a pool connects nodes that two hops joined."""
+    squares: int = 3
+    """How many pools, the first ones, connect nodes that two hops joined."""
 
 
 def build(config: Config, data: GraphData) -> GraphClassification:
     """Top-k pools down, unpooling and skip connections up, mean and maximum of the nodes."""
     from renote import graph
 
-    unet = graph.GraphUNet(data.graphs.num_features, config.hidden, config.layers, config.ratio, square=config.square)
+    unet = graph.GraphUNet(data.graphs.num_features, config.hidden, config.layers, config.ratio, squares=config.squares)
     head = graph.Perceptron([2 * config.hidden, config.hidden, data.num_classes], config.dropout)
     network = graph.ReadNodes(unet, graph.MeanMax(), head)
     return graph.GraphClassification(network, data.graphs, data.labels, data.splits)

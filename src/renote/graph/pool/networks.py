@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from renote.graph.aggregate import MaxAggregation, MeanAggregation
 from renote.graph.conv.spatial import EnhancedConvolution, KipfConvolution
 from renote.graph.dropout import dropout
 from renote.graph.graph import Graph
-from renote.graph.network import features_of
+from renote.graph.network import drop_features, features_of
 from renote.graph.pattern import Pattern
 from renote.graph.pool.cluster import DenseGraphs, dense_diff_pool, diff_pool
 from renote.graph.pool.keep import KeepPool, SAGPool, TopKPool
@@ -227,7 +228,7 @@ class GraphUNet(nn.Module):
         depth: number of pools.
         ratio: of the nodes that a pool keeps.
         dropout: probability, on what each convolution reads after the first.
-        square: whether a pool connects nodes that two hops joined, so that what is left hangs together.
+        squares: how many pools, the first ones, connect nodes that two hops joined, so that what is left hangs together.
 
     Source:
         Gao & Ji (2019), sections 3.2 to 3.5.
@@ -240,7 +241,7 @@ class GraphUNet(nn.Module):
         depth: int = 3,
         ratio: float = 0.5,
         dropout: float = 0.0,
-        square: bool = True,
+        squares: int = 1,
     ) -> None:
         super().__init__()
         if depth < 1:
@@ -249,16 +250,18 @@ class GraphUNet(nn.Module):
         self.pools = nn.ModuleList(TopKPool(hidden, ratio) for _ in range(depth))
         self.down = nn.ModuleList(KipfConvolution(hidden, hidden) for _ in range(depth))
         self.up = nn.ModuleList(KipfConvolution(hidden, hidden) for _ in range(depth))
-        self.dropout, self.square = dropout, square
+        self.dropout, self.squares = dropout, squares
 
     def forward(self, graph: Graph) -> Tensor:
         """(nodes, hidden)."""
         x = self.first(features_of(graph), graph.adjacency).relu()
         graph, above = graph.with_x(x), []
-        for pool, convolution in zip(self.pools, self.down):
+        for number, (pool, convolution) in enumerate(zip(self.pools, self.down)):
             assert isinstance(pool, KeepPool)
-            wide = graph.with_adjacency(two_hops(graph.adjacency)) if self.square else graph
-            kept = pool(wide)
+            edges = graph.adjacency
+            if number < self.squares:
+                edges = edges.keep("two hops", partial(two_hops, edges))
+            kept = pool(graph.with_adjacency(edges))
             above.append((graph, kept))
             x = convolution(self._dropped(features_of(kept.graph)), kept.graph.adjacency).relu()
             graph = kept.graph.with_x(x)
@@ -272,6 +275,27 @@ class GraphUNet(nn.Module):
     def _dropped(self, x: object) -> Tensor:
         assert isinstance(x, Tensor)
         return dropout(x, self.dropout, self.training)
+
+
+class UNodes(nn.Module):
+    """Z = conv(dropout(U(dropout(x)))), a class of each node; the inner dropout is U's.
+
+    Args:
+        unet: U, which gives each node a vector.
+        head: `head(x, adjacency)`, from that to the logits.
+        dropout: probability, on the features.
+    """
+
+    def __init__(self, unet: GraphUNet, head: nn.Module, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.unet, self.head, self.dropout = unet, head, dropout
+
+    def forward(self, graph: Graph) -> Tensor:
+        """Logits (nodes, classes)."""
+        x = drop_features(features_of(graph), self.dropout, self.training)
+        hidden = self.unet(graph.with_x(x))
+        logits: Tensor = self.head(dropout(hidden, self.unet.dropout, self.training), graph.adjacency)
+        return logits
 
 
 _MOST_PATHS = 5e7
@@ -289,7 +313,7 @@ def two_hops(adjacency: Adjacency) -> Adjacency:
     paths = float((adjacency.in_degree().double() * adjacency.out_degree().double()).sum())
     if paths > _MOST_PATHS:
         raise UsageError(
-            f"two hops join nodes in {paths:.3g} ways, which is too many to list: give square = False, or take a part of the graph"
+            f"two hops join nodes in {paths:.3g} ways, which is too many to list: lower squares, or take a part of the graph"
         )
     # every way on from the end of an edge: the source of each edge's receiver's edges
     pattern = adjacency.pattern
