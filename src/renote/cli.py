@@ -26,6 +26,7 @@ usage: renote COMMAND [OPTIONS]        renote COMMAND --help has options and an 
   evaluate RUN             measure a trained run
   compare NAME NAME …      several systems on one data set, over seeds
   compare-samplers RUN     all samplers on one model: quality against network evaluations
+  tune NAME NAME …         one small search for each, chosen on validation, beside its own settings
   reproduce NAME           run the experiment behind a paper's claim
   ship RUN                 a small checkpoint of a finished run, for others to sample from
   data list|describe|fetch the data sets
@@ -111,6 +112,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "checkpoints": commands.checkpoints,
     "compare": commands.compare,
     "compare-samplers": commands.compare_samplers,
+    "tune": commands.tune,
     "reproduce": commands.reproduce,
     "ship": commands.ship,
     "data list": commands.data_list,
