@@ -162,7 +162,7 @@ def samplers_page() -> str:
 
 def sampler_results() -> dict[str, dict[str, Any]]:
     """Name of a file in `results/samplers` → what `renote compare-samplers` kept there."""
-    return {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "results" / "samplers").glob("*.json"))}
+    return kept("samplers")
 
 
 def quality() -> str:
@@ -210,6 +210,63 @@ def scale() -> str:
     return "\n\n".join([intro, table(head, rows + exponents), "![time and memory against edges](figures/scale.png)"])
 
 
+def comparisons_page() -> str:
+    """The page of node classifiers side by side: every comparison and search that was kept."""
+    text = (ROOT / "docs" / "comparisons.md").read_text()
+    compared = [
+        part
+        for name, document in kept("compare").items()
+        for part in (
+            f"### {name}",
+            f"{document['rows'][0]['metric']}; {document['protocol']}.",
+            table(
+                ["system", "mean ± deviation", "seconds", "parameters", "peak memory (MB)"],
+                [
+                    [
+                        f"`{row['name']}`",
+                        f"{row['mean']:.2f} ± {row['std']:.2f}",
+                        f"{row['seconds']:.2f}",
+                        f"{row['parameters']:,}",
+                        f"{row['peak_memory_mb']:.0f}",
+                    ]
+                    for row in sorted(document["rows"], key=lambda row: -row["mean"])
+                ],
+            ),
+            made_by(document),
+        )
+    ]
+    tuned = [
+        part
+        for name, document in kept("tuned").items()
+        for part in (
+            f"### {name}",
+            f"{document['rows'][0]['metric']}; {document['protocol']}.",
+            table(
+                ["system", "preset", "tuned", *document["space"]],
+                [
+                    [f"`{row['name']}`", number(row["preset"]), number(row["tuned"]), *map(str, row["chosen"].values())]
+                    for row in sorted(document["rows"], key=lambda row: -row["tuned"]["mean"])
+                ],
+            ),
+            made_by(document),
+        )
+    ]
+    compared, tuned = ("\n\n".join(parts) or "Not yet run." for parts in (compared, tuned))
+    return text.replace("{compared}", compared).replace("{tuned}", tuned)
+
+
+def kept(folder: str) -> dict[str, dict[str, Any]]:
+    """Name of a file in a folder of `results` → what a command kept there."""
+    return {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "results" / folder).glob("*.json"))}
+
+
+def made_by(document: dict[str, Any]) -> str:
+    """The command and the machine of a result."""
+    return (
+        f"By `{document['command']}` on {document['machine']['processor']}, {document['machine']['threads']} threads."
+    )
+
+
 def data_page() -> str:
     """The data sets."""
     rows = [
@@ -229,6 +286,7 @@ def documents() -> dict[Path, str | bytes]:
     files: dict[Path, str | bytes] = {
         ROOT / "README.md": f"{before}{BEGIN}\n{readme_table()}\n{END}{after}",
         PAGES / "benchmarks.md": benchmark_page(),
+        PAGES / "comparisons.md": comparisons_page(),
         PAGES / "data.md": data_page(),
         PAGES / "samplers.md": samplers_page(),
         PAGES / "systems" / "index.md": f"# Systems\n\n{readme_table()}\n",

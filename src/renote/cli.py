@@ -27,6 +27,7 @@ usage: renote COMMAND [OPTIONS]        renote COMMAND --help has options and an 
   compare NAME NAME …      several systems on one data set, over seeds
   compare-samplers RUN     all samplers on one model: quality against network evaluations
   fair NAME NAME …         systems for graphs under one protocol: options chosen on other graphs than tested on
+  tune NAME NAME …         one small search for each, chosen on validation, beside its own settings
   reproduce NAME           run the experiment behind a paper's claim
   ship RUN                 a small checkpoint of a finished run, for others to sample from
   data list|describe|fetch the data sets
@@ -115,6 +116,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": commands.compare,
     "compare-samplers": commands.compare_samplers,
     "fair": commands.fair,
+    "tune": commands.tune,
     "reproduce": commands.reproduce,
     "ship": commands.ship,
     "data list": commands.data_list,

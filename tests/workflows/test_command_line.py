@@ -351,6 +351,17 @@ def test_a_comparison_is_drawn_against_time_and_memory(tmp_path: Path) -> None:
     assert "write a picture (.png, .svg, .pdf) or a result (.json)" in err
 
 
+def test_a_search_is_kept_with_its_command(tmp_path: Path) -> None:
+    search = ["tune", "mlp", "--data", "digits-knn", "--seeds", "2", "--draws", "2", "--steps", "3"]
+    out, err = renote(*search, "--out", "tuned/digits.json", cwd=tmp_path)
+    found = json.loads((tmp_path / "tuned" / "digits.json").read_text())
+    assert "tune mlp" in found["command"]
+    assert found["rows"][0]["name"] == "mlp"
+    assert "mlp" in out
+    assert "2 candidates, the preset laptop and random draws" in err
+    assert "write a result (.json)" in renote(*search, "--out", "tuned.png", status=2, cwd=tmp_path)[1]
+
+
 def test_a_run_shows_where_it_attends(digits_run: Path, tmp_path: Path) -> None:
     run = str(tmp_path / "gat")
     renote("train", "gat", "--data", "digits-knn", "--out", run, "--steps", "2")
@@ -375,6 +386,7 @@ def test_every_commands_help_has_an_example() -> None:
         "evaluate",
         "compare",
         "compare-samplers",
+        "tune",
         "checkpoints",
         "ship",
         "reproduce",

@@ -4,7 +4,7 @@ Results go to standard output, progress and messages to standard error.
 """
 
 from renote.commands.catalogue import checkpoints, data_describe, data_fetch, data_list, list_, show
-from renote.commands.experiments import compare, compare_samplers, demo, fair, reproduce
+from renote.commands.experiments import compare, compare_samplers, demo, fair, reproduce, tune
 from renote.commands.runs import evaluate, predict, sample, ship
 from renote.commands.terminal import parse_options, say
 
@@ -26,4 +26,5 @@ __all__ = [
     "say",
     "ship",
     "show",
+    "tune",
 ]

@@ -85,6 +85,61 @@ def compare(
     say(f"{found['data']}: {found['protocol']}{where}")
 
 
+def tune(
+    names: Positional[tuple[str, ...]],
+    data: str | None = None,
+    seeds: int = 10,
+    draws: int = 12,
+    data_option: tuple[str, ...] = (),
+    preset: str = "laptop",
+    split: Literal["own", "per-class", "random"] = "own",
+    steps: int | None = None,
+    out: str | None = None,
+    work: str = "runs/tune",
+    fresh: bool = False,
+    json: Json = False,
+) -> None:
+    """Search rate, width, dropout and weight decay of systems for nodes, choose on validation, and test beside their own settings. A stopped search goes on.
+
+    Example: renote tune gcn gat --data cora --out results/tuned/cora.json
+
+    Args:
+        names: The systems.
+        data: The data set; the first system's own by default.
+        seeds: How many seeds to test with.
+        draws: How many candidates to choose among, the preset's own settings first.
+        data_option: Options of the data set's loader as KEY=VALUE.
+        preset: Of every configuration, which the search starts from.
+        split: Of the graph's nodes, as for compare.
+        steps: Optimizer steps for all, in the place of each one's own.
+        out: A .json file for the result, with command, versions and machine.
+        work: Folder of trainings that are kept while it runs.
+        fresh: Forget what the work folder holds of these systems on these data.
+    """
+    from renote import experiment
+
+    if not names:
+        raise UsageError("tune which systems? e.g. renote tune gcn gat --data cora")
+    if out is not None and Path(out).suffix != ".json":
+        raise UsageError(f"out = {out}: write a result (.json)")
+    chosen = [systems.get(name) for name in names]
+    changes: dict[str, Any] = {} if steps is None else {"steps": steps}
+    options = parse_options(data_option)
+    how: dict[str, Any] = {"preset": preset, "data_options": options, "split": split, "work": work, "fresh": fresh}
+    found = experiment.tune(chosen, data or chosen[0].data, seeds, draws, **how, **changes)
+    if out is not None:
+        keep(Path(out), found)
+    if json:
+        print_json(found)
+        return
+    rows = [
+        [r["name"], *(f"{r[k]['mean']:.2f} ± {r[k]['std']:.2f}" for k in ("preset", "tuned")), number(r["chosen"])]
+        for r in found["rows"]
+    ]
+    print_table(("system", f"preset {preset}", "tuned", "chosen"), rows)
+    say(f"{found['data']}, {found['rows'][0]['metric']}: {found['protocol']}")
+
+
 def compare_samplers(
     run: RunName,
     evaluations: tuple[int, ...] = (5, 10, 20, 50, 100),

@@ -44,3 +44,4 @@ from .system import Outcome as Outcome
 from .system import Paper as Paper
 from .system import SignalSystem as SignalSystem
 from .system import System as System
+from .tune import tune as tune

@@ -20,8 +20,11 @@ SETS = {"photo": "amazon-photo", "computers": "amazon-computers", "cs": "coautho
 OPTIONS: dict[str, Any] = {"largest_component": True, "normalize": False}
 """Of their loaders. Rows that sum to 1 are so small here that training stands still at the usual rates."""
 SHCHUR: dict[str, Any] = {"learning_rate": 0.01, "steps": 500, "validate_every": 10, "patience": 10}
-"""What the presets `shchur` of the node systems share: enough steps, ended by 100 of them without a lower validation loss. By validation accuracy on one split of
-Amazon Photo (seed 100): gcn 92.5 % (rate 0.003: 91.2 %), with rows divided by their sums 87.9 % (53.3 %)."""
+"""What the presets `shchur` of the node systems share: enough steps, ended by 100 of them without a lower validation loss.
+
+Validation accuracy on one split of Amazon Photo (seed 100, at most 400 steps): gcn 92.5 % (rate 0.003: 91.2), with rows divided by their sums 87.9 % (53.3); mlp 82.9 % (82.9);
+graphsage 94.2, gat 92.1, jk-net 90.4 %; cluster-gcn 91.7 %, with 2 of 10 clusters a step and dropout 0.2 78.8, with five layers 57.5. gaan was still learning, at 84.6 %, after 73 steps.
+"""
 
 
 def photo_computers_cs(

@@ -126,7 +126,7 @@ SYSTEM = NodeSystem(
             "clusters_per_batch": 4,
             "validate_every": 20,
         },
-        "shchur": {**SHCHUR, "hidden": 64, "layers": 2, "clusters": 10, "clusters_per_batch": 2},
+        "shchur": {**SHCHUR, "hidden": 64, "layers": 2, "dropout": 0.5, "clusters": 10, "clusters_per_batch": 5},
     },
     claims=(
         Claim(
