@@ -48,7 +48,7 @@ def text_measures(samples: Tensor, data: SampleData) -> dict[str, float]:
     return {
         "known_words": sum(word in vocabulary for word in words) / max(1, len(words)),
         "pair_divergence": divergence / float(torch.log(torch.tensor(2.0))),
-        "distinct": len(samples.unique(dim=0)) / max(1, len(samples)),
+        "distinct": len(torch.unique(samples, dim=0)) / max(1, len(samples)),
     }
 
 
