@@ -52,7 +52,7 @@ def text(lab: Lab) -> Outcome:
         words = [lab.measure(f"words, {name}, seed {i}", partial(run.evaluate, 100)) for i, run in enumerate(of)]
         measured[f"known words, %: {name}"] = contrast.spread([100 * row["known_words"] for row in words])
     holds = all(a < b for a, b in zip(found["absorbing"], found["uniform"]))
-    texts = {name: of[0].data.text(of[0].sample(1, seed=1))[0] for name, of in runs.items()}
+    texts = {name: "\n\n".join(of[0].data.text(of[0].sample(4, seed=1))) for name, of in runs.items()}
     config = runs["absorbing"][0].config
     note = (
         f"{config.steps} steps of {config.batch_size} crops of {runs['absorbing'][0].data.shape[0]} characters each, the same transformer of {config.layers} layers; "
@@ -100,7 +100,7 @@ def _text_figure(found: dict[str, list[float]], texts: dict[str, str]) -> Figure
         panel.text(
             0, 1, sample.replace("$", r"\$"), family="monospace", fontsize=7, va="top", transform=panel.transAxes
         )
-        panel.set_title(f"a sample: {name}", fontsize=10)
+        panel.set_title(f"samples: {name}", fontsize=10)
         panel.axis("off")
     return figure
 
