@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from renote import nets
 from renote.errors import UsageError
 from renote.nets import (
     FourierInput,
@@ -243,3 +244,42 @@ def test_a_memory_format_changes_nothing() -> None:
     network, x, time = unet(), torch.randn(2, 3, 8, 8), torch.tensor([1.0, 2.0])
     last: Tensor = network(x.to(memory_format=torch.channels_last), time)
     torch.testing.assert_close(last, network(x, time))
+
+
+def test_a_layer_that_normalizes_before_is_pytorchs() -> None:
+    torch.manual_seed(0)
+    ours = nets.TransformerLayer(12, 3, 20, 0.0, 0.0, before=True)
+    theirs = torch.nn.TransformerEncoderLayer(12, 3, 20, 0.0, "gelu", batch_first=True, norm_first=True)
+    copied = {
+        "self_attn.in_proj_weight": ours.qkv.weight,
+        "self_attn.in_proj_bias": ours.qkv.bias,
+        "self_attn.out_proj.weight": ours.out.weight,
+        "self_attn.out_proj.bias": ours.out.bias,
+        "linear1.weight": ours.first.weight,
+        "linear1.bias": ours.first.bias,
+        "linear2.weight": ours.second.weight,
+        "linear2.bias": ours.second.bias,
+    }
+    for mine, other in ((ours.attended, "norm1"), (ours.fed, "norm2")):
+        torch.nn.init.normal_(mine.weight)
+        torch.nn.init.normal_(mine.bias)
+        copied |= {f"{other}.weight": mine.weight, f"{other}.bias": mine.bias}
+    theirs.load_state_dict(copied)
+    x, there = torch.randn(2, 5, 12), torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 1, 0]]).bool()
+    torch.testing.assert_close(ours(x), theirs(x), rtol=1e-5, atol=1e-5)
+    masked = theirs(x, src_key_padding_mask=~there)
+    torch.testing.assert_close(ours(x, there), masked, rtol=1e-5, atol=1e-5)
+
+
+def test_a_sequence_transformer_sees_order_neighbours_and_time() -> None:
+    torch.manual_seed(0)
+    network = nets.SequenceTransformer(6, 5, 4, width=8, layers=1, heads=2, reach=2)
+    torch.nn.init.normal_(network.last.weight)
+    x, time = torch.tensor([[0, 1, 2, 3, 4, 0]]), torch.tensor([10.0])
+    out = network(x, time)
+    assert out.shape == (1, 6, 4)
+    for other, when in ((x.flip(1), time), (x, time + 500)):
+        assert not torch.allclose(network(other, when), out, atol=1e-3)
+    for arguments in ((6, 5, 4, 0), (6, 5, 4, 8, 0), (0, 5, 4), (6, 5, 4, 8, 1, 3), (6, 5, 4, 8, 1, 2, 0.0, -1)):
+        with pytest.raises(UsageError):
+            nets.SequenceTransformer(*arguments)

@@ -118,15 +118,16 @@ def network(config: CategoricalOptions, data: SampleData, process: CategoricalPr
 TEXT: dict[str, Any] = {
     "steps": 3000,
     "batch_size": 32,
-    "learning_rate": 1e-3,
+    "learning_rate": 2e-3,
     "learning_rate_schedule": "cosine",
-    "warmup_steps": 200,
+    "warmup_steps": 100,
     "channels": 128,
     "layers": 4,
     "head_channels": 32,
     "dropout": 0.0,
     "num_train_steps": 100,
     "hybrid": 0.01,
+    "precision": "fp32",
 }
 """Text of a megabyte in minutes on two cores."""
 

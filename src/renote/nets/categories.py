@@ -57,8 +57,10 @@ class SequenceTransformer(nn.Module):
         self.symbol = nn.Embedding(states, width)
         self.around = nn.Conv1d(width, width, 2 * reach + 1, padding=reach) if reach else None
         self.embed = nn.Sequential(nn.Linear(self.width, width), nn.SiLU(), nn.Linear(width, width))
-        self.layers = nn.ModuleList(TransformerLayer(width, heads, 4 * width, dropout, dropout) for _ in range(layers))
-        self.last = nn.Linear(width, categories)
+        self.layers = nn.ModuleList(
+            TransformerLayer(width, heads, 4 * width, dropout, dropout, before=True) for _ in range(layers)
+        )
+        self.norm, self.last = nn.LayerNorm(width), nn.Linear(width, categories)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
@@ -78,7 +80,7 @@ class SequenceTransformer(nn.Module):
             h = h + self.around(symbol.mT).mT
         for layer in self.layers:
             h = layer(h)
-        out: Tensor = self.last(h)
+        out: Tensor = self.last(self.norm(h))
         return out
 
 

@@ -1,4 +1,4 @@
-"""A transformer's layer over sequences of which some places are empty (Vaswani et al. 2017; normalized after each sum, as in BERT)."""
+"""A transformer's layer over sequences of which some places are empty (Vaswani et al. 2017; normalized after each sum, as in BERT, or before)."""
 
 from __future__ import annotations
 
@@ -11,27 +11,36 @@ from renote.errors import UsageError
 class TransformerLayer(nn.Module):
     """h ← norm(x + drop(W_o softmax(Q Kᵀ / √d) V)),  y = norm(h + drop(W_2 gelu(W_1 h))).
 
+    With `before`, what enters Q, K, V and W_1 is normalized instead, and sums are left as they are: so deep stacks train at large steps without a long warm-up.
+
     Args:
         width: of each place.
         heads: attention heads, each of width / heads.
         inner: width between W_1 and W_2.
         dropout: probability, on what is added.
         attention_dropout: probability, on the shares of attention.
+        before: whether to normalize before, not after.
 
     Raises:
         UsageError: the heads do not divide the width.
 
     Source:
-        Vaswani et al. (2017), sections 3.1 to 3.3; gelu and the order of dropout: Devlin et al. (2019).
+        Vaswani et al. (2017), sections 3.1 to 3.3; gelu and the order of dropout: Devlin et al. (2019). Before: Xiong et al. (2020).
     """
 
     def __init__(
-        self, width: int, heads: int, inner: int, dropout: float = 0.1, attention_dropout: float = 0.1
+        self,
+        width: int,
+        heads: int,
+        inner: int,
+        dropout: float = 0.1,
+        attention_dropout: float = 0.1,
+        before: bool = False,
     ) -> None:
         super().__init__()
         if heads < 1 or width % heads:
             raise UsageError(f"heads is {heads}: it must divide the width, {width}")
-        self.heads, self.attention_dropout = heads, attention_dropout
+        self.heads, self.attention_dropout, self.before = heads, attention_dropout, before
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
         self.first, self.second = nn.Linear(width, inner), nn.Linear(inner, width)
@@ -45,10 +54,22 @@ class TransformerLayer(nn.Module):
             x: the sequences.
             there: (n, places) bool, at least one of each sequence; the others are not attended to.
         """
+        if self.before:
+            x = x + self.drop(self._mixed(self.attended(x), there))
+            summed: Tensor = x + self.drop(self._inner(self.fed(x)))
+            return summed
+        x = self.attended(x + self.drop(self._mixed(x, there)))
+        out: Tensor = self.fed(x + self.drop(self._inner(x)))
+        return out
+
+    def _inner(self, x: Tensor) -> Tensor:
+        out: Tensor = self.second(functional.gelu(self.first(x)))
+        return out
+
+    def _mixed(self, x: Tensor, there: Tensor | None) -> Tensor:
         query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         mask = None if there is None else there[:, None, None, :]
         dropped = self.attention_dropout if self.training else 0.0
         mixed = functional.scaled_dot_product_attention(query, key, value, mask, dropped)
-        x = self.attended(x + self.drop(self.out(mixed.transpose(1, 2).flatten(2))))
-        out: Tensor = self.fed(x + self.drop(self.second(functional.gelu(self.first(x)))))
+        out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return out

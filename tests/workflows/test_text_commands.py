@@ -1,0 +1,35 @@
+"""Text on the command line: from a user's file to samples in a text file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from command_line import renote
+
+
+def test_text_from_a_file_to_a_file(tmp_path: Path) -> None:
+    (tmp_path / "own.txt").write_text("the cat sat on the mat\n" * 60)
+    small = ["--channels", "8", "--layers", "1", "--head-channels", "8", "--num-train-steps", "5", "--steps", "3"]
+    arguments = ["train", "d3pm", "--data", str(tmp_path / "own.txt"), "--data-option", "length=20", *small]
+    run, out = str(tmp_path / "run"), tmp_path / "samples.txt"
+    renote(*arguments, "--out", run, "--batch-size", "4", "--device", "cpu")
+    renote("sample", run, "-n", "3", "--out", str(out), "--option", "given=the ___")
+    texts = out.read_text().split("[sample ")[1:]
+    assert [text[:2] for text in texts] == ["0]", "1]", "2]"]
+    assert all(text[3:7] == "the " and len(text[3:].removesuffix("\n\n")) == 20 for text in texts)
+    renote("sample", run, "-n", "2", "--out", str(tmp_path / "numbers.npy"))
+    assert np.load(tmp_path / "numbers.npy").shape == (2, 20)
+    measures = json.loads(renote("evaluate", run, "--samples", "4", "--bits", "bound", "--json")[0])["measures"]
+    assert {"known_words", "pair_divergence", "distinct", "bits"} == set(measures)
+    for wrong, message in (
+        (["--out", str(tmp_path / "samples.png")], ".txt file"),
+        (["--film", "way.png"], "leave film out"),
+        (["--option", "given=zebra"], "is not in the alphabet"),
+        (["--class", "3"], "without classes"),
+    ):
+        assert message in renote("sample", run, "-n", "1", *wrong, status=2)[1]
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9 " * 50)
+    _, error = renote("train", "d3pm", "--data", str(tmp_path / "latin.txt"), "--out", run + "2", status=2)
+    assert "is not UTF-8: byte 3 (line 1)" in error
