@@ -8,8 +8,10 @@ import torch
 from PIL import Image
 
 from renote import data, systems
+from renote.diffusion import NoiseSource
 from renote.diffusion.process import OPERATORS
 from renote.errors import RenoteError, UsageError
+from renote.systems import cold_diffusion
 
 TINY = {"steps": 4, "batch_size": 4, "channels": 8, "multipliers": (1, 2), "attention": (2,), "head_channels": 8}
 TINY |= {"warmup_steps": 0, "learning_rate": 0.02}  # so that estimates are no longer the zeros of the start
@@ -111,6 +113,19 @@ def test_restoration_begins_at_a_strength():
             model.restorations(clean, strength=strength)
     heat = train("ihdm", "digits", num_train_steps=10).module
     assert len(list(heat.restorations(clean, strength=0.5))) == 5
+
+
+def test_what_the_claim_compares_are_an_estimate_and_both_algorithms():
+    run = train("cold-diffusion", "digits", degradation="snow")
+    clean = run.data.clean(run.data.test[:5])
+    found = cold_diffusion._images(run, clean)
+    model, time = run.module, torch.full((5,), cold_diffusion.STRENGTH)
+    with torch.no_grad():
+        estimate = model.estimate(found["degraded"], time)
+    torch.testing.assert_close(found["direct"], estimate, rtol=0, atol=1e-5)
+    assert not torch.allclose(found["improved"], found["naive"], atol=1e-3)
+    noise = NoiseSource(range(5)).normal(run.module.shape)
+    torch.testing.assert_close(found["degraded"], model.process.corrupt(clean, time, noise), rtol=0, atol=1e-6)
 
 
 def test_bad_options():

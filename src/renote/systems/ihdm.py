@@ -170,7 +170,7 @@ SYSTEM = GenerativeSystem(
     paper=Paper(
         "Rissanen, Heinonen & Solin",
         "Generative Modelling With Inverse Heat Dissipation",
-        2023,
+        2022,
         "ICLR 2023",
         "arXiv:2206.13397",
     ),
