@@ -129,9 +129,11 @@ def _figure(found: dict[str, list[float]]) -> Figure:
         "distances": {name: values for name, values in found.items() if not name.startswith("bits")},
         "bits": {name.removeprefix("bits, "): values for name, values in found.items() if name.startswith("bits")},
     }
-    return contrast.groups(
+    figure = contrast.groups(
         {"Fréchet distance (classifier features)": table["distances"], "bits per dimension": table["bits"]}
     )
+    figure.axes[0].set_yscale("log")
+    return figure
 
 
 SYSTEM = GenerativeSystem(
@@ -158,4 +160,6 @@ SYSTEM = GenerativeSystem(
             samplers_and_bits,
         ),
     ),
+    notes="Measured: with VE a corrector helps the predictor at equal cost (0.74 ± 0.12 against 0.86 ± 0.11), with VP it makes no difference (0.48 and 0.48); correctors alone are far off, as "
+    "published. Likelihoods are in another order here: sub-VP 2.21 bits, VP 1.95, VE 1.91. All three integrate from t = 1e-3 with 2000 steps of training on digits.",
 )
