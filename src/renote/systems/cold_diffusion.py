@@ -219,4 +219,8 @@ SYSTEM = GenerativeSystem(
             restoration,
         ),
     ),
+    notes="Each degradation is one smooth function of a strength in [0, 1] for any size, where the paper has schedules by data set: blur by the cosine basis, blocks of "
+    "pixels mixed between two halvings, a mask that spreads from a point, snow that covers everything at 1 (the paper's leaves the image visible). A network trained on "
+    "all strengths restores from any of them; generation begins at strength 1, which for blur and pixelate is a colour and a little noise. The claim restores held-out "
+    "images, as the paper's tables do; how good generation from nothing but a colour is, is not claimed.",
 )
