@@ -2,9 +2,9 @@
 
 Rissanen, Heinonen & Solin, "Generative Modelling With Inverse Heat Dissipation", ICLR 2023, arXiv:2206.13397.
 
-    q(u_k | u_0) = N(V exp(-Λ τ_k) Vᵀ u_0, σ² I),  τ_k = sigma_B,k² / 2                             (6)
-    p(u_{k-1} | u_k) = N(u_k + f(u_k, k), δ² I)                                                     (8), (10)
-    min E |V exp(-Λ τ_{k-1}) Vᵀ u_0 - u_k - f(u_k, k)|²                                             (12)
+    q(u_k | u_0) = N(V exp(-Λ τ_k) Vᵀ u_0, σ² I),  τ_k = sigma_B,k² / 2
+    p(u_{k-1} | u_k) = N(u_k + f(u_k, k), δ² I)
+    min E |V exp(-Λ τ_{k-1}) Vᵀ u_0 - u_k - f(u_k, k)|²
 
 What is blurred away is lost to the eye but not to a network, so a little noise σ hides it; the noise δ of sampling makes up what is to be new.
 """
