@@ -1,6 +1,6 @@
 """A network that restores, and the way back that it is sampled by: for processes whose reverse step is not a matter of noise alone.
 
-    L = E |R(x_t, t) - target(x_0, t)|                                                Bansal et al. 2022, (1); squared in Rissanen et al. 2022, (12)
+    L = E |R(x_t, t) - target(x_0, t)|                                                Bansal et al. 2022, section 3; squared in Rissanen et al. 2022, section 3
 
 The target is the process's own: the clean data of a degradation, one level less of blur for heat. What is random in a degradation belongs to the sample, so
 there the process's steps see the same numbers over the whole way.

@@ -2,9 +2,9 @@
 
 Rissanen, Heinonen & Solin, "Generative Modelling With Inverse Heat Dissipation", ICLR 2023, arXiv:2206.13397.
 
-    q(u_k | u_0) = N(V exp(-Λ τ_k) Vᵀ u_0, σ² I),  τ_k = sigma_B,k² / 2                             (6)
-    p(u_{k-1} | u_k) = N(u_k + f(u_k, k), δ² I)                                                     (8), (10)
-    min E |V exp(-Λ τ_{k-1}) Vᵀ u_0 - u_k - f(u_k, k)|²                                             (12)
+    q(u_k | u_0) = N(V exp(-Λ τ_k) Vᵀ u_0, σ² I),  τ_k = sigma_B,k² / 2
+    p(u_{k-1} | u_k) = N(u_k + f(u_k, k), δ² I)
+    min E |V exp(-Λ τ_{k-1}) Vᵀ u_0 - u_k - f(u_k, k)|²
 
 What is blurred away is lost to the eye but not to a network, so a little noise σ hides it; the noise δ of sampling makes up what is to be new.
 """
@@ -189,4 +189,7 @@ SYSTEM = GenerativeSystem(
             sampling_noise,
         ),
     ),
+    notes="Samples begin at blurred training images with the noise of training, a draw of q(u_K), where the paper's density has the noise of sampling; so the sweep of delta changes the way alone. "
+    "The last blur is half the longest side by default, less than the paper's: it leaves the images' few lowest frequencies, as wide as the image. The set-up was tried with one "
+    "shorter training before it was fixed.",
 )

@@ -1,6 +1,6 @@
 """The degradation process: no noise, but any deterministic corruption of known strength.
 
-    corrupt     x_t = D(x_0, t)                                                              Bansal et al. 2022, section 3.1
+    corrupt     x_t = D(x_0, t)                                                              Bansal et al. 2022, section 3
     naive       x_s = D(x̂, s)                                                                algorithm 1
     improved    x_s = x_t - D(x̂, t) + D(x̂, s)                                                algorithm 2
 

@@ -1,9 +1,9 @@
 """The heat process: pictures are blurred as heat spreads in an insulated plate, with a little noise that hides how much of them is left.
 
-    ∂u/∂τ = Δu, no flow across the edges:  u(τ) = V exp(-Λ τ) Vᵀ u(0)                        Rissanen et al. 2022, (4), (5)
+    ∂u/∂τ = Δu, no flow across the edges:  u(τ) = V exp(-Λ τ) Vᵀ u(0)                        Rissanen et al. 2022, section 3
     V the cosine basis (DCT-II), Λ = π² (k²/H² + l²/W²), τ = sigma_B² / 2: a Gaussian blur of deviation sigma_B pixels with mirrored edges
-    q(u_t | u_0) = N(V exp(-Λ τ_t) Vᵀ u_0, σ² I)                                                             (6)
-    p(u_s | u_t) = N(û_s, δ² I), û_s the estimate of the picture one level less blurred                       (8), (10)
+    q(u_t | u_0) = N(V exp(-Λ τ_t) Vᵀ u_0, σ² I)
+    p(u_s | u_t) = N(û_s, δ² I), û_s the estimate of the picture one level less blurred
 
 Level k of K lies at t = k/K; sigma_B grows evenly in its logarithm from the first level to the last, and level 0 is the data.
 """

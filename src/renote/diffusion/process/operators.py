@@ -74,7 +74,7 @@ class MeanColour(Operator):
 
     Args:
         channels: of the data.
-        asymmetry: deviation of a little noise at the end, as pixels that are exactly alike can never become different (the paper's section 5.2).
+        asymmetry: deviation of a little noise at the end, as pixels that are exactly alike can never become different (section 5).
     """
 
     mean: Tensor
