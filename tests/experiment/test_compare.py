@@ -12,7 +12,7 @@ import torch
 from renote import data, experiment, systems
 from renote.data import NodeData
 from renote.errors import UsageError
-from renote.experiment import Lab, shchur
+from renote.experiment import Lab, shchur, unseen
 from renote.experiment import compare as compare_systems
 
 PRESETS = ("gcn", "mlp", "gat", "graphsage", "gaan", "jk-net", "cluster-gcn")
@@ -90,3 +90,19 @@ def test_it_must_beat_the_features_everywhere_and_gcn_nearly() -> None:
     assert not shchur.beats_features({**rows, "cs": {"gat": [92.0], "gcn": [91.5], "mlp": [92.5]}}, "gat")
     claim = experiment.shchur_claim(systems.get, {"photo": 1.0})
     assert (claim.id, claim.published, claim.verified) == ("photo-computers-cs", {"photo": 1.0}, False)
+
+
+def test_unseen_graphs_are_measured_beside_the_features_alone(tmp_path: Path) -> None:
+    lab = Lab(systems.get("gcn"), "laptop", tmp_path, progress=False)
+    outcome = unseen.unseen_graphs(lab, systems.get, {"graphs": 5, "nodes": 60}, steps=60)
+    assert set(outcome.measured) == {"communities-many gcn", "communities-many mlp"}
+    gained = outcome.measured["communities-many gcn"]["mean"] - outcome.measured["communities-many mlp"]["mean"]
+    assert outcome.holds == (gained >= 10)
+    assert unseen.uses_edges({"gat": [60.0], "mlp": [50.0]}, "gat")
+    assert not unseen.uses_edges({"gat": [59.0], "mlp": [50.0]}, "gat")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_inductive_presets_hide_little(name: str) -> None:
+    config = systems.get(name).configure("inductive")
+    assert (config.dropout, config.weight_decay) == (0.1, 0.0)

@@ -45,3 +45,5 @@ from .system import Paper as Paper
 from .system import SignalSystem as SignalSystem
 from .system import System as System
 from .tune import tune as tune
+from .unseen import INDUCTIVE as INDUCTIVE
+from .unseen import unseen_claim as unseen_claim

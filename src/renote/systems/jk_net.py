@@ -14,7 +14,17 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from renote.experiment import SHCHUR, Claim, NodeOptions, NodeSystem, Outcome, Paper, shchur_claim
+from renote.experiment import (
+    INDUCTIVE,
+    SHCHUR,
+    Claim,
+    NodeOptions,
+    NodeSystem,
+    Outcome,
+    Paper,
+    shchur_claim,
+    unseen_claim,
+)
 from renote.systems import get
 
 if TYPE_CHECKING:
@@ -94,7 +104,7 @@ SYSTEM = NodeSystem(
     data="cora",
     config=Config,
     build=build,
-    presets={"laptop": {}, "shchur": {**SHCHUR, "layers": 4, "hidden": 64}},
+    presets={"laptop": {}, "shchur": {**SHCHUR, "layers": 4, "hidden": 64}, "inductive": {**INDUCTIVE, "layers": 3}},
     claims=(
         Claim(
             "depth",
@@ -110,5 +120,6 @@ SYSTEM = NodeSystem(
             depth,
         ),
         shchur_claim(get),
+        unseen_claim(get, {"PPI, micro-F1": 97.6}),
     ),
 )
