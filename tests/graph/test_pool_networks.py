@@ -156,3 +156,19 @@ def test_classes_of_nodes_from_a_u_of_shrinking_graphs() -> None:
         layer.register_forward_pre_hook(lambda _, given: seen.append((len(given[0]), given[1].num_nodes)))
     module(graph)
     assert seen == [(5, 5), (3, 3), (2, 2), (3, 3), (5, 5), (9, 9)]
+
+
+@pytest.mark.parametrize("low", [(-57.0, -90.0), (-88.0, -92.0), (-95.0, -98.0)])
+def test_clusters_that_nobody_belongs_to_have_gradients(low: tuple[float, float]) -> None:
+    """Shares of 10⁻³⁸ are numbers in single precision, their reciprocals are not."""
+    torch.manual_seed(0)
+    module = ClusterNetwork(SAGEConvolution, 4, 5, (3, 2), nn.Linear(15, 2))
+    last = module.assign[0][-1]  # type: ignore[index]
+    with torch.no_grad():
+        last.bias.copy_(torch.tensor([0.0, *low]))
+    graph = drawn(7, 1)
+    logits, penalty = module(graph.with_x(features(graph).float()))
+    (logits.sum() + penalty).backward()
+    for name, parameter in module.named_parameters():
+        assert parameter.grad is not None, name
+        assert bool(parameter.grad.isfinite().all()), name

@@ -2,8 +2,10 @@
 
 Errica, Podda, Bacciu & Micheli, "A Fair Comparison of Graph Neural Networks for Graph Classification", ICLR 2020, arXiv:1912.09893.
 
-    z = MLP(Σ_i x_i)                     the fingerprint, where features are tags
-    z = MLP(Σ_i ReLU(W x_i + b))         else
+    z = MLP(norm(Σ_i x_i))                     the fingerprint, where features are tags
+    z = MLP(norm(Σ_i ReLU(W x_i + b)))         else
+
+The normalization over the batch is not the paper's, which trains for up to thousands of epochs; with it tens of them are enough.
 
 For each of ten outer folds: an inner hold-out chooses among the options, then the chosen ones are trained anew, stopped early on validation, and tested.
 """
@@ -32,12 +34,15 @@ class Config(GraphOptions):
 
 def build(config: Config, data: GraphData) -> GraphClassification:
     """No edge is looked at."""
+    from torch import nn
+
     from renote import graph
 
     features = data.graphs.num_features
     maps = [graph.NodeMap(features, config.hidden)] if config.embed else []
     width = config.hidden if config.embed else features
-    head = graph.Perceptron([width, *[config.hidden] * max(1, config.layers - 1), data.num_classes], config.dropout)
+    dense = graph.Perceptron([width, *[config.hidden] * max(1, config.layers - 1), data.num_classes], config.dropout)
+    head = nn.Sequential(graph.NodeNorm(width), dense)
     network = graph.GraphNetwork(maps, [graph.SumAggregation()], head)
     return graph.GraphClassification(network, data.graphs, data.labels, data.splits)
 
@@ -61,7 +66,7 @@ def fair(lab: Lab) -> Outcome:
     from renote import evaluate, experiment, systems
 
     protocol = (
-        experiment.Protocol(grid=GRID, runs=1, epochs=100, patience=20)
+        experiment.Protocol(grid=GRID, runs=1, epochs=150, patience=30)
         if lab.laptop
         else experiment.Protocol(
             grid=tuple({**point, "hidden": hidden} for point in GRID for hidden in (32, 64)),
@@ -118,6 +123,6 @@ SYSTEM = GraphSystem(
             fair,
         ),
     ),
-    notes="renote fair puts any system for graphs through the protocol.",
+    notes="renote fair puts any system for graphs through the protocol. The normalization of the sums was added after a trial on one fold of enzymes, where the baseline without it had not learned its training graphs in 60 epochs.",
     presets={"laptop": {"steps": 1500, "learning_rate": 1e-3, "patience": 10}},
 )

@@ -136,7 +136,7 @@ class AttentionPoolNetwork(nn.Module):
 
 
 class DenseConvolution(nn.Module):
-    """Y = [X | A X / Σ_j |A_ij|] W + b for dense graphs: GraphSAGE's mean.
+    """Y = [X | A X / max(Σ_j |A_ij|, 10⁻⁶)] W + b for dense graphs: GraphSAGE's mean.
 
     Args:
         in_features: features a node comes with.
@@ -150,7 +150,8 @@ class DenseConvolution(nn.Module):
     def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
         """(graphs, n, features in) and (graphs, n, n) → (graphs, n, features out)."""
         degree = adjacency.abs().sum(2, keepdim=True)
-        near = adjacency @ x / torch.where(degree > 0, degree, 1.0)
+        # the square of what a cluster without members receives would be nothing, and its slope infinite
+        near = adjacency @ x / degree.clamp(min=1e-6)
         out: Tensor = self.map(torch.cat([x, near], 2))
         return out
 
