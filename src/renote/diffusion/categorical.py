@@ -55,10 +55,14 @@ class CategoricalDenoiser(nn.Module):
         Raises:
             UsageError: if the network gives something of another shape.
         """
-        return self.log_chances(noisy, t, condition).exp()
+        return self._weights(noisy, t, condition).softmax(-1)
 
     def log_chances(self, noisy: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
         """The logarithm of the estimate; arguments as for the call."""
+        return self._weights(noisy, t, condition).log_softmax(-1)
+
+    def _weights(self, noisy: Tensor, t: Tensor, condition: Condition | None) -> Tensor:
+        """F_c + log q(x_t | x_0 = c)."""
         label = None if condition is None else condition.label
         time = (TIME_SCALE * t).to(torch.promote_types(t.dtype, torch.float32))
         logits = cast(Tensor, self.network(noisy, time, label))
@@ -68,7 +72,7 @@ class CategoricalDenoiser(nn.Module):
                 f"one number for each of {self.process.categories} categories"
             )
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        return (logits + self.process.likelihood(noisy, t, logits.dtype).log()).log_softmax(-1)
+        return logits + self.process.likelihood(noisy, t, logits.dtype).log_()
 
 
 class CategoricalModel(Walker):

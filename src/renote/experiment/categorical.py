@@ -132,7 +132,7 @@ TEXT: dict[str, Any] = {
 """Text of a megabyte in minutes on two cores."""
 
 IMAGES: dict[str, Any] = {
-    "steps": 3000,
+    "steps": 1200,
     "batch_size": 64,
     "learning_rate": 2e-3,
     "learning_rate_schedule": "cosine",
