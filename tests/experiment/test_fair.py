@@ -16,10 +16,9 @@ from renote.commands.terminal import parse_grid
 from renote.data import Card, GraphData
 from renote.errors import UsageError
 from renote.experiment import Lab, Protocol, fair
-from renote.experiment import fair as fair_function
 from renote.graph import Adjacency, Graph, batch
 
-FAIR = __import__("renote.experiment.fair", fromlist=["fair"])
+FAIR = __import__("renote.experiment.protocol", fromlist=["fair"])
 
 
 def told(count: int = 40) -> GraphData:
@@ -108,7 +107,7 @@ def test_what_is_done_is_kept_and_other_settings_are_done_anew(tmp_path: Path, m
 
 def test_what_cannot_be_put_through_it_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="gcn does node classification: the fair protocol is for graph"):
-        fair_function(lab(tmp_path), systems.get("gcn"), "told", SMALL)
+        fair(lab(tmp_path), systems.get("gcn"), "told", SMALL)
     with pytest.raises(UsageError, match="digits is not graphs with a class each"):
         fair(lab(tmp_path), systems.get("errica"), "digits", SMALL)
     with pytest.raises(UsageError, match="option of errica.*'ratio'"):
@@ -146,3 +145,26 @@ def test_from_the_command_line(tmp_path: Path, mirror: Path, capsys: pytest.Capt
     assert "test accuracy (%)" in capsys.readouterr().out
     with pytest.raises(UsageError, match="option of errica"):
         run_command([*line, "--grid", "learn_epsilon=true"])
+
+
+def test_the_claim_is_judged_by_where_the_baseline_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from renote.systems import errica
+
+    published = {data: dict(row) for data, row in errica.PUBLISHED.items()}
+
+    def found(lab: Lab, system: Any, data: str, protocol: Protocol, **changes: Any) -> dict[str, Any]:
+        assert changes == ({"embed": False} if system.name == "errica" and data in errica.FINGERPRINTS else {})
+        assert protocol.runs == 1
+        value = published[data].get(system.name, 60.0)
+        return {"accuracies": [value - 1.0, value + 1.0]}
+
+    monkeypatch.setattr(FAIR, "fair", found)
+    monkeypatch.setattr("renote.experiment.fair", found)
+    made = Lab(systems.get("errica"), "laptop", tmp_path, progress=False)
+    outcome = systems.get("errica").claim("fair").experiment(made)
+    assert outcome.holds
+    assert outcome.measured["enzymes sagpool"]["mean"] == 60.0
+    assert "nci1 sagpool" not in outcome.measured
+    assert "2 points of a grid" in outcome.note
+    published["enzymes"]["gin"] = 70.0
+    assert not systems.get("errica").claim("fair").experiment(made).holds

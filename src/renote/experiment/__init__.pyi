@@ -5,9 +5,6 @@ from .categorical import CategoricalOptions as CategoricalOptions
 from .compare import SPLITS as SPLITS
 from .compare import compare as compare
 from .contrast import spread as spread
-from .fair import Protocol as Protocol
-from .fair import check_fair as check_fair
-from .fair import fair as fair
 from .gaussian import GaussianOptions as GaussianOptions
 from .graph import GraphLearner as GraphLearner
 from .graph import GraphRun as GraphRun
@@ -22,6 +19,9 @@ from .node_contrast import over_layers as over_layers
 from .node_contrast import summary as summary
 from .node_contrast import summary_over_layers as summary_over_layers
 from .node_options import NodeOptions as NodeOptions
+from .protocol import Protocol as Protocol
+from .protocol import check_fair as check_fair
+from .protocol import fair as fair
 from .reproduce import reproduce as reproduce
 from .run import Run as Run
 from .run import train as train
