@@ -107,4 +107,6 @@ SYSTEM = GenerativeSystem(
             precision_for_recall,
         ),
     ),
+    notes="Measured: recall falls at every step of the scale (0.87 to 0.54), precision rises to scale 2 (0.921 to 0.935) and falls beyond, and no scale lowers the Fréchet distance (0.26 unguided): "
+    "at 8 × 8 pixels the class-conditional network is near the data without guidance. With a network that is not told the class, see classifier-guidance.",
 )

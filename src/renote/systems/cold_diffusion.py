@@ -223,5 +223,6 @@ SYSTEM = GenerativeSystem(
     "pixels mixed between two halvings, a mask that spreads from a point, snow that covers everything at 1 (the paper's leaves the image visible). A network trained on "
     "all strengths restores from any of them; generation begins at strength 1, which for blur and pixelate is a colour and a little noise. The claim restores held-out "
     "images, as the paper's tables do; how good generation from nothing but a colour is, is not claimed. "
-    "The set-up was tried with one shorter training a degradation before it was fixed.",
+    "The set-up was tried with one shorter training a degradation before it was fixed. Measured: by Fréchet distance algorithm 2 is nearer than algorithm 1 for all but blur (3.9 ± 0.5 against "
+    "3.7 ± 1.0), and nearer than one estimate for all; by the error per pixel it is ahead of algorithm 1 for all five.",
 )
