@@ -188,7 +188,7 @@ def test_no_space_while_saving_keeps_the_earlier_checkpoint(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["show", "gnc"], "Did you mean gcn"),
+        (["show", "residual-gnc"], "Did you mean residual-gcn"),
         (["train", "ddmp", "--out", "x"], "Did you mean"),
         (["train", "ddpm", "--data", "digitz", "--out", "x"], "Did you mean digits"),
         (["train", "ddpm", "--data", "digits-knn", "--out", "x"], "needs samples to generate"),

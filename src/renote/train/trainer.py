@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import math
 import signal
@@ -311,8 +312,18 @@ class Trainer:
 
 def _accelerator(precision: str, device: torch.device) -> Accelerator:
     # accelerate keeps one global state, which refuses a second run of another precision or device
-    AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
-    return Accelerator(mixed_precision="no" if precision == "fp32" else precision, cpu=device.type == "cpu")
+    joined = torch.distributed.is_initialized()
+    AcceleratorState._reset_state(reset_partial_state=not joined)
+    accelerator = Accelerator(mixed_precision="no" if precision == "fp32" else precision, cpu=device.type == "cpu")
+    if torch.distributed.is_initialized() and not joined:
+        atexit.register(_leave)
+    return accelerator
+
+
+def _leave() -> None:
+    # threads of a process group that outlive the interpreter abort the process now and then
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _optimizer(groups: list[dict[str, Any]], options: TrainOptions) -> torch.optim.Optimizer:
