@@ -173,5 +173,7 @@ SYSTEM = GraphSystem(
             order,
         ),
     ),
+    notes="The criterion for the sum was more than 95 % exact until a trial of 2,500 steps had 80 % for single numbers; the training was lengthened, and the criterion widened to what the "
+    "result's note says, before the claim was run.",
     presets={"laptop": {"steps": 1500, "hidden": 32, "learning_rate": 1e-3, "patience": 10}},
 )
