@@ -84,8 +84,10 @@ def _train(arguments: Sequence[str]) -> None:
         if trained.interrupted:
             commands.say("interrupted: go on with the same command and --resume")
             raise SystemExit(130)
-        samples = "samples.txt" if getattr(run.data, "alphabet", "") else "samples.png"
-        follow = f"sample {out} --out {samples}" if system.generates else f"predict {out} --out predictions.csv"
+        if system.generates:
+            follow = f"sample {out} --out {commands.samples_file(run.data)}"
+        else:
+            follow = f"predict {out} --out predictions.csv"
         commands.say(f"next: renote {follow}, or renote evaluate {out}")
 
     train.__annotations__["config"] = OmitArgPrefixes[system.config]  # type: ignore[name-defined,misc]  # known only now

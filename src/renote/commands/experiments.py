@@ -18,6 +18,7 @@ from renote.commands.terminal import (
     picture_path,
     print_json,
     print_table,
+    result_path,
     say,
 )
 from renote.errors import UsageError
@@ -120,15 +121,14 @@ def tune(
 
     if not names:
         raise UsageError("tune which systems? e.g. renote tune gcn gat --data cora")
-    if out is not None and Path(out).suffix != ".json":
-        raise UsageError(f"out = {out}: write a result (.json)")
+    target = result_path(out)
     chosen = [systems.get(name) for name in names]
     changes: dict[str, Any] = {} if steps is None else {"steps": steps}
     options = parse_options(data_option)
     how: dict[str, Any] = {"preset": preset, "data_options": options, "split": split, "work": work, "fresh": fresh}
     found = experiment.tune(chosen, data or chosen[0].data, seeds, draws, **how, **changes)
-    if out is not None:
-        keep(Path(out), found)
+    if target is not None:
+        keep(target, found)
     if json:
         print_json(found)
         return
@@ -236,9 +236,7 @@ def fair(
     asked = [*names, *(["errica"] if baseline and "errica" not in names else [])]
     if len(set(asked)) < len(asked):
         raise UsageError("a system is named twice: name each once")
-    target = None if out is None else picture_path(out, or_result=True)
-    if target is not None and target.suffix != ".json":
-        raise UsageError(f"out = {out}: the result is a .json file")
+    target = result_path(out)
     chosen = [systems.get(name) for name in asked]
     protocol = experiment.Protocol(parse_grid(grid), runs, epochs, patience, preset=preset)
     folder = Path(work) / re.sub(r"[^\w.-]+", "-", data)

@@ -13,6 +13,7 @@ from renote.errors import UsageError
 from renote.experiment import shipped
 
 if TYPE_CHECKING:
+    from renote.data import SampleData
     from renote.experiment import SampleRun
 
 
@@ -32,6 +33,11 @@ def generative(run: str) -> SampleRun:
     if not isinstance(loaded, experiment.SampleRun):
         raise UsageError(f"{run} holds {loaded.system.name}, which makes no samples: use renote predict or evaluate")
     return loaded
+
+
+def samples_file(data: SampleData) -> str:
+    """Where samples of such data go, if nothing else is asked for."""
+    return "samples.txt" if data.alphabet else "samples.png"
 
 
 def sample(
@@ -68,7 +74,7 @@ def sample(
 
     loaded = generative(run)
     written = bool(loaded.data.alphabet)
-    path = Path(out or ("samples.txt" if written else "samples.png"))
+    path = Path(out or samples_file(loaded.data))
     if written and film is not None:
         raise UsageError(f"film = {film}: the way to text is no picture; leave film out")
     options: dict[str, Any] = {"sampler": sampler, "steps": steps, "eta": eta, "guidance_scale": guidance_scale}

@@ -58,6 +58,13 @@ def keep(path: Path, found: Mapping[str, Any]) -> None:
     write_json(path, {**found, **environment.describe()})
 
 
+def result_path(out: str | None) -> Path | None:
+    """A result's file, if one is wanted."""
+    if out is not None and Path(out).suffix != ".json":
+        raise UsageError(f"out = {out}: write a result (.json)")
+    return None if out is None else Path(out)
+
+
 def picture_path(out: str, or_result: bool = False) -> Path:
     """A figure's file, or that of a result, which has its figure beside it."""
     target = Path(out)

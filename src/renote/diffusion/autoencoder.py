@@ -18,8 +18,9 @@ from torch import Tensor
 from renote.diffusion.decoder import Decoder
 from renote.diffusion.noise import NormalSource
 from renote.diffusion.sampler.loop import State
-from renote.diffusion.walker import Batch, Walker, evaluation
+from renote.diffusion.walker import Batch, Walker
 from renote.errors import UsageError
+from renote.nets.evaluation import evaluation
 from renote.nets.latent import Hierarchy, Level, divergence, wide
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from renote.diffusion.noise import NoiseSource, NormalSource
 from renote.diffusion.sampler.loop import State
 from renote.errors import UsageError
+from renote.nets.evaluation import evaluation
 
 Batch = dict[str, Tensor]
 
@@ -139,17 +139,3 @@ class Walker(nn.Module):
             if state is None:
                 return
             yield state
-
-
-@contextmanager
-def evaluation(module: nn.Module) -> Iterator[None]:
-    """Without gradients and in evaluation mode, and afterwards as it was."""
-    training = [part for part in module.modules() if part.training]
-    for part in training:
-        part.training = False
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for part in training:
-            part.training = True

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -24,10 +23,7 @@ from renote.data.store import cache_folder
 from renote.errors import CheckpointError, UsageError
 from renote.train import EpochOrder, Trainer, TrainOptions
 from renote.train.checkpoint import verified, write_atomic
-from renote.train.learner import Batch
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from renote.train.learner import Batch, PlainLearner
 
 VERSION = 2  # changes whenever the network or its training does, so that no stale file is used
 
@@ -215,10 +211,8 @@ class _Task(nn.Module):
         return functional.cross_entropy(self.classifier(batch["clean"]), batch["label"])
 
 
-class _Learner:
+class _Learner(PlainLearner):
     """Cross-entropy on the training samples."""
-
-    metric: str | None = None
 
     def __init__(self, task: _Task, data: SampleData, options: TrainOptions) -> None:
         self.module, self.data = task, data
@@ -229,15 +223,6 @@ class _Learner:
         assert self.data.train_labels is not None
         clean = _shifted(self.data.clean(self.data.train[chosen]), generator)
         return {"clean": clean, "label": self.data.train_labels[chosen]}
-
-    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        return [{"params": list(self.module.parameters()), "weight_decay": weight_decay}]
-
-    def validate(self) -> Mapping[str, float]:
-        return {}
-
-    def preview(self) -> Image | None:
-        return None
 
 
 def _shifted(images: Tensor, generator: torch.Generator) -> Tensor:

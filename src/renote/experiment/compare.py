@@ -10,7 +10,7 @@ from renote.data import GraphData, NodeData, split_nodes, split_per_class
 from renote.errors import UsageError, unknown
 from renote.experiment.memory import peak_memory
 from renote.experiment.node_contrast import Split
-from renote.experiment.run import Data, load_data, test_score, train
+from renote.experiment.run import Data, completed, load_data, test_score, train
 from renote.experiment.sample import SampleRun
 from renote.experiment.system import System
 from renote.train.log import StepProgress
@@ -72,21 +72,19 @@ def compare(
         named = ", ".join(f"{system.name} ({system.task})" for system in systems)
         raise UsageError(f"these do different tasks and cannot be compared: {named}")
     loaded = load_data(data, data_options) if isinstance(data, str) else data
-    if split not in ("own", *SPLITS):
-        raise unknown("split", split, ["own", *SPLITS])
+    check_split(split)
     if split != "own" and not isinstance(loaded, NodeData):
         raise UsageError(f"split = {split}, but {loaded.name} is not a graph whose nodes could be split: leave it own")
     found: dict[str, list[dict[str, float]]] = {system.name: [] for system in systems}
     metric = ""
     with StepProgress("comparing", seeds * len(systems), shown=progress) as bar:
         for seed in range(seeds):
-            given = SPLITS[split][0](loaded, seed) if split != "own" and isinstance(loaded, NodeData) else loaded
+            given = split_anew(loaded, split, seed) if isinstance(loaded, NodeData) else loaded
             for system in systems:
                 config = system.configure(preset, **changes, seed=seed)
                 with peak_memory() as peak:
                     run = train(system, given, config, progress=False)
-                if run.trained is not None and run.trained.interrupted:
-                    raise KeyboardInterrupt
+                completed(run)
                 if isinstance(run, SampleRun):
                     measures = run.evaluate(samples, seed=10_000 * (seed + 1))
                     metric, value = f"Fréchet distance ({measures['features']})", measures["frechet_distance"]
@@ -118,12 +116,28 @@ def compare(
     }
 
 
+def check_split(split: str) -> None:
+    """Refuse a way of splitting that is not known."""
+    if split not in ("own", *SPLITS):
+        raise unknown("split", split, ["own", *SPLITS])
+
+
+def split_anew(data: NodeData, split: str, seed: int) -> NodeData:
+    """The data with the split of a seed; as it is, if it keeps its own."""
+    return data if split == "own" else SPLITS[split][0](data, seed)
+
+
+def told_options(options: Mapping[str, Any]) -> str:
+    """The loader's options as the end of a protocol's sentence; empty without any."""
+    return f", data with {', '.join(f'{name} = {value}' for name, value in options.items())}" if options else ""
+
+
 def _protocol(
     data: Data, seeds: int, samples: int, generates: bool, split: str, options: Mapping[str, Any], preset: str
 ) -> str:
     over = f"seeds 0 to {seeds - 1}" if seeds > 1 else "seed 0"
     set_up = "" if preset == "laptop" else f", preset {preset}"
-    set_up += f", data with {', '.join(f'{name} = {value}' for name, value in options.items())}" if options else ""
+    set_up += told_options(options)
     if generates:
         return f"each system's own sampler, {samples} samples against the training set, {over}{set_up}"
     if split != "own":

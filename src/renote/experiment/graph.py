@@ -14,15 +14,15 @@ from renote.errors import UsageError
 from renote.experiment.predictions import write_table
 from renote.experiment.run import Run
 from renote.graph import GraphClassification
-from renote.train.learner import Batch
+from renote.train.learner import Batch, PlainLearner
 from renote.train.options import TrainOptions
 from renote.train.order import EpochOrder
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    pass
 
 
-class GraphLearner:
+class GraphLearner(PlainLearner):
     """A classifier of graphs; weights are selected by validation loss.
 
     Args:
@@ -33,10 +33,12 @@ class GraphLearner:
         UsageError: there are no graphs to train on.
     """
 
+    module: GraphClassification
+
     def __init__(self, task: GraphClassification, config: TrainOptions) -> None:
         self.module, self._train = task, task.splits["train"].cpu()
         self.order = EpochOrder(max(1, len(self._train)), config.batch_size or max(1, len(self._train)), config.seed)
-        self.metric: str | None = "loss" if task.splits.get("validation", torch.empty(0)).numel() else None
+        self.metric = "loss" if task.splits.get("validation", torch.empty(0)).numel() else None
 
     def batch(self, step: int, generator: torch.Generator) -> Batch | None:
         """The numbers of the step's graphs."""
@@ -51,10 +53,6 @@ class GraphLearner:
     def validate(self) -> Mapping[str, float]:
         """Loss and accuracy on the validation graphs."""
         return self.module.validate()
-
-    def preview(self) -> Image | None:
-        """None: there is nothing to see."""
-        return None
 
 
 class GraphRun(Run):

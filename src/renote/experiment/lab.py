@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from renote.experiment.run import Data, load_data, train
+from renote.experiment.run import Data, completed, load_data, train
 from renote.experiment.system import Size, System
 from renote.train.checkpoint import latest, write_json
 
@@ -79,9 +79,7 @@ class Lab:
             progress=self.progress,
             data_options=data_options,
         )
-        if run.trained is not None and run.trained.interrupted:
-            raise KeyboardInterrupt
-        return run
+        return completed(run)
 
     def measure(self, key: str, function: Callable[[], Any]) -> Any:
         """What `function()` returns, as JSON takes it; computed once, and kept under `key` with its seconds."""

@@ -9,7 +9,7 @@ from typing import Any
 from renote.data import NodeData
 from renote.experiment.contrast import spread
 from renote.experiment.lab import Lab
-from renote.experiment.run import test_score, train
+from renote.experiment.run import completed, test_score, train
 from renote.experiment.system import System
 
 Candidate = tuple["System[Any] | None", str, Mapping[str, Any]]
@@ -85,9 +85,7 @@ def _accuracy(
     split: Split | None,
 ) -> float:
     loaded = lab.data(data, **options)
-    run = train(system, loaded if split is None else split(loaded, seed), config, progress=False)
-    if run.trained is not None and run.trained.interrupted:
-        raise KeyboardInterrupt
+    run = completed(train(system, loaded if split is None else split(loaded, seed), config, progress=False))
     return test_score(run.evaluate())[1]
 
 

@@ -5,6 +5,7 @@ Errica, Podda, Bacciu & Micheli (2019), "A fair comparison of graph neural netwo
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any
 from renote.data import GraphData, split_fold, stratified_folds, with_folds
 from renote.errors import UsageError
 from renote.experiment.lab import Lab
-from renote.experiment.run import train
+from renote.experiment.run import completed, train
 from renote.experiment.system import System
 
 FIRST_FINAL = 100
@@ -131,8 +132,8 @@ def _trained(
     split = split_fold(data, fold, seed, protocol.validation_fraction)
     config = system.configure(protocol.preset, **{**changes, "seed": seed})
     epoch = -(-len(split.train) // (config.batch_size or max(1, len(split.train))))
-    own = {"steps": protocol.epochs * epoch, "validate_every": epoch, "patience": protocol.patience}
-    run = train(system, split, system.configure(protocol.preset, **{**changes, **own, "seed": seed}), progress=False)
-    if run.trained is not None and run.trained.interrupted:
-        raise KeyboardInterrupt
+    config = dataclasses.replace(
+        config, steps=protocol.epochs * epoch, validate_every=epoch, patience=protocol.patience
+    )
+    run = completed(train(system, split, config, progress=False))
     return run.evaluate() | {"steps": run.trained.step if run.trained else 0}

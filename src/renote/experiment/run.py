@@ -59,6 +59,17 @@ class Run:
         raise NotImplementedError
 
 
+def completed(run: Run) -> Run:
+    """The run, if its training was not stopped by the user.
+
+    Raises:
+        KeyboardInterrupt: it was.
+    """
+    if run.trained is not None and run.trained.interrupted:
+        raise KeyboardInterrupt
+    return run
+
+
 def test_score(measures: Mapping[str, Any]) -> tuple[str, float]:
     """What classifiers are compared by, with its name: test accuracy, or micro-F1 where nodes are of several classes, in percent."""
     if "test_micro_f1" in measures:

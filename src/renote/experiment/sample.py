@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +16,7 @@ from renote.diffusion import DiffusionModel, State
 from renote.errors import UsageError, unknown
 from renote.experiment.run import Run, reload_data
 from renote.train import EpochOrder, TrainOptions
-from renote.train.learner import Batch
+from renote.train.learner import Batch, PlainLearner
 from renote.train.log import StepProgress
 
 if TYPE_CHECKING:
@@ -62,16 +62,14 @@ class GenerativeModel(Protocol):
         """(n,) upper bounds of -log₂ p(x) / dimensions, or estimates."""
 
 
-class SampleLearner:
-    """A generative model on batches of a data set.
+class SampleLearner(PlainLearner):
+    """A generative model on batches of a data set; there is no validation, as its loss says little of samples.
 
     Args:
         model: the model.
         data: its samples.
         config: batch size, seed, and how previews are drawn.
     """
-
-    metric: str | None = None
 
     def __init__(self, model: Any, data: SampleData, config: TrainOptions) -> None:
         self.module, self.data, self.config = model, data, config
@@ -84,14 +82,6 @@ class SampleLearner:
         drawn: Batch = self.module.draw(self.data.clean(self.data.train[chosen]), labels, generator)
         # a loss may change over training, and a part of a batch must know when it is
         return {**drawn, "step": torch.full((len(chosen),), step)}
-
-    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """All parameters alike."""
-        return [{"params": list(self.module.parameters()), "weight_decay": weight_decay}]
-
-    def validate(self) -> Mapping[str, float]:
-        """Empty: samples are judged by evaluation, the loss says little of them."""
-        return {}
 
     def preview(self) -> Image | None:
         """A grid of 64 samples; of a diffusion model in 25 deterministic steps."""

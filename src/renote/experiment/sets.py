@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from renote.graph import SetRegression
 from renote.train import Trainer, TrainOptions
-from renote.train.learner import Batch
+from renote.train.learner import Batch, PlainLearner
 from renote.train.order import mixed_seed
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    pass
 
 Draw = Callable[[int, torch.Generator], "tuple[Tensor, Tensor]"]
 """`draw(n, generator)`: n sets of one size, (n, m, …), and a number each, (n,)."""
 
 
-class SetLearner:
+class SetLearner(PlainLearner):
     """Sets that are drawn for each step; there is no validation, as there are no sets to overfit to.
 
     Args:
@@ -29,8 +29,6 @@ class SetLearner:
         batch_size: sets of a step.
     """
 
-    metric: str | None = None
-
     def __init__(self, module: SetRegression, draw: Draw, batch_size: int) -> None:
         self.module, self.draw, self.batch_size = module, draw, batch_size
 
@@ -38,18 +36,6 @@ class SetLearner:
         """The step's sets and their numbers."""
         sets, target = self.draw(self.batch_size, generator)
         return {"set": sets, "target": target}
-
-    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """All parameters alike."""
-        return [{"params": list(self.module.parameters()), "weight_decay": weight_decay}]
-
-    def validate(self) -> Mapping[str, float]:
-        """Nothing."""
-        return {}
-
-    def preview(self) -> Image | None:
-        """None: there is nothing to see."""
-        return None
 
 
 def learn_sets(make: Callable[[], SetRegression], draw: Draw, options: TrainOptions) -> SetRegression:

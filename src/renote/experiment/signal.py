@@ -16,14 +16,14 @@ from renote.experiment.predictions import write_table
 from renote.experiment.run import Run, reload_data
 from renote.experiment.signal_options import SignalOptions
 from renote.graph import SignalClassification
-from renote.train.learner import Batch
+from renote.train.learner import Batch, PlainLearner
 from renote.train.order import EpochOrder
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    pass
 
 
-class SignalLearner:
+class SignalLearner(PlainLearner):
     """A classifier of signals; weights are selected by the loss on training samples that are held out.
 
     Args:
@@ -31,6 +31,8 @@ class SignalLearner:
         data: samples with labels.
         config: batch size, seed, and how many are held out.
     """
+
+    module: SignalClassification
 
     def __init__(self, task: SignalClassification, data: SampleData, config: SignalOptions) -> None:
         self.module, self.data = task, data
@@ -44,24 +46,16 @@ class SignalLearner:
         self.train, self.validation = stratified(labels, config.validation_fraction, generator)
         size = max(1, len(self.train))
         self.order = EpochOrder(size, config.batch_size or size, config.seed)
-        self.metric: str | None = "loss" if len(self.validation) else None
+        self.metric = "loss" if len(self.validation) else None
 
     def batch(self, step: int, generator: torch.Generator) -> Batch | None:
         """The step's signals and their labels."""
         chosen = self.train[self.order.indices(step)]
         return {"signal": signals(self.data, self.data.train[chosen]), "label": self.labels[chosen]}
 
-    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """All parameters alike."""
-        return [{"params": list(self.module.parameters()), "weight_decay": weight_decay}]
-
     def validate(self) -> Mapping[str, float]:
         """Loss and accuracy on the held-out training samples."""
         return self.module.validate(signals(self.data, self.data.train[self.validation]), self.labels[self.validation])
-
-    def preview(self) -> Image | None:
-        """None: there is nothing to see."""
-        return None
 
 
 class SignalRun(Run):

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from renote.data import NodeData
-from renote.errors import UsageError, unknown
-from renote.experiment.compare import SPLITS
+from renote.errors import UsageError
+from renote.experiment.compare import SPLITS, check_split, split_anew, told_options
 from renote.experiment.contrast import spread
 from renote.experiment.lab import Lab
 from renote.experiment.node_options import NodeOptions
-from renote.experiment.run import train
+from renote.experiment.run import completed, train
 from renote.experiment.system import System
 from renote.train.options import TrainOptions
 
@@ -80,7 +80,8 @@ def tune(
         own = system.configure(preset, **changes)
         if not isinstance(own, NodeOptions):
             raise UsageError(f"{system.name} learns no weights from nodes: there is nothing to tune")
-        if not isinstance(lab.data(data, **(data_options or {})), NodeData):
+        loaded = lab.data(data, **(data_options or {}))
+        if not isinstance(loaded, NodeData):
             raise UsageError(f"{data} is not a graph whose nodes have classes: tune is for those, e.g. cora")
         measure = partial(_measured, lab, data, dict(data_options or {}), split)
         candidates = _candidates(own, draws)
@@ -90,9 +91,7 @@ def tune(
         rows.append(
             {
                 "name": system.name,
-                "metric": "test micro-F1 (%)"
-                if lab.data(data, **(data_options or {})).several
-                else "test accuracy (%)",
+                "metric": "test micro-F1 (%)" if loaded.several else "test accuracy (%)",
                 "preset": {**spread(tests[0]), "values": tests[0]},
                 "tuned": {**spread(tests[1]), "values": tests[1]},
                 "chosen": {name: getattr(candidates[best], name) for name in SPACE},
@@ -112,8 +111,7 @@ def tune(
 def _check(systems: Sequence[System[Any]], seeds: int, draws: int, split: str, changes: Mapping[str, Any]) -> None:
     if seeds < 2 or draws < 1:
         raise UsageError(f"seeds = {seeds} and draws = {draws}: at least 2, for a deviation, and 1")
-    if split not in ("own", *SPLITS):
-        raise unknown("split", split, ["own", *SPLITS])
+    check_split(split)
     if len({system.name for system in systems}) < len(systems):
         raise UsageError("a system is named twice: name each once")
     for name in changes:
@@ -143,11 +141,8 @@ def _measured(
 
 def _train(lab: Lab, data: str, options: Mapping[str, Any], split: str, config: TrainOptions) -> dict[str, float]:
     loaded = lab.data(data, **options)
-    given = loaded if split == "own" else SPLITS[split][0](loaded, config.seed)
-    run = train(lab.system, given, config, progress=False)
-    if run.trained is not None and run.trained.interrupted:
-        raise KeyboardInterrupt
-    measures = run.evaluate()
+    given = split_anew(loaded, split, config.seed)
+    measures = completed(train(lab.system, given, config, progress=False)).evaluate()
     measure = "micro_f1" if given.several else "accuracy"
     if f"validation_{measure}" not in measures or f"test_{measure}" not in measures:
         raise UsageError(f"{data} has no nodes to validate or to test on: tune needs both")
@@ -156,8 +151,7 @@ def _train(lab: Lab, data: str, options: Mapping[str, Any], split: str, config: 
 
 def _protocol(preset: str, split: str, options: Mapping[str, Any], seeds: int, draws: int) -> str:
     parts = "the data's own split" if split == "own" else SPLITS[split][1]
-    given = f", data with {', '.join(f'{name} = {value}' for name, value in options.items())}" if options else ""
     return (
         f"{draws} candidates, the preset {preset} and random draws, chosen on the validation nodes by one training each (seed {SEARCH_SEED}), then tested over seeds 0 to {seeds - 1}; "
-        f"{parts}{given}; weights selected by validation loss"
+        f"{parts}{told_options(options)}; weights selected by validation loss"
     )

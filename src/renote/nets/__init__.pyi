@@ -5,6 +5,7 @@ from .classifier import TimeClassifier as TimeClassifier
 from .deep import DeepHierarchy as DeepHierarchy
 from .embedding import LabelEmbedding as LabelEmbedding
 from .embedding import sinusoidal as sinusoidal
+from .evaluation import evaluation as evaluation
 from .fourier import FourierInput as FourierInput
 from .fourier import fourier_features as fourier_features
 from .ladder import Ladder as Ladder

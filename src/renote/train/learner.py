@@ -42,6 +42,25 @@ class Learner(Protocol):
         """A picture of what the weights can do now, or None."""
 
 
+class PlainLearner:
+    """What a learner need not say anew: no validation, all parameters alike, nothing to see."""
+
+    module: Any
+    metric: str | None = None
+
+    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """All parameters alike."""
+        return [{"params": list(self.module.parameters()), "weight_decay": weight_decay}]
+
+    def validate(self) -> Mapping[str, float]:
+        """Empty."""
+        return {}
+
+    def preview(self) -> Image | None:
+        """None: there is nothing to see."""
+        return None
+
+
 def slice_batch(batch: Batch | None, part: int, parts: int) -> tuple[Batch | None, float]:
     """Part `part` of `parts` of a batch and its share of the samples."""
     if batch is None or parts == 1:

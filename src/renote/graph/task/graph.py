@@ -12,7 +12,8 @@ from torch.nn import functional
 from renote.errors import DataError, UsageError, unknown
 from renote.graph.batch import pick
 from renote.graph.graph import Graph
-from renote.graph.task.node import in_precision_of, numbers_of
+from renote.graph.task.node import groups_of, in_precision_of, numbers_of
+from renote.nets.evaluation import evaluation
 
 _CHUNK_NODES = 20_000
 
@@ -54,19 +55,14 @@ class GraphClassification(nn.Module):
         loss = functional.cross_entropy(logits, self.labels.index_select(0, numbers))
         return loss if penalty is None else loss + penalty
 
-    @torch.no_grad()
     def logits(self, numbers: Tensor | None = None) -> Tensor:
         """(n, classes) of some graphs, or of all, without dropout, so many at a time that their nodes are not too many."""
         if numbers is None:
             numbers = torch.arange(self.graphs.num_graphs, device=self.labels.device)
-        training = self.network.training
-        self.network.eval()
-        try:
+        with evaluation(self.network):
             nodes = self.graphs.members.count.index_select(0, numbers).long().cumsum(0) // _CHUNK_NODES
             sizes = [size for size in torch.bincount(nodes).tolist() if size] or [0]
             parts = [self.network(pick(self.graphs, part)) for part in torch.split(numbers, sizes)]
-        finally:
-            self.network.train(training)
         return torch.cat([part[0] if isinstance(part, tuple) else part for part in parts])
 
     def accuracy(self, split: str, logits: Tensor | None = None) -> float:
@@ -86,10 +82,7 @@ class GraphClassification(nn.Module):
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """The network's own groups if it has any, else all parameters alike."""
-        own: Callable[[float], list[dict[str, Any]]] | None = getattr(self.network, "parameter_groups", None)
-        if own is not None:
-            return own(weight_decay)
-        return [{"params": list(self.network.parameters()), "weight_decay": weight_decay}]
+        return groups_of(self.network, weight_decay)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> GraphClassification:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]

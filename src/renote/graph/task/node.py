@@ -14,6 +14,7 @@ from renote.graph.graph import Graph
 from renote.graph.inference import layerwise
 from renote.graph.minibatch import Sampling
 from renote.graph.precomputed import PrecomputedNetwork
+from renote.nets.evaluation import evaluation
 
 
 class NodeClassification(nn.Module):
@@ -86,15 +87,10 @@ class NodeClassification(nn.Module):
         logits: Tensor = layerwise(self.network, self.graph, self.megabytes) if by_layer else self.network(self.graph)
         return logits if nodes is None else logits.index_select(0, nodes)
 
-    @torch.no_grad()
     def logits(self, nodes: Tensor | None = None) -> Tensor:
         """(n, classes) of some nodes, or of all, without dropout."""
-        training = self.network.training
-        self.network.eval()
-        try:
+        with evaluation(self.network):
             return self.scores(nodes)
-        finally:
-            self.network.train(training)
 
     def accuracy(self, split: str, logits: Tensor | None = None) -> float:
         """Share of a split's nodes whose largest logit is their label's; `logits` of all nodes, if they are there.
@@ -129,10 +125,7 @@ class NodeClassification(nn.Module):
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """The network's own groups if it has any, else all parameters alike."""
-        own: Callable[[float], list[dict[str, Any]]] | None = getattr(self.network, "parameter_groups", None)
-        if own is not None:
-            return own(weight_decay)
-        return [{"params": list(self.network.parameters()), "weight_decay": weight_decay}]
+        return groups_of(self.network, weight_decay)
 
     def _loss(self, logits: Tensor, nodes: Tensor) -> Tensor:
         return self.loss(logits, self.labels.index_select(0, nodes))
@@ -252,6 +245,12 @@ def numbers_of(name: str, split: Tensor, labels: Tensor, what: str = "node") -> 
     if unlabelled.numel():
         raise DataError(f"{what} {int(unlabelled[0])} of the split {name!r} has no label")
     return nodes
+
+
+def groups_of(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameters for the optimizer: the network's own groups if it has any, else all alike."""
+    own: Callable[[float], list[dict[str, Any]]] | None = getattr(network, "parameter_groups", None)
+    return [{"params": list(network.parameters()), "weight_decay": weight_decay}] if own is None else own(weight_decay)
 
 
 def in_precision_of(network: nn.Module, graph: Graph) -> Graph:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from renote.graph.aggregate import Aggregation
 from renote.graph.pattern import Pattern
+from renote.nets.evaluation import evaluation
 
 
 class SetRegression(nn.Module):
@@ -51,14 +52,9 @@ class SetRegression(nn.Module):
         away = (self.scores(batch["set"]) - batch["target"]) / self.scale
         return away.square().mean() if self.squared else away.abs().mean()
 
-    @torch.no_grad()
     def predict(self, sets: Tensor, chunk: int = 500) -> Tensor:
         """(n,) on the CPU, a few sets at a time."""
-        training = self.training
-        self.eval()
         device = next(self.parameters()).device
-        try:
+        with evaluation(self):
             found = [self.scores(part.to(device)).float().cpu() for part in torch.split(sets, chunk)]
-        finally:
-            self.train(training)
         return torch.cat(found)

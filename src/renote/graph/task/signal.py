@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from renote.nets.evaluation import evaluation
+
 _CHUNK = 500
 
 
@@ -26,16 +28,11 @@ class SignalClassification(nn.Module):
         """The loss of a batch, `{"signal": (n, features, nodes), "label": (n,)}`."""
         return functional.cross_entropy(self.network(batch["signal"]).float(), batch["label"])
 
-    @torch.no_grad()
     def logits(self, signals: Tensor) -> Tensor:
         """(n, classes) on the CPU, without dropout, a few hundred signals at a time."""
-        training = self.network.training
-        self.network.eval()
         device = next(self.parameters()).device
-        try:
+        with evaluation(self.network):
             parts = [self.network(part.to(device)).float().cpu() for part in torch.split(signals, _CHUNK)]
-        finally:
-            self.network.train(training)
         return torch.cat(parts)
 
     def validate(self, signals: Tensor, labels: Tensor) -> dict[str, float]:
