@@ -119,6 +119,12 @@ from .sampling import sample_neighbors as sample_neighbors
 from .segment import neighbor_max as neighbor_max
 from .segment import neighbor_mean as neighbor_mean
 from .segment import sampled_product as sampled_product
+from .pairs import matrices as matrices
+from .pairs import nodes_of as nodes_of
+from .pairs import pairs as pairs
+from .pairs import rows as rows
+from .pairs import sites_of as sites_of
+from .pairs import sites_there as sites_there
 from .segment import segment_max as segment_max
 from .segment import segment_mean as segment_mean
 from .segment import segment_sum as segment_sum
@@ -138,6 +144,9 @@ from .spectrum import exact_pagerank as exact_pagerank
 from .spectrum import heat_kernel as heat_kernel
 from .spectrum import largest_eigenvalue as largest_eigenvalue
 from .spectrum import pagerank_series as pagerank_series
+from .structure import cycle_counts as cycle_counts
+from .structure import heat_signature as heat_signature
+from .structure import six_cycles as six_cycles
 from .subgraph import Subgraph as Subgraph
 from .subgraph import induced as induced
 from .subgraph import neighborhood as neighborhood
@@ -149,3 +158,5 @@ from .task.node import binary_cross_entropy as binary_cross_entropy
 from .task.node import hinge as hinge
 from .task.sets import SetRegression as SetRegression
 from .task.signal import SignalClassification as SignalClassification
+from .transformer import GraphTransformer as GraphTransformer
+from .transformer import GraphTransformerLayer as GraphTransformerLayer
