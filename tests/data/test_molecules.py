@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from renote import data
-from renote.data import MoleculeData, molecules
+from renote.data import MoleculeData, fingerprints, molecules
 from renote.data.molecule_sets import with_last
 from renote.errors import DataError, UsageError
 from renote.graph import pick, unbatch
@@ -119,7 +119,7 @@ def test_atoms_outside_the_types_are_told_and_left_out() -> None:
 def test_morgan_bits_are_those_of_rdkit() -> None:
     from rdkit.Chem import AllChem
 
-    found = molecules.morgan(["CCO", "c1ccccc1"], 2, 1024)
+    found = fingerprints.morgan(["CCO", "c1ccccc1"], 2, 1024)
     for row, text in zip(found, ["CCO", "c1ccccc1"]):
         peer = AllChem.GetMorganFingerprintAsBitVect(chem.MolFromSmiles(text), 2, nBits=1024)
         assert row.nonzero().squeeze(1).tolist() == list(peer.GetOnBits())
@@ -222,7 +222,7 @@ def test_what_is_refused(tmp_path: Path, text: str, options: dict[str, object], 
 
 def test_parts_share_no_scaffold(mirror: Path) -> None:
     found = loaded("freesolv", split="scaffold")
-    of = molecules.scaffolds(found.smiles)
+    of = fingerprints.scaffolds(found.smiles)
     parts = [{of[k] for k in part.tolist()} for part in found.splits.values()]
     assert not (parts[0] & parts[1] | parts[0] & parts[2] | parts[1] & parts[2])
     sizes = [len(part) for part in found.splits.values()]
@@ -233,4 +233,4 @@ def test_parts_share_no_scaffold(mirror: Path) -> None:
 
 
 def test_scaffolds_of_known_molecules() -> None:
-    assert molecules.scaffolds(["CCO", "Cc1ccccc1", "c1ccccc1CCC2CC2C"]) == ["", "c1ccccc1", "c1ccc(CCC2CC2)cc1"]
+    assert fingerprints.scaffolds(["CCO", "Cc1ccccc1", "c1ccccc1CCC2CC2C"]) == ["", "c1ccccc1", "c1ccc(CCC2CC2)cc1"]

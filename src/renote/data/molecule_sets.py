@@ -20,7 +20,8 @@ from torch import Tensor
 
 from renote.data import store
 from renote.data.card import Card
-from renote.data.molecules import Molecules, Skipped, rdkit, read_smiles, scaffolds, to_graphs
+from renote.data.fingerprints import scaffolds
+from renote.data.molecules import Molecules, Skipped, rdkit, read_smiles, to_graphs
 from renote.data.split import partition
 from renote.data.table import Table, given_split, labels_of
 from renote.data.types import GraphData

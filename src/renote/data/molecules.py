@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from renote.errors import DataError, UsageError
 from renote.graph import Adjacency, Field, Graph
@@ -313,35 +312,6 @@ def smiles_of(
         # what is written must be read again: an atom that RDKit lets pass may not be
         again = chem.MolFromSmiles(text)
     return None if again is None else text
-
-
-def scaffolds(smiles: Sequence[str]) -> list[str]:
-    """The Bemis-Murcko scaffold of each: its rings and what links them, as SMILES without stereo; empty without a ring.
-
-    Source:
-        Bemis & Murcko (1996), "The properties of known drugs. 1. Molecular frameworks".
-    """
-    murcko = rdkit("Chem.Scaffolds.MurckoScaffold")
-    return [murcko.MurckoScaffoldSmiles(smiles=text, includeChirality=False) for text in smiles]
-
-
-def morgan(smiles: Sequence[str], radius: int = 2, bits: int = 2048) -> Tensor:
-    """Circular fingerprints: a bit for each neighbourhood up to a radius, hashed; (molecules, bits) uint8.
-
-    Args:
-        smiles: valid ones.
-        radius: of the neighbourhoods, in bonds; 2 is ECFP4.
-        bits: their number.
-
-    Source:
-        Rogers & Hahn (2010), "Extended-connectivity fingerprints".
-    """
-    generator = rdkit("Chem.rdFingerprintGenerator").GetMorganGenerator(radius=radius, fpSize=bits)
-    found = np.zeros((len(smiles), bits), dtype=np.uint8)
-    with rdkit("rdBase").BlockLogs():
-        for k, text in enumerate(smiles):
-            found[k] = generator.GetFingerprintAsNumPy(molecule_of(text))
-    return torch.from_numpy(found)
 
 
 def molecule_of(smiles: str) -> Mol:
