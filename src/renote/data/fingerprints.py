@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from renote.data.molecules import molecule_of, rdkit
+from renote.data.chemistry import molecule_of, rdkit
 
 
 def scaffolds(smiles: Sequence[str]) -> list[str]:

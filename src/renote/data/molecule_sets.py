@@ -20,8 +20,9 @@ from torch import Tensor
 
 from renote.data import store
 from renote.data.card import Card
+from renote.data.chemistry import rdkit
 from renote.data.fingerprints import scaffolds
-from renote.data.molecules import Molecules, Skipped, rdkit, read_smiles, to_graphs
+from renote.data.molecules import Molecules, Skipped, read_smiles, to_graphs
 from renote.data.split import partition
 from renote.data.table import Table, given_split, labels_of
 from renote.data.types import GraphData

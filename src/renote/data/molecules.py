@@ -13,20 +13,16 @@ and of the features of an edge: single, double, triple, aromatic; conjugated; in
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from renote.errors import DataError, UsageError
+from renote.data.chemistry import charge_text, parsed, rdkit, reason
+from renote.errors import DataError
 from renote.graph import Adjacency, Field, Graph
-
-if TYPE_CHECKING:
-    from rdkit.Chem import Mol
 
 ATOM_TYPES = ("B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "Br", "I")
 """Elements that have a column of their own by default."""
@@ -35,7 +31,6 @@ BOND_TYPES = ("single", "double", "triple", "aromatic")
 _DEGREES, _HYDROGENS, _HYBRIDS = 7, 5, 4
 # as RDKit numbers them; what is none of these (dative, zero, …) counts as single
 _BONDS = {1: 0, 2: 1, 3: 2, 12: 3}
-_TYPE = re.compile(r"([A-Z][a-z]?)([+-]\d?)?")
 
 
 @dataclass(frozen=True)
@@ -129,7 +124,7 @@ def read_smiles(smiles: Sequence[str], kekulize: bool = False) -> Molecules:
             text = text.strip()
             molecule = chem.MolFromSmiles(text)
             if molecule is None or not molecule.GetNumAtoms():
-                skipped.append(Skipped(row, text, _reason(text)))
+                skipped.append(Skipped(row, text, reason(text)))
                 continue
             atoms.extend(
                 (
@@ -174,7 +169,7 @@ def atom_types_of(molecules: Molecules) -> tuple[str, ...]:
     table = rdkit("Chem").GetPeriodicTable()
     kinds, count = np.unique(molecules.atoms[:, :2], axis=0, return_counts=True)
     order = np.argsort(-count, kind="stable")
-    return tuple(table.GetElementSymbol(int(number)) + _charge_text(int(charge)) for number, charge in kinds[order])
+    return tuple(table.GetElementSymbol(int(number)) + charge_text(int(charge)) for number, charge in kinds[order])
 
 
 def to_graphs(molecules: Molecules, atom_types: Sequence[str] | None = None) -> tuple[Graph, Molecules]:
@@ -199,7 +194,7 @@ def to_graphs(molecules: Molecules, atom_types: Sequence[str] | None = None) -> 
         ([0, 0, 2, 0, 1], [0, 0, 0, 0, 2, 2], 2)
     """
     names = ATOM_TYPES if atom_types is None else tuple(atom_types)
-    number, charge = _parsed(names)
+    number, charge = parsed(names)
     kind = np.full(len(molecules.atoms), len(names), dtype=np.int64)
     element, formal = molecules.atoms[:, 0], molecules.atoms[:, 1]
     neutral_first = sorted(range(len(names)), key=lambda k: charge[k] is not None)
@@ -283,7 +278,7 @@ def smiles_of(
         hydrogens: of each atom; read for aromatic atoms alone.
     """
     chem = rdkit("Chem")
-    number, charge = _parsed(atom_types)
+    number, charge = parsed(atom_types)
     types = chem.BondType.SINGLE, chem.BondType.DOUBLE, chem.BondType.TRIPLE, chem.BondType.AROMATIC
     molecule = chem.RWMol()
     for kind in kinds:
@@ -314,74 +309,6 @@ def smiles_of(
     return None if again is None else text
 
 
-def molecule_of(smiles: str) -> Mol:
-    """RDKit's molecule.
-
-    Raises:
-        DataError: the SMILES is invalid.
-    """
-    with rdkit("rdBase").BlockLogs():
-        found: Mol | None = rdkit("Chem").MolFromSmiles(smiles)
-    if found is None:
-        raise DataError(f"{smiles!r} is no molecule: {_reason(smiles)}")
-    return found
-
-
-def rdkit(module: str) -> Any:
-    """A module of RDKit.
-
-    Raises:
-        UsageError: it is not installed.
-    """
-    import importlib
-
-    try:
-        return importlib.import_module(f"rdkit.{module}")
-    except ImportError as error:
-        raise UsageError("molecules need RDKit: pip install 'renote[molecules]'") from error
-
-
-def _reason(text: str) -> str:
-    if not text:
-        return "it is empty"
-    chem = rdkit("Chem")
-    molecule = chem.MolFromSmiles(text, sanitize=False)
-    if molecule is None:
-        return "it cannot be parsed as SMILES"
-    problems = chem.DetectChemistryProblems(molecule)
-    return str(problems[0].Message()) if problems else "it has no atoms"
-
-
-def _charge_text(charge: int) -> str:
-    if not charge:
-        return ""
-    return ("+" if charge > 0 else "-") + (str(abs(charge)) if abs(charge) > 1 else "")
-
-
-def _parsed(names: Sequence[str]) -> tuple[list[int], list[int | None]]:
-    """Atomic number and charge of each type; None for a symbol alone."""
-    table = rdkit("Chem").GetPeriodicTable()
-    if len(set(names)) < len(names) or not names:
-        raise DataError(f"atom_types is {list(names)}: name each type once, and at least one")
-    numbers: list[int] = []
-    charges: list[int | None] = []
-    for name in names:
-        match = _TYPE.fullmatch(name)
-        try:
-            with rdkit("rdBase").BlockLogs():
-                number = table.GetAtomicNumber(match[1]) if match else 0
-        except RuntimeError:
-            number = 0
-        if not match or number < 1:
-            raise DataError(
-                f"atom type {name!r} in atom_types is none: write a symbol, or one with a charge, e.g. N or N+"
-            )
-        sign = match[2]
-        numbers.append(number)
-        charges.append(None if sign is None else int(sign[0] + (sign[1:] or "1")))
-    return numbers, charges
-
-
 def _without_others(
     molecules: Molecules, kind: NDArray[np.int64], names: Sequence[str]
 ) -> tuple[Molecules, NDArray[np.int64]]:
@@ -393,7 +320,7 @@ def _without_others(
     skipped = []
     for k, place in sorted(first.items()):
         number, charge = molecules.atoms[place, :2].tolist()
-        atom = table.GetElementSymbol(number) + _charge_text(charge)
+        atom = table.GetElementSymbol(number) + charge_text(charge)
         skipped.append(
             Skipped(int(molecules.rows[k]), molecules.smiles[k], f"its atom {atom} is not in atom_types {list(names)}")
         )
