@@ -105,7 +105,7 @@ def train(
     Raises:
         UsageError: if the data do not suit the system, or the folder holds something else.
     """
-    loaded = data if isinstance(data, Data) else load_data(data, data_options)
+    loaded = system.prepared(data if isinstance(data, Data) else load_data(data, data_options))
     if not isinstance(loaded, _FORMS[system.kind]):
         raise UsageError(
             f"{system.name} needs {_KINDS[system.kind]}, but {loaded.name} is {_KINDS[loaded.card.kind]}: "
@@ -145,7 +145,7 @@ def open_run(
         CheckpointError: if there is no checkpoint, or it is damaged.
     """
     config = system.configure("paper", **_tuples(saved["config"]))
-    loaded = _data_of(saved) if data is None else data if isinstance(data, Data) else load_data(data)
+    loaded = system.prepared(_data_of(saved) if data is None else data if isinstance(data, Data) else load_data(data))
     learner = system.learner(config, loaded)
     if is_shipped(folder):
         restore_shipped(folder, learner.module)

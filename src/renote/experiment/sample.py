@@ -237,7 +237,7 @@ class SampleRun(Run):
         if len(self.data.train):
             return self.data
         assert self.folder is not None
-        loaded = reload_data(self.folder)
+        loaded = self.system.prepared(reload_data(self.folder))
         assert isinstance(loaded, SampleData)
         return loaded
 

@@ -13,7 +13,7 @@ its frequency. Here a pair of nodes is one site, so λ = 1 weighs edges as the p
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from renote.errors import UsageError
 from renote.experiment import GenerativeSystem, Paper
@@ -157,9 +157,16 @@ def process_of(config: Config, form: GraphForm) -> SizedProcess:
 def _form(data: SampleData) -> GraphForm:
     if data.graphs is None:
         raise UsageError(
-            f"{data.name} has no graphs to generate: take qm9, small-communities, small-planar, or smiles:FILE.csv"
+            f"{data.name} has no graphs to generate: take qm9, small-communities, small-planar, molecules:FILE.csv, or graphs:FOLDER"
         )
     return data.graphs
+
+
+def prepare(data: Any) -> Any:
+    """Whole graphs and molecules as rows of types."""
+    from renote import data as data_sets
+
+    return data_sets.rows_of(data) if isinstance(data, data_sets.GraphData) else data
 
 
 LAPTOP = {
@@ -202,6 +209,7 @@ SYSTEM = GenerativeSystem(
     config=Config,
     build=build,
     settle=settle,
+    prepare=prepare,
     presets={
         "laptop": LAPTOP,
         "full": LAPTOP
