@@ -18,7 +18,7 @@ from renote.data.molecule_sets import MoleculeData
 from renote.data.molecules import ATOM_TYPES, BOND_TYPES, atom_types_of, read_smiles, smiles_of, to_graphs
 from renote.data.types import GraphData, SampleData
 from renote.errors import DataError, UsageError
-from renote.graph import Graph, pick
+from renote.graph import Graph
 from renote.graph.pairs import pair_table, pairs, sites_of, sites_there
 
 _log = logging.getLogger("renote")
@@ -78,9 +78,7 @@ def row_smiles(rows: Tensor, form: GraphForm) -> list[str | None]:
     found = []
     for row in rows.tolist():
         atoms = [kind for kind in row[: form.nodes] if kind != form.absent]
-        bonds = {
-            (i[k], j[k]): kind - 1 for k, kind in enumerate(row[form.nodes :]) if 0 < kind < len(form.edge_types)
-        }
+        bonds = {(i[k], j[k]): kind - 1 for k, kind in enumerate(row[form.nodes :]) if 0 < kind < len(form.edge_types)}
         found.append(smiles_of(atoms, bonds, form.node_types))
     return found
 
@@ -113,14 +111,12 @@ def _atoms(data: MoleculeData) -> tuple[Graph, tuple[str, ...], Tensor]:
         graphs, _ = to_graphs(read, names)
         return graphs, names, graphs["atom_type"]
     # charge is a column: after types, degrees, hydrogens and hybrids, before two more
-    element, charge = graphs["atom_type"], graphs.x[:, -3].long()
+    element, charge = graphs["atom_type"], _features(graphs)[:, -3].long()
     if bool((element >= len(ATOM_TYPES)).any()):
         raise DataError(
             f"{data.name} has atoms beside {', '.join(ATOM_TYPES)}: load it without kekulize, so that each gets a type of its own"
         )
-    both, kind, count = torch.unique(
-        torch.stack([element, charge], 1), dim=0, return_inverse=True, return_counts=True
-    )
+    both, kind, count = torch.unique(torch.stack([element, charge], 1), dim=0, return_inverse=True, return_counts=True)
     order = count.argsort(descending=True, stable=True)
     names = tuple(ATOM_TYPES[e] + charge_text(c) for e, c in both[order].tolist())
     return graphs, names, order.argsort()[kind]
@@ -128,10 +124,18 @@ def _atoms(data: MoleculeData) -> tuple[Graph, tuple[str, ...], Tensor]:
 
 def _types(graphs: Graph) -> tuple[tuple[str, ...], Tensor]:
     """Of unit vectors the type of each, else one type for all."""
-    x = graphs.x
+    x = _features(graphs)
     if x.shape[1] > 1 and bool(((x == 0) | (x == 1)).all()) and bool((x.sum(1) == 1).all()):
         return tuple(f"type {k}" for k in range(x.shape[1])), x.argmax(1)
     return ("node",), torch.zeros(graphs.num_nodes, dtype=torch.long)
+
+
+def _features(graphs: Graph) -> Tensor:
+    """Features of nodes as they are written out."""
+    x = graphs.x
+    if x is None:
+        return torch.zeros(graphs.num_nodes, 0)
+    return x if isinstance(x, Tensor) else x.to_dense()
 
 
 def _edges(graphs: Graph) -> tuple[str, ...]:
@@ -141,7 +145,13 @@ def _edges(graphs: Graph) -> tuple[str, ...]:
 
 
 def _rows(
-    graphs: Graph, kind: Tensor, names: tuple[str, ...], edges: tuple[str, ...], what: str, molecules: bool, most: int = 0
+    graphs: Graph,
+    kind: Tensor,
+    names: tuple[str, ...],
+    edges: tuple[str, ...],
+    what: str,
+    molecules: bool,
+    most: int = 0,
 ) -> tuple[Tensor, GraphForm]:
     """All graphs as rows (graphs, sites) uint8."""
     count = graphs.members.count.long()
@@ -167,5 +177,3 @@ def _rows(
     site = form.nodes + pair_table(form.nodes)[place[source], place[target]]
     row[owner[source], site] = type_.to(torch.uint8)
     return row.where(sites_there(form.nodes)[count - 1], form.absent), form
-
-

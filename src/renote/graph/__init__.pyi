@@ -77,6 +77,12 @@ from .operator import random_walk as random_walk
 from .operator import scaled_laplacian as scaled_laplacian
 from .operator import symmetric as symmetric
 from .operator import triangles as triangles
+from .pairs import matrices as matrices
+from .pairs import nodes_of as nodes_of
+from .pairs import pairs as pairs
+from .pairs import rows as rows
+from .pairs import sites_of as sites_of
+from .pairs import sites_there as sites_there
 from .pattern import Pattern as Pattern
 from .pool.cluster import Clustered as Clustered
 from .pool.cluster import DenseGraphs as DenseGraphs
@@ -119,12 +125,6 @@ from .sampling import sample_neighbors as sample_neighbors
 from .segment import neighbor_max as neighbor_max
 from .segment import neighbor_mean as neighbor_mean
 from .segment import sampled_product as sampled_product
-from .pairs import matrices as matrices
-from .pairs import nodes_of as nodes_of
-from .pairs import pairs as pairs
-from .pairs import rows as rows
-from .pairs import sites_of as sites_of
-from .pairs import sites_there as sites_there
 from .segment import segment_max as segment_max
 from .segment import segment_mean as segment_mean
 from .segment import segment_sum as segment_sum
@@ -146,6 +146,7 @@ from .spectrum import largest_eigenvalue as largest_eigenvalue
 from .spectrum import pagerank_series as pagerank_series
 from .structure import cycle_counts as cycle_counts
 from .structure import heat_signature as heat_signature
+from .structure import reachable as reachable
 from .structure import six_cycles as six_cycles
 from .subgraph import Subgraph as Subgraph
 from .subgraph import induced as induced

@@ -9,6 +9,7 @@ pairs out. Edge type 0 is no edge.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -35,16 +36,27 @@ def nodes_of(sites: int) -> int:
 
 def pairs(nodes: int, device: torch.device | str | None = None) -> tuple[Tensor, Tensor]:
     """The nodes i < j of each pair, in the order of its sites."""
+    return _pairs(nodes, torch.device(device or "cpu"))
+
+
+# made once for a device: a copy to it would have every step wait
+@lru_cache(maxsize=32)
+def _pairs(nodes: int, device: torch.device) -> tuple[Tensor, Tensor]:
     i, j = torch.triu_indices(nodes, nodes, 1, device=device)
     return i, j
 
 
-def pair_table(nodes: int) -> Tensor:
-    """(N, N) int64: the number of the pair of i and j among pairs; on the diagonal one more than the last."""
-    i, j = pairs(nodes)
+@lru_cache(maxsize=32)
+def _pair_table(nodes: int, device: torch.device) -> Tensor:
+    i, j = torch.triu_indices(nodes, nodes, 1)
     table = torch.full((nodes, nodes), len(i))
     table[i, j] = table[j, i] = torch.arange(len(i))
-    return table
+    return table.to(device)
+
+
+def pair_table(nodes: int, device: torch.device | str | None = None) -> Tensor:
+    """(N, N) int64: the number of the pair of i and j among pairs; on the diagonal one more than the last."""
+    return _pair_table(nodes, torch.device(device or "cpu"))
 
 
 def matrices(row: Tensor, diagonal: int = 0) -> tuple[Tensor, Tensor]:
@@ -56,7 +68,7 @@ def matrices(row: Tensor, diagonal: int = 0) -> tuple[Tensor, Tensor]:
     """
     nodes = nodes_of(row.shape[-1])
     edges = torch.cat([row[:, nodes:], row.new_full((len(row), 1), diagonal)], 1)
-    return row[:, :nodes], edges[:, pair_table(nodes).to(row.device)]
+    return row[:, :nodes], edges[:, pair_table(nodes, row.device)]
 
 
 def rows(node_types: Tensor, edge_types: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What small dense graphs look like, for networks that cannot count: cycles through each node, walks between two, the spectrum.
+"""What small dense graphs look like, for networks that cannot count: cycles through each node, walks between two, pieces, the spectrum.
 
     c_3 = diag A³ / 2
     c_4 = (diag A⁴ - d (d - 1) - A d) / 2
@@ -23,7 +23,9 @@ def cycle_counts(adjacency: Tensor) -> Tensor:
     degree = adjacency.sum(-1)
     second = adjacency @ adjacency
     third = second @ adjacency
-    closed_3, closed_4, closed_5 = (_diagonal(power, by) for power, by in ((second, adjacency), (second, second), (third, second)))
+    closed_3, closed_4, closed_5 = (
+        _diagonal(power, by) for power, by in ((second, adjacency), (second, second), (third, second))
+    )
     near = (adjacency @ torch.stack([degree, closed_3], -1)).unbind(-1)
     four = closed_4 - degree * (degree - 1) - near[0]
     five = closed_5 - (2 * degree - 5) * closed_3 - 2 * (adjacency * second @ degree[..., None])[..., 0] - near[1]
@@ -45,7 +47,23 @@ def six_cycles(adjacency: Tensor) -> Tensor:
     return (each.sum(-1) + pairs.sum((-2, -1))) / 12
 
 
-def heat_signature(adjacency: Tensor, there: Tensor, times: tuple[float, ...] = (0.5, 2.0, 8.0)) -> tuple[Tensor, Tensor]:
+def reachable(adjacency: Tensor, there: Tensor) -> Tensor:
+    """Whether a path leads from one node to another, (n, N, N) bool; each node that is there reaches itself.
+
+    Args:
+        adjacency: as for `cycle_counts`.
+        there: (n, N) bool.
+    """
+    nodes = adjacency.shape[-1]
+    reach = adjacency + torch.diag_embed(there.to(adjacency))
+    for _ in range(max(1, (nodes - 1).bit_length())):  # each squaring doubles the length of paths
+        reach = (reach @ reach).clamp_(max=1)
+    return reach > 0
+
+
+def heat_signature(
+    adjacency: Tensor, there: Tensor, times: tuple[float, ...] = (0.5, 2.0, 8.0)
+) -> tuple[Tensor, Tensor]:
     """diag exp(-t L) of each node, (n, N, times), and the eigenvalues of L, rising, (n, N): 2 for nodes that are not there.
 
     L = I - D^-1/2 A D^-1/2, with L_ii = 0 where a node has no edges.

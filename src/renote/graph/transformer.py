@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from renote.errors import UsageError
 from renote.graph.pairs import matrices, pairs, sites_of
-from renote.graph.structure import cycle_counts, heat_signature, six_cycles
+from renote.graph.structure import cycle_counts, heat_signature, reachable, six_cycles
 from renote.nets.embedding import check_each, sinusoidal
 
 EIGENVALUES = 6
@@ -35,12 +35,15 @@ class GraphTransformerLayer(nn.Module):
         global_width: of the whole.
         channels: C of attention.
         dropout: probability, on what is added.
+        last: whether no layer follows that the whole would be for.
 
     Raises:
         UsageError: the channels do not divide the width.
     """
 
-    def __init__(self, width: int, edge_width: int, global_width: int, channels: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self, width: int, edge_width: int, global_width: int, channels: int, dropout: float = 0.0, last: bool = False
+    ) -> None:
         super().__init__()
         if channels < 1 or width % channels:
             raise UsageError(f"channels = {channels} of attention: they must divide the width, {width}")
@@ -57,7 +60,7 @@ class GraphTransformerLayer(nn.Module):
                     ("e", edge_width),
                     ("fed_x", width),
                     ("fed_e", edge_width),
-                    ("g", global_width),
+                    *(() if last else (("g", global_width),)),
                 )
             }
         )
@@ -65,8 +68,8 @@ class GraphTransformerLayer(nn.Module):
         self.of_edge = nn.Linear(edge_width, 2 * channels)
         self.to_node, self.to_edge = nn.Linear(width, width), nn.Linear(channels, edge_width)
         self.feed_node, self.feed_edge = _perceptron(width, 2), _perceptron(edge_width, 2)
-        self.pooled = nn.Linear(2 * width + edge_width, global_width)
-        self.feed_whole = _perceptron(global_width, 2)
+        self.pooled = None if last else nn.Linear(2 * width + edge_width, global_width)
+        self.feed_whole = None if last else _perceptron(global_width, 2)
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, e: Tensor, g: Tensor, there: Tensor, both: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -91,6 +94,8 @@ class GraphTransformerLayer(nn.Module):
         e = e + self.drop(self.to_edge(score))
         x = x + self.drop(self.feed_node(self.norms["fed_x"](x) * (1 + s_f) + b_f))
         e = e + self.drop(self.feed_edge(self.norms["fed_e"](e)))
+        if self.pooled is None or self.feed_whole is None:
+            return x, e, g
         g = g + self.pooled(torch.cat(_pooled(x, e, there, both), -1))
         return x, e, g + self.feed_whole(self.norms["g"](g))
 
@@ -110,7 +115,7 @@ class GraphTransformer(nn.Module):
         layers: number of `GraphTransformerLayer`s.
         channels: of attention.
         dropout: probability.
-        spectral: whether it is shown the spectrum of the graph beside cycles, walks and degrees.
+        spectral: whether it is shown the spectrum of the graph beside cycles, walks, pieces and degrees.
 
     Raises:
         UsageError: for numbers that make no network.
@@ -136,18 +141,23 @@ class GraphTransformer(nn.Module):
             if value < 1:
                 raise UsageError(f"{name} = {value}: must be at least 1")
         self.nodes, self.node_types, self.edge_types = nodes, node_types, edge_types
-        self.absent, self.spectral, self.time_width = max(node_types, edge_types), spectral, 2 * ((global_width + 1) // 2)
+        self.absent, self.spectral, self.time_width = (
+            max(node_types, edge_types),
+            spectral,
+            2 * ((global_width + 1) // 2),
+        )
         self.node, self.edge = nn.Embedding(states, width), nn.Embedding(states, edge_width)
-        of_node, of_whole = edge_types - 1 + 3, 2 + node_types + edge_types
+        of_node, of_whole = edge_types - 1 + 4, 3 + node_types + edge_types
         if spectral:
             of_node, of_whole = of_node + 3, of_whole + EIGENVALUES
-        self.of_node, self.of_pair = nn.Linear(of_node, width), nn.Linear(2, edge_width)
+        self.of_node, self.of_pair = nn.Linear(of_node, width), nn.Linear(3, edge_width)
         self.of_whole = nn.Linear(of_whole, global_width)
         self.embed = nn.Sequential(
             nn.Linear(self.time_width, global_width), nn.SiLU(), nn.Linear(global_width, global_width)
         )
         self.layers = nn.ModuleList(
-            GraphTransformerLayer(width, edge_width, global_width, channels, dropout) for _ in range(layers)
+            GraphTransformerLayer(width, edge_width, global_width, channels, dropout, last=k == layers - 1)
+            for k in range(layers)
         )
         self.last_node = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, categories))
         self.last_edge = nn.Sequential(nn.LayerNorm(edge_width), nn.Linear(edge_width, categories))
@@ -170,7 +180,8 @@ class GraphTransformer(nn.Module):
         of_node, of_pair, of_whole = self._features(node, edge, there, both)
         x = self.node(node) + self.of_node(of_node)
         e = self.edge(edge) + self.of_pair(of_pair)
-        g = self.embed(sinusoidal(time, self.time_width).to(of_whole.dtype)) + self.of_whole(of_whole)
+        when = self.embed(sinusoidal(time, self.time_width).to(of_whole.dtype))
+        g = (when + self.of_whole(of_whole)).to(x.dtype)  # sums over layers stay in single precision
         for layer in self.layers:
             x, e, g = layer(x, e, g, there, both)
         i, j = pairs(self.nodes, row.device)
@@ -185,12 +196,15 @@ class GraphTransformer(nn.Module):
             degree = (edge[..., None] == kinds).sum(2).to(dtype)
             adjacency = ((edge > 0) & (edge < self.edge_types)).to(dtype)
             second = adjacency @ adjacency
-            counts = [degree, cycle_counts(adjacency)]
-            walks = torch.stack([second, second @ adjacency], -1)
+            joined = reachable(adjacency, there).to(dtype)
+            piece = joined.sum(-1, keepdim=True)
+            counts = [degree, cycle_counts(adjacency), piece]
+            walks = torch.stack([second, second @ adjacency, joined], -1)
             size = there.sum(1, keepdim=True).to(dtype)
             types = (node[..., None] == torch.arange(self.node_types, device=node.device)).sum(1).to(dtype)
             whole = [size / self.nodes, six_cycles(adjacency)[:, None].clamp(min=0).log1p(), types / size]
             whole += [(degree.sum(1) / size), both.sum((1, 2))[:, None].to(dtype) / self.nodes**2]
+            whole.append((there[..., None] / piece.clamp(min=1)).sum(1).log())  # how many pieces
             of_node = torch.cat(counts, -1).clamp(min=0).log1p()
             if self.spectral:
                 heat, values = heat_signature(adjacency, there)

@@ -16,13 +16,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from renote.errors import UsageError
-from renote.experiment import GenerativeSystem, Paper
+from renote.experiment import Claim, GenerativeSystem, Outcome, Paper
 from renote.train.options import TrainOptions
 
 if TYPE_CHECKING:
     from renote.data import GraphForm, SampleData
     from renote.diffusion import CategoricalModel
     from renote.diffusion.process import SizedProcess
+    from renote.experiment import Lab, SampleRun
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,10 +170,60 @@ def prepare(data: Any) -> Any:
     return data_sets.rows_of(data) if isinstance(data, data_sets.GraphData) else data
 
 
+def qm9(lab: Lab) -> Outcome:
+    """Validity, uniqueness and novelty of molecules, and their properties beside those of real ones."""
+    from functools import partial
+
+    from renote import evaluate
+    from renote.experiment import contrast
+
+    seeds, preset, count = ((0, 1, 2), "laptop", 1000) if lab.laptop else ((0,), "full", 10_000)
+    runs = contrast.trained(lab, "qm9", {"molecules": (None, {})}, seeds, preset, {"kekulize": True})["molecules"]
+    found = [lab.measure(f"{count} molecules, seed {i}", partial(_made, run, count, i)) for i, run in enumerate(runs)]
+    measured = {
+        f"{name}, %": _over_seeds([100 * row["measures"][name] for row in found])
+        for name in ("validity", "sanitized", "uniqueness", "novelty")
+    }
+    measured |= {
+        name: _over_seeds([row["measures"][name] for row in found])
+        for name in found[0]["measures"]
+        if name.startswith("distance")
+    }
+    least = 80 if lab.laptop else 97
+    holds = measured["validity, %"]["mean"] >= least and measured["uniqueness, %"]["mean"] >= 95
+    real = evaluate.molecule_strings(runs[0].training_data(), 5000)
+    figure = evaluate.draw_properties(
+        {"held out": evaluate.properties(real), "made": evaluate.properties(found[0]["smiles"])}
+    )
+    config = runs[0].config
+    note = (
+        f"{config.steps} steps of {config.batch_size} molecules, T = {config.num_train_steps}, {count} samples a seed. Valid is what RDKit accepts and is in one piece; the paper "
+        f"does not ask for one piece. Holds if on average at least {least} % are valid and 95 % of those differ. The mirror's QM9 has charged atoms in a fifth of its molecules, whose "
+        "charges are types of their own here; distances are Wasserstein's between properties, in standard deviations of held-out molecules. Published numbers are from memory, unverified."
+    )
+    return Outcome(measured, holds, figure, seeds, note)
+
+
+def _made(run: SampleRun, count: int, seed: int) -> dict[str, Any]:
+    from renote import evaluate
+    from renote.data import row_smiles
+
+    samples = run.sample(count, seed=100_000 * (seed + 1))
+    assert run.data.graphs is not None
+    smiles = [text for text in row_smiles(samples[:5000], run.data.graphs) if text and "." not in text]
+    return {"measures": evaluate.graph_measures(samples, run.training_data()), "smiles": smiles}
+
+
+def _over_seeds(values: list[float]) -> dict[str, float]:
+    import statistics
+
+    return {"mean": statistics.fmean(values), "std": statistics.stdev(values) if len(values) > 1 else 0.0}
+
+
 LAPTOP = {
-    "steps": 4000,
-    "batch_size": 128,
-    "learning_rate": 2e-3,
+    "steps": 6000,
+    "batch_size": 64,
+    "learning_rate": 3e-3,
     "learning_rate_schedule": "cosine",
     "warmup_steps": 100,
     "num_train_steps": 100,
@@ -214,19 +265,29 @@ SYSTEM = GenerativeSystem(
         "laptop": LAPTOP,
         "full": LAPTOP
         | {
-            "steps": 12_000,
-            "batch_size": 1024,
+            "steps": 9_000,
+            "batch_size": 2048,
             "learning_rate": 1e-3,
-            "warmup_steps": 500,
+            "warmup_steps": 300,
             "num_train_steps": 500,
             "width": 256,
-            "edge_width": 64,
+            "edge_width": 96,
             "global_width": 64,
-            "layers": 8,
-            "channels": 64,
+            "layers": 6,
+            "channels": 32,
+            "checkpoint_every": 3000,
             "ema_decay": 0.999,
             "precision": "auto",
         },
         "graphs": LAPTOP | {"steps": 2000, "batch_size": 32, "spectral": True},
     },
+    claims=(
+        Claim(
+            "qm9",
+            "Trained on small organic molecules, most of what it makes are valid molecules, nearly all different.",
+            "Table 2",
+            {"validity, %": 99.0, "uniqueness, %": 96.2},
+            qm9,
+        ),
+    ),
 )

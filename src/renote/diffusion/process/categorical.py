@@ -93,9 +93,10 @@ class CategoricalProcess:
             (n, …) int64 states; the mask, if there is one, is K.
 
         Raises:
-            UsageError: for what is no category.
+            UsageError: for what is no category (looked at on processors only).
         """
-        check_categories(clean, self.categories)
+        if clean.device.type == "cpu":  # elsewhere every step would have to wait for the answer
+            check_categories(clean, self.categories)
         return self.transition.drawn(clean.long(), self.kept(t), uniform_of(noise))
 
     def prior(self, shape: Sequence[int], noise: NormalSource) -> Tensor:

@@ -139,7 +139,7 @@ class SizedProcess(CategoricalProcess):
             )
         if not bool((chances >= 0).all()) or not float(chances.sum()) > 0:
             raise UsageError("chances of sizes: none is negative, and one positive")
-        if len(there.sum(1).unique()) != len(there):
+        if len(set(there.sum(1).tolist())) != len(there):
             raise UsageError("there: two sizes have the same number of sites")
         self.there, self.chances, self.absent = there.bool(), chances / chances.sum(), transition.absent
 
