@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from renote.data.card import Card
 from renote.data.catalog import CARDS
+from renote.data.catalog_molecules import MOLECULES
 from renote.errors import DataError, unknown
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ _LOADERS = {
     "folder": ("images", "load"),
     "graph": ("table", "load"),
     "graphs": ("graph_folder", "load"),
+    "molecules": ("molecule_sets", "load"),
+    **dict.fromkeys(MOLECULES, ("molecule_sets", "load")),
     "npz": ("arrays", "load"),
     "heartbeat": ("heartbeat", "load"),
     "power-law": ("power_law", "load"),
@@ -43,7 +46,7 @@ _LOADERS = {
     **{name: ("toy", "load") for name in CARDS if name.startswith("toy-")},
 }
 
-OWN = ("folder:PATH", "FILE.npz", "graph:EDGES.csv,NODES.csv", "graphs:PATH", "FILE.txt")
+OWN = ("folder:PATH", "FILE.npz", "graph:EDGES.csv,NODES.csv", "graphs:PATH", "molecules:FILE.csv", "FILE.txt")
 """Forms that name the user's own data."""
 
 
@@ -62,7 +65,7 @@ def load(name: str | os.PathLike[str], **options: Any) -> SampleData | NodeData 
 
     Args:
         name: one of `names()`; `folder:PATH` or a folder of images; a `.npz` file; `graph:EDGES.csv,NODES.csv` (or .parquet);
-            `graphs:PATH`, a folder of tables of edges with a table of labels; a `.txt` file or `text:PATH`.
+            `graphs:PATH`, a folder of tables of edges with a table of labels; `molecules:FILE.csv`, a table with a column of SMILES; a `.txt` file or `text:PATH`.
         options: of the loader, e.g. `size=14` for images, `n=1000` for toy points, `seed` of a split.
 
     Raises:
@@ -136,7 +139,7 @@ def _resolve(name: str) -> tuple[str, Card | str]:
     if canonical.startswith("toy-"):
         raise unknown("data set", name, CARDS)
     form, colon, path = name.partition(":")
-    if colon and form in ("folder", "graph", "graphs"):
+    if colon and form in ("folder", "graph", "graphs", "molecules"):
         if not path:
             raise DataError(
                 f"{name!r} names no path: write {' or '.join(own for own in OWN if own.startswith(form + ':'))}"
