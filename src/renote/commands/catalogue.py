@@ -127,7 +127,7 @@ def data_list(json: Json = False) -> None:
     ]
     print_table(("name", "data", "kind", "size", "shape", "classes"), body)
     say(
-        "your own: a folder of images, FILE.npz, graph:EDGES.csv,NODES.csv (.parquet too), or graphs:PATH, a folder of edge lists and labels.csv"
+        "your own: a folder of images, FILE.npz, graph:EDGES.csv,NODES.csv (.parquet too), graphs:PATH, a folder of edge lists and labels.csv, or ratings:FILE.csv with columns user and item"
     )
 
 

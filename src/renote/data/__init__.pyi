@@ -2,6 +2,7 @@ from .card import Card as Card
 from .card import File as File
 from .edges import grid_points as grid_points
 from .edges import similarity_graph as similarity_graph
+from .ratings_data import RatingData as RatingData
 from .registry import cards as cards
 from .registry import describe as describe
 from .registry import fetch as fetch

@@ -16,6 +16,7 @@ from renote.data.catalog import CARDS
 from renote.errors import DataError, unknown
 
 if TYPE_CHECKING:
+    from renote.data.ratings_data import RatingData
     from renote.data.types import GraphData, NodeData, SampleData
 
 _LOADERS = {
@@ -33,6 +34,9 @@ _LOADERS = {
     "folder": ("images", "load"),
     "graph": ("table", "load"),
     "graphs": ("graph_folder", "load"),
+    "ratings": ("ratings", "load"),
+    "movielens-100k": ("ratings", "load_movielens"),
+    "gowalla": ("ratings", "load_gowalla"),
     "npz": ("arrays", "load"),
     "heartbeat": ("heartbeat", "load"),
     "power-law": ("power_law", "load"),
@@ -43,7 +47,7 @@ _LOADERS = {
     **{name: ("toy", "load") for name in CARDS if name.startswith("toy-")},
 }
 
-OWN = ("folder:PATH", "FILE.npz", "graph:EDGES.csv,NODES.csv", "graphs:PATH", "FILE.txt")
+OWN = ("folder:PATH", "FILE.npz", "graph:EDGES.csv,NODES.csv", "graphs:PATH", "ratings:FILE.csv", "FILE.txt")
 """Forms that name the user's own data."""
 
 
@@ -57,12 +61,12 @@ def cards() -> dict[str, Card]:
     return dict(CARDS)
 
 
-def load(name: str | os.PathLike[str], **options: Any) -> SampleData | NodeData | GraphData:
+def load(name: str | os.PathLike[str], **options: Any) -> SampleData | NodeData | GraphData | RatingData:
     """Reads a data set by name, or the user's own by path.
 
     Args:
         name: one of `names()`; `folder:PATH` or a folder of images; a `.npz` file; `graph:EDGES.csv,NODES.csv` (or .parquet);
-            `graphs:PATH`, a folder of tables of edges with a table of labels; a `.txt` file or `text:PATH`.
+            `graphs:PATH`, a folder of tables of edges with a table of labels; `ratings:FILE.csv`, or a table with the columns user and item; a `.txt` file or `text:PATH`.
         options: of the loader, e.g. `size=14` for images, `n=1000` for toy points, `seed` of a split.
 
     Raises:
@@ -82,7 +86,7 @@ def load(name: str | os.PathLike[str], **options: Any) -> SampleData | NodeData 
     for option in options:
         if option not in known:
             raise unknown(f"option of the data set {os.fspath(name)!r}:", option, known)
-    loaded: SampleData | NodeData | GraphData = loader(argument, **options)
+    loaded: SampleData | NodeData | GraphData | RatingData = loader(argument, **options)
     return loaded
 
 
@@ -136,7 +140,7 @@ def _resolve(name: str) -> tuple[str, Card | str]:
     if canonical.startswith("toy-"):
         raise unknown("data set", name, CARDS)
     form, colon, path = name.partition(":")
-    if colon and form in ("folder", "graph", "graphs"):
+    if colon and form in ("folder", "graph", "graphs", "ratings"):
         if not path:
             raise DataError(
                 f"{name!r} names no path: write {' or '.join(own for own in OWN if own.startswith(form + ':'))}"
@@ -148,9 +152,23 @@ def _resolve(name: str) -> tuple[str, Card | str]:
         return "npz" if name.lower().endswith(".npz") else "text", name
     if Path(name).expanduser().is_dir():
         return "folder", name
+    if name.lower().endswith((".csv", ".tsv")) and _is_of_ratings(Path(name).expanduser()):
+        return "ratings", name
     if name.lower().endswith((".csv", ".parquet", ".pq")):
-        raise DataError(f"{name!r}: a graph needs two tables; write graph:EDGES.csv,NODES.csv (or .parquet)")
+        raise DataError(
+            f"{name!r}: a graph needs two tables; write graph:EDGES.csv,NODES.csv (or .parquet). Ratings have the columns user and item: ratings:{name}"
+        )
     if "/" in name or os.sep in name or Path(name).suffix:
         there = "is not data of a known form" if Path(name).expanduser().exists() else "does not exist"
         raise DataError(f"{name!r} {there}: give a data set's name, or {', '.join(OWN)}")
     raise unknown("data set", name, CARDS)
+
+
+def _is_of_ratings(path: Path) -> bool:
+    """Whether a table's first line names users and items."""
+    if not path.is_file():
+        return False
+    with path.open(encoding="utf-8-sig", errors="replace") as stream:
+        first = stream.readline().lower()
+    columns = {cell.strip().strip('"') for cell in first.split(max(",;\t", key=first.count))}
+    return {"user", "item"} <= columns
