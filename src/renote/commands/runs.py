@@ -104,8 +104,34 @@ def predict(run: Positional[str], out: str = "predictions.csv", data: str | None
 
     loaded = systems.load_run(run, data)
     if not isinstance(loaded, experiment.NodeRun | experiment.SignalRun | experiment.GraphRun):
-        raise UsageError(f"{run} holds {loaded.system.name}, which predicts no classes: use renote sample")
+        raise UsageError(
+            f"{run} holds {loaded.system.name}, which predicts no classes: use renote {'recommend' if isinstance(loaded, experiment.RecommendRun) else 'sample'}"
+        )
     say(f"{loaded.write_predictions(Path(out))} predictions in {out}")
+
+
+def recommend(
+    run: Positional[str],
+    user: tuple[str, ...] = (),
+    k: Annotated[int | None, arg(aliases=["-k"])] = None,
+    out: str = "recommendations.csv",
+) -> None:
+    """Recommend items to users with a trained recommender: those of the highest score that a user does not have.
+
+    Example: renote recommend runs/films --user 42 -k 10 --out recommendations.csv
+
+    Args:
+        run: The run folder.
+        user: Names of users that were there in training; all of them by default.
+        k: Items for each; the run's own k by default.
+        out: The table: user, rank, item, score.
+    """
+    from renote import experiment
+
+    loaded = systems.load_run(run)
+    if not isinstance(loaded, experiment.RecommendRun):
+        raise UsageError(f"{run} holds {loaded.system.name}, which recommends nothing: use renote predict or sample")
+    say(f"{loaded.write_recommendations(Path(out), user or None, k)} recommendations in {out}")
 
 
 def evaluate(

@@ -4,6 +4,7 @@ from .edges import grid_points as grid_points
 from .edges import similarity_graph as similarity_graph
 from .molecule_sets import MoleculeData as MoleculeData
 from .molecule_sets import scaffold_split as scaffold_split
+from .ratings_data import RatingData as RatingData
 from .registry import cards as cards
 from .registry import describe as describe
 from .registry import fetch as fetch

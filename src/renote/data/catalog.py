@@ -5,6 +5,7 @@ from __future__ import annotations
 from renote.data.card import Card, File
 from renote.data.catalog_graphs import GRAPHS
 from renote.data.catalog_molecules import MOLECULES
+from renote.data.catalog_ratings import RATINGS
 
 _PLANETOID = {
     "ind.cora.x": "23cfa55d91c6f624233f5eb7b6e3f141f1bd2b2ae39608a63cf5d084bb27baab",
@@ -303,6 +304,7 @@ _ALL = (
     ),
     *GRAPHS,
     *MOLECULES.values(),
+    *RATINGS,
     _toy("swiss-roll", "A spiral in the plane"),
     _toy("checkerboard", "The black squares of a 4 × 4 board"),
     _toy("gaussian-mixture", "Eight Gaussians on a circle", tuple(f"mode {k}" for k in range(8))),

@@ -22,6 +22,9 @@ from .node_options import NodeOptions as NodeOptions
 from .protocol import Protocol as Protocol
 from .protocol import check_fair as check_fair
 from .protocol import fair as fair
+from .recommend import RecommendLearner as RecommendLearner
+from .recommend import RecommendRun as RecommendRun
+from .recommend_options import RecommendOptions as RecommendOptions
 from .reproduce import reproduce as reproduce
 from .run import Run as Run
 from .run import train as train
@@ -42,6 +45,7 @@ from .system import GraphSystem as GraphSystem
 from .system import NodeSystem as NodeSystem
 from .system import Outcome as Outcome
 from .system import Paper as Paper
+from .system import RecommendSystem as RecommendSystem
 from .system import SignalSystem as SignalSystem
 from .system import System as System
 from .tune import tune as tune

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from renote import data as data_sets
-from renote.data import GraphData, NodeData, SampleData
+from renote.data import GraphData, NodeData, RatingData, SampleData
 from renote.errors import CheckpointError, UsageError
 from renote.experiment import environment
 from renote.experiment.shipped import is_shipped, read_card, restore_shipped
@@ -22,7 +22,7 @@ from renote.train import Trained, Trainer, TrainOptions, choose_device, load_wei
 from renote.train.checkpoint import write_json
 from renote.train.order import mixed_seed
 
-Data = SampleData | NodeData | GraphData
+Data = SampleData | NodeData | GraphData | RatingData
 
 # what may differ when a run goes on: none of it changes what a finished step was
 FREE_ON_RESUME = {"steps", "device", "log_every", "checkpoint_every", "preview_every", "patience"}
@@ -71,7 +71,10 @@ def completed(run: Run) -> Run:
 
 
 def test_score(measures: Mapping[str, Any]) -> tuple[str, float]:
-    """What classifiers are compared by, with its name: test accuracy, or micro-F1 where nodes are of several classes, in percent."""
+    """What systems that predict are compared by, with its name: test accuracy, micro-F1 where nodes are of several classes, or recall of recommendations, in percent."""
+    for name, value in measures.items():
+        if name.startswith("test_recall@"):
+            return f"test {name.removeprefix('test_')} (%)", 100 * float(value)
     if "test_micro_f1" in measures:
         return "test micro-F1 (%)", float(measures["test_micro_f1"])
     return "test accuracy (%)", float(measures["test_accuracy"])
@@ -183,8 +186,13 @@ def reload_data(folder: Path) -> Data:
     return load_data(saved["data"]["name"], saved["data"]["options"])
 
 
-_FORMS: dict[str, type[Data]] = {"samples": SampleData, "nodes": NodeData, "graphs": GraphData}
-_KINDS = {"samples": "samples to generate", "nodes": "a graph with node classes", "graphs": "graphs with a class each"}
+_FORMS: dict[str, type[Data]] = {"samples": SampleData, "nodes": NodeData, "graphs": GraphData, "ratings": RatingData}
+_KINDS = {
+    "samples": "samples to generate",
+    "nodes": "a graph with node classes",
+    "graphs": "graphs with a class each",
+    "ratings": "ratings, which user took which item",
+}
 
 
 def _describe(

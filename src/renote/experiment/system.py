@@ -14,10 +14,11 @@ from renote.train.options import TrainOptions
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from renote.data import GraphData, NodeData, SampleData
+    from renote.data import GraphData, NodeData, RatingData, SampleData
     from renote.experiment.graph import GraphRun
     from renote.experiment.lab import Lab
     from renote.experiment.node import NodeRun
+    from renote.experiment.recommend import RecommendRun
     from renote.experiment.run import Run
     from renote.experiment.sample import SampleRun
     from renote.experiment.signal import SignalRun
@@ -119,7 +120,7 @@ class System(Generic[R]):
     family: ClassVar[str]
     task: ClassVar[str]
     kind: ClassVar[str]
-    """Of data that it needs: samples, nodes of a graph, or graphs."""
+    """Of data that it needs: samples, nodes of a graph, graphs, or ratings."""
     generates: ClassVar[bool] = False
     """Whether it makes samples; else it predicts."""
 
@@ -157,7 +158,7 @@ class System(Generic[R]):
 
     def train(
         self,
-        data: str | SampleData | NodeData | GraphData | None = None,
+        data: str | SampleData | NodeData | GraphData | RatingData | None = None,
         out: str | Path | None = None,
         *,
         preset: str = "laptop",
@@ -313,3 +314,24 @@ class GraphSystem(System["GraphRun"]):
         from renote.experiment.graph import GraphRun
 
         return GraphRun(self, config, data, learner.module, folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecommendSystem(System["RecommendRun"]):
+    """A system that tells which items a user will take, from who took what."""
+
+    family: ClassVar[str] = "graph"
+    task: ClassVar[str] = "recommendation"
+    kind: ClassVar[str] = "ratings"
+
+    def learner(self, config: Any, data: RatingData) -> Learner:
+        """The recommender with batches of the training pairs."""
+        from renote.experiment.recommend import RecommendLearner
+
+        return RecommendLearner(self.build(config, data), config)
+
+    def run(self, config: TrainOptions, data: RatingData, learner: Learner, folder: Path | None) -> RecommendRun:
+        """A run that can recommend."""
+        from renote.experiment.recommend import RecommendRun
+
+        return RecommendRun(self, config, data, learner.module, folder)

@@ -27,6 +27,7 @@ from .context import intimate_contexts as intimate_contexts
 from .context import weisfeiler_lehman as weisfeiler_lehman
 from .conv.attention import GaANConvolution as GaANConvolution
 from .conv.attention import GATConvolution as GATConvolution
+from .conv.collaborative import CollaborativeConvolution as CollaborativeConvolution
 from .conv.column import ColumnConvolution as ColumnConvolution
 from .conv.fourier import FourierConvolution as FourierConvolution
 from .conv.fourier import spline_basis as spline_basis
@@ -114,6 +115,9 @@ from .readout import GraphNetwork as GraphNetwork
 from .readout import NodeMap as NodeMap
 from .readout import Perceptron as Perceptron
 from .readout import ReadNodes as ReadNodes
+from .recommender import NGCF as NGCF
+from .recommender import LightGCN as LightGCN
+from .recommender import bipartite as bipartite
 from .residual import GraphResidualNetwork as GraphResidualNetwork
 from .sampling import sample_neighbors as sample_neighbors
 from .segment import neighbor_max as neighbor_max
@@ -147,5 +151,7 @@ from .task.node import NodeClassification as NodeClassification
 from .task.node import PrecomputedNodeClassification as PrecomputedNodeClassification
 from .task.node import binary_cross_entropy as binary_cross_entropy
 from .task.node import hinge as hinge
+from .task.recommend import Recommendation as Recommendation
+from .task.recommend import Unseen as Unseen
 from .task.sets import SetRegression as SetRegression
 from .task.signal import SignalClassification as SignalClassification
