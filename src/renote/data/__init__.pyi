@@ -2,6 +2,8 @@ from .card import Card as Card
 from .card import File as File
 from .edges import grid_points as grid_points
 from .edges import similarity_graph as similarity_graph
+from .links import LinkData as LinkData
+from .links import split_links as split_links
 from .registry import cards as cards
 from .registry import describe as describe
 from .registry import fetch as fetch

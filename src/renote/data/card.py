@@ -40,7 +40,7 @@ class Card:
     Args:
         name: what `renote.data.load` takes.
         title: one line.
-        kind: `"samples"`: things to generate; `"nodes"`: a graph whose nodes have classes; `"graphs"`: many graphs with a class each.
+        kind: `"samples"`: things to generate; `"nodes"`: a graph whose nodes have classes; `"graphs"`: many graphs with a class each; `"links"`: a graph whose missing links are looked for.
         size: number of samples, of nodes, or of graphs.
         shape: of one sample (channels, *space), or (features,) of one node.
         classes: names of the classes in the order of their numbers; empty if there are none.
@@ -53,7 +53,7 @@ class Card:
 
     name: str
     title: str
-    kind: Literal["samples", "nodes", "graphs"]
+    kind: Literal["samples", "nodes", "graphs", "links"]
     size: int
     shape: tuple[int, ...]
     classes: tuple[str, ...]

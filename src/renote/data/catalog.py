@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from renote.data.card import Card, File
 from renote.data.catalog_graphs import GRAPHS
+from renote.data.catalog_links import LINKS
 
 _PLANETOID = {
     "ind.cora.x": "23cfa55d91c6f624233f5eb7b6e3f141f1bd2b2ae39608a63cf5d084bb27baab",
@@ -301,6 +302,7 @@ _ALL = (
         "ba32ada7ee52517649fb67d71e22f54a05bfb118840d6ecca36e4ba141fb47db",
     ),
     *GRAPHS,
+    *LINKS,
     _toy("swiss-roll", "A spiral in the plane"),
     _toy("checkerboard", "The black squares of a 4 × 4 board"),
     _toy("gaussian-mixture", "Eight Gaussians on a circle", tuple(f"mode {k}" for k in range(8))),

@@ -16,6 +16,7 @@ from renote.data.catalog import CARDS
 from renote.errors import DataError, unknown
 
 if TYPE_CHECKING:
+    from renote.data.links import LinkData
     from renote.data.types import GraphData, NodeData, SampleData
 
 _LOADERS = {
@@ -30,9 +31,11 @@ _LOADERS = {
     "amazon-computers": ("gnn_benchmark", "load"),
     "coauthor-cs": ("gnn_benchmark", "load"),
     **{name: ("tu", "load") for name, card in CARDS.items() if card.folder == "tu"},
+    **{name: ("seal", "load") for name, card in CARDS.items() if card.folder == "seal"},
     "folder": ("images", "load"),
     "graph": ("table", "load"),
     "graphs": ("graph_folder", "load"),
+    "links": ("links", "load"),
     "npz": ("arrays", "load"),
     "heartbeat": ("heartbeat", "load"),
     "power-law": ("power_law", "load"),
@@ -43,7 +46,7 @@ _LOADERS = {
     **{name: ("toy", "load") for name in CARDS if name.startswith("toy-")},
 }
 
-OWN = ("folder:PATH", "FILE.npz", "graph:EDGES.csv,NODES.csv", "graphs:PATH", "FILE.txt")
+OWN = ("folder:PATH", "FILE.npz", "graph:EDGES.csv,NODES.csv", "graphs:PATH", "links:EDGES.csv", "FILE.txt")
 """Forms that name the user's own data."""
 
 
@@ -57,12 +60,12 @@ def cards() -> dict[str, Card]:
     return dict(CARDS)
 
 
-def load(name: str | os.PathLike[str], **options: Any) -> SampleData | NodeData | GraphData:
+def load(name: str | os.PathLike[str], **options: Any) -> SampleData | NodeData | GraphData | LinkData:
     """Reads a data set by name, or the user's own by path.
 
     Args:
         name: one of `names()`; `folder:PATH` or a folder of images; a `.npz` file; `graph:EDGES.csv,NODES.csv` (or .parquet);
-            `graphs:PATH`, a folder of tables of edges with a table of labels; a `.txt` file or `text:PATH`.
+            `graphs:PATH`, a folder of tables of edges with a table of labels; `links:EDGES.csv`, a graph whose missing links are looked for; a `.txt` file or `text:PATH`.
         options: of the loader, e.g. `size=14` for images, `n=1000` for toy points, `seed` of a split.
 
     Raises:
@@ -82,7 +85,7 @@ def load(name: str | os.PathLike[str], **options: Any) -> SampleData | NodeData 
     for option in options:
         if option not in known:
             raise unknown(f"option of the data set {os.fspath(name)!r}:", option, known)
-    loaded: SampleData | NodeData | GraphData = loader(argument, **options)
+    loaded: SampleData | NodeData | GraphData | LinkData = loader(argument, **options)
     return loaded
 
 
@@ -136,7 +139,7 @@ def _resolve(name: str) -> tuple[str, Card | str]:
     if canonical.startswith("toy-"):
         raise unknown("data set", name, CARDS)
     form, colon, path = name.partition(":")
-    if colon and form in ("folder", "graph", "graphs"):
+    if colon and form in ("folder", "graph", "graphs", "links"):
         if not path:
             raise DataError(
                 f"{name!r} names no path: write {' or '.join(own for own in OWN if own.startswith(form + ':'))}"
@@ -149,7 +152,9 @@ def _resolve(name: str) -> tuple[str, Card | str]:
     if Path(name).expanduser().is_dir():
         return "folder", name
     if name.lower().endswith((".csv", ".parquet", ".pq")):
-        raise DataError(f"{name!r}: a graph needs two tables; write graph:EDGES.csv,NODES.csv (or .parquet)")
+        raise DataError(
+            f"{name!r}: a graph needs two tables; write graph:EDGES.csv,NODES.csv (or .parquet), or links:EDGES.csv to predict links"
+        )
     if "/" in name or os.sep in name or Path(name).suffix:
         there = "is not data of a known form" if Path(name).expanduser().exists() else "does not exist"
         raise DataError(f"{name!r} {there}: give a data set's name, or {', '.join(OWN)}")

@@ -7,13 +7,13 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from renote import data as data_sets
-from renote.data import GraphData, NodeData, SampleData
+from renote.data import GraphData, LinkData, NodeData, SampleData
 from renote.errors import CheckpointError, UsageError
 from renote.experiment import environment
 from renote.experiment.shipped import is_shipped, read_card, restore_shipped
@@ -22,7 +22,10 @@ from renote.train import Trained, Trainer, TrainOptions, choose_device, load_wei
 from renote.train.checkpoint import write_json
 from renote.train.order import mixed_seed
 
-Data = SampleData | NodeData | GraphData
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Data = SampleData | NodeData | GraphData | LinkData
 
 # what may differ when a run goes on: none of it changes what a finished step was
 FREE_ON_RESUME = {"steps", "device", "log_every", "checkpoint_every", "preview_every", "patience"}
@@ -58,6 +61,30 @@ class Run:
         """The measures of the system's task."""
         raise NotImplementedError
 
+    def write_predictions(self, path: Path) -> int:
+        """Write a table of what is predicted, and return its number of rows.
+
+        Args:
+            path: of the .csv file.
+
+        Raises:
+            UsageError: it predicts nothing.
+        """
+        raise UsageError(f"{self.folder} holds {self.system.name}, which predicts no classes: use renote sample")
+
+    def picture(self, node: int | None = None) -> Figure:
+        """A picture of what is predicted.
+
+        Args:
+            node: of a graph, which it is about; None leaves the choice.
+
+        Raises:
+            UsageError: there is nothing to draw.
+        """
+        raise UsageError(
+            f"{self.folder} holds {self.system.name}, which attends over no edges: use renote sample or evaluate"
+        )
+
 
 def completed(run: Run) -> Run:
     """The run, if its training was not stopped by the user.
@@ -71,7 +98,9 @@ def completed(run: Run) -> Run:
 
 
 def test_score(measures: Mapping[str, Any]) -> tuple[str, float]:
-    """What classifiers are compared by, with its name: test accuracy, or micro-F1 where nodes are of several classes, in percent."""
+    """What classifiers are compared by, with its name: test accuracy, micro-F1 where nodes are of several classes, the area under the curve of links, in percent."""
+    if "test_auc" in measures:
+        return "test AUC (%)", float(measures["test_auc"])
     if "test_micro_f1" in measures:
         return "test micro-F1 (%)", float(measures["test_micro_f1"])
     return "test accuracy (%)", float(measures["test_accuracy"])
@@ -183,8 +212,13 @@ def reload_data(folder: Path) -> Data:
     return load_data(saved["data"]["name"], saved["data"]["options"])
 
 
-_FORMS: dict[str, type[Data]] = {"samples": SampleData, "nodes": NodeData, "graphs": GraphData}
-_KINDS = {"samples": "samples to generate", "nodes": "a graph with node classes", "graphs": "graphs with a class each"}
+_FORMS: dict[str, type[Data]] = {"samples": SampleData, "nodes": NodeData, "graphs": GraphData, "links": LinkData}
+_KINDS = {
+    "samples": "samples to generate",
+    "nodes": "a graph with node classes",
+    "graphs": "graphs with a class each",
+    "links": "a graph whose missing links are looked for",
+}
 
 
 def _describe(
