@@ -104,6 +104,7 @@ Train a system on built-in data or your own. renote train NAME --help lists ever
   renote train ddpm --data digits --out runs/digits
   renote train cfg --data folder:pictures --data-option size=32 --out runs/mine
   renote train gcn --data graph:edges.csv,nodes.csv --out runs/graph
+  renote train link-baselines --data links:friends.csv --out runs/friends
   renote train gin --data graphs:molecules --out runs/molecules
   renote train lightgcn --data ratings:ratings.csv --out runs/ratings"""
 

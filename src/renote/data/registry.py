@@ -17,8 +17,7 @@ from renote.data.catalog_molecules import MOLECULES
 from renote.errors import DataError, unknown
 
 if TYPE_CHECKING:
-    from renote.data.ratings_data import RatingData
-    from renote.data.types import GraphData, NodeData, SampleData
+    from renote.data.forms import Data
 
 _LOADERS = {
     "digits": ("digits", "load"),
@@ -32,6 +31,7 @@ _LOADERS = {
     "amazon-computers": ("gnn_benchmark", "load"),
     "coauthor-cs": ("gnn_benchmark", "load"),
     **{name: ("tu", "load") for name, card in CARDS.items() if card.folder == "tu"},
+    **{name: ("seal", "load") for name, card in CARDS.items() if card.folder == "seal"},
     "folder": ("images", "load"),
     "graph": ("table", "load"),
     "graphs": ("graph_folder", "load"),
@@ -40,6 +40,7 @@ _LOADERS = {
     "ratings": ("ratings", "load"),
     "movielens-100k": ("ratings", "load_movielens"),
     "gowalla": ("ratings", "load_gowalla"),
+    "links": ("links", "load"),
     "npz": ("arrays", "load"),
     "heartbeat": ("heartbeat", "load"),
     "power-law": ("power_law", "load"),
@@ -57,6 +58,7 @@ OWN: dict[str, tuple[str, str]] = {
     "graph": ("graph:EDGES.csv,NODES.csv", "tables of edges and of nodes, .parquet too"),
     "graphs": ("graphs:PATH", "a folder of tables of edges and labels.csv"),
     "molecules": ("molecules:FILE.csv", "a table with a column of SMILES"),
+    "links": ("links:EDGES.csv", "a table of edges, whose missing links are looked for"),
     "ratings": ("ratings:FILE.csv", "a table with the columns user and item"),
 }
 """The user's own data, by the word before the colon: how it is written, and what is there."""
@@ -72,7 +74,7 @@ def cards() -> dict[str, Card]:
     return dict(CARDS)
 
 
-def load(name: str | os.PathLike[str], **options: Any) -> SampleData | NodeData | GraphData | RatingData:
+def load(name: str | os.PathLike[str], **options: Any) -> Data:
     """Reads a data set by name, or the user's own by path.
 
     Args:
@@ -96,7 +98,7 @@ def load(name: str | os.PathLike[str], **options: Any) -> SampleData | NodeData 
     for option in options:
         if option not in known:
             raise unknown(f"option of the data set {os.fspath(name)!r}:", option, known)
-    loaded: SampleData | NodeData | GraphData | RatingData = loader(argument, **options)
+    loaded: Data = loader(argument, **options)
     return loaded
 
 
@@ -162,7 +164,7 @@ def _resolve(name: str) -> tuple[str, Card | str]:
         return "ratings", name
     if name.lower().endswith((".csv", ".parquet", ".pq")):
         raise DataError(
-            f"{name!r}: a graph needs two tables; write graph:EDGES.csv,NODES.csv (or .parquet). Ratings have the columns user and item: ratings:{name}"
+            f"{name!r}: a graph needs two tables; write graph:EDGES.csv,NODES.csv (or .parquet), or links:{name} to predict links. Ratings have the columns user and item: ratings:{name}"
         )
     if "/" in name or os.sep in name or Path(name).suffix:
         there = "is not data of a known form" if Path(name).expanduser().exists() else "does not exist"

@@ -10,7 +10,8 @@ from typing import Any
 
 from rich.console import Console
 
-from renote.experiment.run import Data, completed, load_data, train
+from renote.data import Data
+from renote.experiment.run import completed, load_data, train
 from renote.experiment.system import Size, System
 from renote.train.checkpoint import latest, write_json
 
