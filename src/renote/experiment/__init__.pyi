@@ -22,6 +22,7 @@ from .node_options import NodeOptions as NodeOptions
 from .protocol import Protocol as Protocol
 from .protocol import check_fair as check_fair
 from .protocol import fair as fair
+from .protocol import fair_ahead as fair_ahead
 from .recommend import RecommendLearner as RecommendLearner
 from .recommend import RecommendRun as RecommendRun
 from .recommend_options import RecommendOptions as RecommendOptions
