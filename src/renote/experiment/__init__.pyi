@@ -4,6 +4,7 @@ from .backbone import backbone as backbone
 from .categorical import CategoricalOptions as CategoricalOptions
 from .compare import SPLITS as SPLITS
 from .compare import compare as compare
+from .contrast import groups as groups
 from .contrast import spread as spread
 from .gaussian import GaussianOptions as GaussianOptions
 from .graph import GraphLearner as GraphLearner
