@@ -8,26 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
+from graph_files import told, write_graphs
 
 from renote import systems
 from renote.cli import run_command
 from renote.commands.terminal import parse_grid
-from renote.data import Card, GraphData
+from renote.data import GraphData
 from renote.errors import UsageError
 from renote.experiment import Lab, Protocol, fair
-from renote.graph import Adjacency, Graph, batch
 
 FAIR = __import__("renote.experiment.protocol", fromlist=["fair"])
-
-
-def told(count: int = 40) -> GraphData:
-    """One node each, whose feature is the class."""
-    labels = torch.arange(count) % 2
-    graphs = batch([Graph(torch.eye(2)[[label]], Adjacency.from_edges([], [], 1)) for label in labels.tolist()])
-    nothing = torch.empty(0, dtype=torch.long)
-    card = Card("told", "", "graphs", count, (2,), ("a", "b"), "", "")
-    return GraphData("told", card, graphs, labels, nothing, nothing, nothing, ("a", "b"))
 
 
 def lab(folder: Path) -> Lab:
@@ -168,19 +158,6 @@ def test_the_claim_is_judged_by_where_the_baseline_stands(tmp_path: Path, monkey
     assert "2 points of a grid" in outcome.note
     published["enzymes"]["gin"] = 70.0
     assert not systems.get("errica").claim("fair").experiment(made).holds
-
-
-def write_graphs(folder: Path, count: int = 24) -> Path:
-    """Paths and stars, with classes, as the user's own folder of tables."""
-    folder.mkdir()
-    rows = ["graph,label"]
-    for k in range(count):
-        size, name = 4 + k % 5, f"g{k}"
-        edges = [(0, j) if k % 2 else (j - 1, j) for j in range(1, size)]
-        (folder / f"{name}.csv").write_text("source,target\n" + "".join(f"{a},{b}\n" for a, b in edges))
-        rows.append(f"{name},{'star' if k % 2 else 'path'}")
-    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
-    return folder
 
 
 def test_processes_find_what_one_does_and_nothing_is_done_twice(tmp_path: Path) -> None:

@@ -246,7 +246,7 @@ def test_the_system_trains_with_every_pool(pool: str, tmp_path: Path) -> None:
 def test_the_claim_runs_all_three_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from renote.systems import src_pooling
 
-    monkeypatch.setattr(src_pooling, "_accuracy", lambda lab, data, pool, seed: 70.0 + seed)
+    monkeypatch.setattr(src_pooling, "_accuracy", lambda system, small, data, pool, seed: 70.0 + seed)
     real = pools.Fit
     monkeypatch.setattr(pools, "Fit", lambda steps, patience, rate, hidden=8: real(3, 3, rate, hidden=8))
     lab = Lab(systems.get("src-pooling"), "laptop", tmp_path, progress=False)

@@ -112,7 +112,7 @@ def test_other_data_and_nothing_to_learn_are_refused() -> None:
 def small_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: str = "laptop") -> Lab:
     """A lab whose data are the groups, and whose trainings are short."""
     lab = Lab(systems.get("lightgcn"), size, tmp_path, progress=False)  # type: ignore[arg-type]
-    monkeypatch.setattr(lab, "data", lambda name, **options: groups())
+    monkeypatch.setattr("renote.data.load", lambda name, **options: groups())
     kinds = {name: systems.get(name).config for name in NAMES}
     real = System.configure
 

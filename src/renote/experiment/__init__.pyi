@@ -20,6 +20,7 @@ from .node_contrast import over_layers as over_layers
 from .node_contrast import summary as summary
 from .node_contrast import summary_over_layers as summary_over_layers
 from .node_options import NodeOptions as NodeOptions
+from .own_folds import folds_accuracy as folds_accuracy
 from .protocol import Protocol as Protocol
 from .protocol import check_fair as check_fair
 from .protocol import fair as fair

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from rich.console import Console
 from renote.errors import UsageError
 from renote.experiment.run import Data, completed, load_data, train
 from renote.experiment.system import Size, System
+from renote.experiment.workers import Task, workers
 from renote.train.checkpoint import latest, write_json
 
 
@@ -96,6 +98,21 @@ class Lab:
             value = function()
             self.keep(key, value, time.perf_counter() - started)
         return self._kept[key]["value"]
+
+    def measure_all(self, tasks: Mapping[str, Task]) -> dict[str, Any]:
+        """What each of several functions returns that do not need each other, spread over `processes`; each is kept as it comes.
+
+        Args:
+            tasks: key → function of a module and its arguments, all of which can be pickled.
+        """
+        missing = {key: task for key, task in tasks.items() if not self.has(key)}
+        if self.processes > 1 and len(missing) > 1:
+            with workers(min(self.processes, len(missing))) as pool:
+                for key, task in missing.items():
+                    pool.submit(key, task)
+                for key, value, seconds in pool.finished():
+                    self.keep(key, value, seconds)
+        return {key: self.measure(key, partial(function, *given)) for key, (function, given) in tasks.items()}
 
     def has(self, key: str) -> bool:
         """Whether something is kept under `key`."""

@@ -13,7 +13,6 @@ No weights, no activations: vectors are only averaged over the graph of who took
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from renote.experiment import Claim, Outcome, Paper, RecommendOptions, RecommendSystem
@@ -51,16 +50,15 @@ def movielens(lab: Lab) -> Outcome:
     """Recall and NDCG at 20 of the three on MovieLens-100k, each with the rate and the pull that its own validation chose."""
     import statistics
 
-    from renote import experiment, systems
+    from renote import experiment
 
     seeds = range(5)
     chosen: dict[str, Any] = {}
     found: dict[str, dict[str, list[float]]] = {"recall@20": {}, "NDCG@20": {}}
-    for name in RIVALS:
-        measures = partial(_measures, lab, systems.get(name))
-        points = [measures(point, SEARCH_SEED)["validation_recall@20"] for point in GRID]
-        chosen[name] = GRID[max(range(len(GRID)), key=points.__getitem__)]
-        rows = [measures(chosen[name], seed) for seed in seeds]
+    searched = _measured(lab, {name: [(point, SEARCH_SEED) for point in GRID] for name in RIVALS})
+    for name, points in searched.items():
+        chosen[name] = GRID[max(range(len(GRID)), key=[p["validation_recall@20"] for p in points].__getitem__)]
+    for name, rows in _measured(lab, {name: [(chosen[name], seed) for seed in seeds] for name in RIVALS}).items():
         found["recall@20"][name] = [row["test_recall@20"] for row in rows]
         found["NDCG@20"][name] = [row["test_ndcg@20"] for row in rows]
     mean = {measure: {n: statistics.fmean(v) for n, v in row.items()} for measure, row in found.items()}
@@ -74,18 +72,27 @@ def movielens(lab: Lab) -> Outcome:
     return Outcome(measured, holds, experiment.groups(found), tuple(seeds), note)
 
 
-def _measures(lab: Lab, system: Any, changes: Any, seed: int) -> dict[str, float]:
+def _measured(lab: Lab, asked: dict[str, list[tuple[Any, int]]]) -> dict[str, list[dict[str, float]]]:
+    """What trainings of some systems with changes and a seed find; they do not need each other."""
+    from renote import systems
+
+    cells: dict[str, list[tuple[str, Any]]] = {name: [] for name in asked}
+    for name, points in asked.items():
+        for changes, seed in points:
+            options = {"steps": 4000, "validate_every": 100, "patience": 5, "seed": seed, **changes}
+            told = ", ".join(f"{key} {value}" for key, value in options.items())
+            cells[name].append((f"{name}, {told}", (_trained, (systems.get(name), options))))
+    found = lab.measure_all(dict(cell for row in cells.values() for cell in row))
+    return {name: [found[key] for key, _ in row] for name, row in cells.items()}
+
+
+def _trained(system: Any, options: dict[str, Any]) -> dict[str, float]:
     from renote import experiment
+    from renote.data import load
 
-    options = {"steps": 4000, "validate_every": 100, "patience": 5, "seed": seed, **changes}
-
-    def run() -> Any:
-        split = lab.data("movielens-100k", seed=seed)
-        return experiment.train(system, split, system.configure(**options), progress=False).evaluate()
-
-    told = ", ".join(f"{key} {value}" for key, value in options.items())
-    kept: dict[str, float] = lab.measure(f"{system.name}, {told}", run)
-    return kept
+    split = load("movielens-100k", seed=options["seed"])
+    measures: dict[str, float] = experiment.train(system, split, system.configure(**options), progress=False).evaluate()
+    return measures
 
 
 def gowalla(lab: Lab) -> Outcome:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from renote.errors import UsageError
@@ -90,26 +89,24 @@ def tests(lab: Lab) -> Outcome:
     inside = pools.Fit(3000 if small else 50_000, 300 if small else 1000, 5e-4, hidden=64 if small else 256)
     alike = pools.Fit(2000, 50, 1e-2)
     data = ("proteins",) if small else ("proteins", "enzymes", "dd")
-    rows: dict[str, dict[str, list[float]]] = {}
+    cells: dict[tuple[str, str], list[Any]] = {}
     for name, (graph, _) in pools.shapes().items():
         for test, function, fit in (("attributes", pools.attributes, inside), ("structure", pools.structure, alike)):
-            rows[f"{test} {name}"] = {
-                pool: [
-                    lab.measure(
-                        f"{test}, {name}, {pool}, seed {seed}, {fit}", partial(function, pool, graph, seed, fit)
-                    )
+            for pool in POOLS:
+                cells[f"{test} {name}", pool] = [
+                    (f"{test}, {name}, {pool}, seed {seed}, {fit}", (function, (pool, graph, seed, fit)))
                     for seed in seeds
                 ]
-                for pool in POOLS
-            }
     for name in data:
-        rows[f"task {name}"] = {
-            pool: [
-                lab.measure(f"task, {name}, {pool}, seed {seed}", partial(_accuracy, lab, name, pool, seed))
+        for pool in (*POOLS, "none"):
+            cells[f"task {name}", pool] = [
+                (f"task, {name}, {pool}, seed {seed}", (_accuracy, (lab.system, small, name, pool, seed)))
                 for seed in seeds
             ]
-            for pool in (*POOLS, "none")
-        }
+    found = lab.measure_all(dict(cell for row in cells.values() for cell in row))
+    rows: dict[str, dict[str, list[float]]] = {test: {} for test, _ in cells}
+    for (test, pool), row in cells.items():
+        rows[test][pool] = [found[key] for key, _ in row]
     mean = {test: {pool: statistics.fmean(values) for pool, values in row.items()} for test, row in rows.items()}
     # what learns nothing against what keeps the highest nodes
     fixed = {"attributes": ("graclus", "ndp"), "structure": ("ndp",)}
@@ -128,16 +125,17 @@ def tests(lab: Lab) -> Outcome:
     return Outcome(experiment.summary(rows), all(apart), _drawn(rows), seeds, note)
 
 
-def _accuracy(lab: Lab, data: str, pool: str, seed: int) -> float:
+def _accuracy(system: Any, small: bool, data: str, pool: str, seed: int) -> float:
     from renote import experiment
+    from renote.data import load
 
-    split = lab.data(data, fold=1 + seed, seed=seed)
+    split: Any = load(data, fold=1 + seed, seed=seed)
     epoch = -(-len(split.train) // 16)
     changes: dict[str, Any] = (
-        {"hidden": 64, "steps": 40 * epoch, "patience": 10} if lab.laptop else {"steps": 500 * epoch, "patience": 50}
+        {"hidden": 64, "steps": 40 * epoch, "patience": 10} if small else {"steps": 500 * epoch, "patience": 50}
     )
-    config = lab.system.configure("paper", pool=pool, seed=seed, validate_every=epoch, **changes)
-    return float(experiment.train(lab.system, split, config, progress=False).evaluate()["test_accuracy"])
+    config = system.configure("paper", pool=pool, seed=seed, validate_every=epoch, **changes)
+    return float(experiment.train(system, split, config, progress=False).evaluate()["test_accuracy"])
 
 
 def _drawn(rows: dict[str, dict[str, list[float]]]) -> Figure:
