@@ -44,6 +44,15 @@ def test_every_unseen_item_is_as_likely() -> None:
     torch.testing.assert_close(share, torch.tensor([0.25, 0, 0, 0.25, 0.25, 0, 0.25]), atol=0.01, rtol=0)
 
 
+def test_users_are_drawn_alike_and_their_items_too() -> None:
+    pairs = torch.tensor([[0, 1], [1, 0], [1, 2], [1, 4], [3, 0], [3, 1], [3, 2], [3, 3], [3, 4]])
+    user, item = Unseen(taken(pairs, 4, 5)).draw_pairs(30_000, torch.Generator().manual_seed(0))
+    share = torch.zeros(4, 5).index_put_((user, item), torch.ones(len(user)), accumulate=True) / len(user)
+    wanted = torch.zeros(4, 5)
+    wanted[0, 1], wanted[1, [0, 2, 4]] = 1 / 2, 1 / 6  # the user without items is not there, nor the one who has all
+    torch.testing.assert_close(share, wanted, atol=0.01, rtol=0)
+
+
 def task(network: torch.nn.Module, users: int, items: int, decay: float = 0.0, seed: int = 0) -> Recommendation:
     pairs = drawn(users, items, 0.6, seed)
     place = torch.arange(len(pairs)) % 3

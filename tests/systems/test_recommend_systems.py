@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
+import json
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +17,7 @@ from renote.cli import run_command
 from renote.data import Card, RatingData
 from renote.data.ratings import split_pairs
 from renote.errors import UsageError
-from renote.experiment import RecommendRun, compare, train
+from renote.experiment import Lab, RecommendRun, System, compare, train
 
 NAMES = [name for name in systems.names() if systems.get(name).kind == "ratings"]
 each = pytest.mark.parametrize("name", NAMES)
@@ -45,9 +49,10 @@ def test_it_learns_what_a_kind_of_user_takes(name: str) -> None:
 
 
 @each
-def test_it_goes_on_as_if_it_had_never_stopped(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("draw", ["users", "pairs"])
+def test_it_goes_on_as_if_it_had_never_stopped(name: str, draw: str, tmp_path: Path) -> None:
     system = systems.get(name)
-    options = {**SMALL, "steps": 20, "validate_every": 10}
+    options = {**SMALL, "steps": 20, "validate_every": 10, "draw": draw}
     whole = train(system, groups(), system.configure(**options), progress=False)
     train(system, groups(), system.configure(**{**options, "steps": 10}), tmp_path / "run", progress=False)
     resumed = train(system, groups(), system.configure(**options), tmp_path / "run", resume=True, progress=False)
@@ -102,3 +107,50 @@ def test_other_data_and_nothing_to_learn_are_refused() -> None:
         train(systems.get("lightgcn"), full, systems.get("lightgcn").configure(), progress=False)
     with pytest.raises(UsageError, match="take lightgcn"):
         systems.get("matrix-factorization").configure(layers=2)
+
+
+def small_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: str = "laptop") -> Lab:
+    """A lab whose data are the groups, and whose trainings are short."""
+    lab = Lab(systems.get("lightgcn"), size, tmp_path, progress=False)  # type: ignore[arg-type]
+    monkeypatch.setattr("renote.data.load", lambda name, **options: groups())
+    kinds = {name: systems.get(name).config for name in NAMES}
+    real = System.configure
+
+    def configure(self: Any, preset: str = "laptop", **changes: Any) -> Any:
+        assert self.config is kinds[self.name]
+        short = {"steps": min(changes["steps"], 30), "hidden": 8, "batch_size": 200, "validate_every": 10}
+        return real(self, preset, **{**changes, **short})
+
+    monkeypatch.setattr(System, "configure", configure)
+    return lab
+
+
+def test_the_claim_on_films_tunes_all_alike(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    outcome = systems.get("lightgcn").claim("movielens").experiment(small_lab(monkeypatch, tmp_path))
+    assert set(outcome.measured) == {f"{m} {name}" for m in ("recall@20", "NDCG@20") for name in NAMES}
+    kept = json.loads((tmp_path / "measurements.json").read_text())
+    assert len(kept) == 3 * (6 + 5)
+    means = {key: value["mean"] for key, value in outcome.measured.items()}
+    best = all(
+        means[f"{m} lightgcn"] > means[f"{m} {other}"]
+        for m in ("recall@20", "NDCG@20")
+        for other in ("ngcf", "matrix-factorization")
+    )
+    assert outcome.holds == best
+
+
+def test_the_claim_on_gowalla_goes_on_from_mark_to_mark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from renote.experiment import lab as module
+
+    monkeypatch.setattr(module, "train", partial(shortened, module.train))
+    lab = Lab(systems.get("lightgcn"), "laptop", tmp_path, progress=False)
+    monkeypatch.setattr(lab, "data", lambda name, **options: groups())
+    outcome = systems.get("lightgcn").claim("gowalla").experiment(lab)
+    assert outcome.measured["epochs"] == 5
+    assert outcome.holds == (outcome.measured["recall@20"] >= 0.102)
+    assert len(json.loads((tmp_path / "measurements.json").read_text())) == 10
+
+
+def shortened(real: Any, system: Any, data: Any, config: Any, *given: Any, **options: Any) -> Any:
+    small = {"steps": config.steps // 396 * 3, "hidden": 8, "batch_size": 50, "log_every": 3}
+    return real(system, data, dataclasses.replace(config, **small), *given, **options)

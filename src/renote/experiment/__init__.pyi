@@ -4,6 +4,7 @@ from .backbone import backbone as backbone
 from .categorical import CategoricalOptions as CategoricalOptions
 from .compare import SPLITS as SPLITS
 from .compare import compare as compare
+from .contrast import groups as groups
 from .contrast import spread as spread
 from .gaussian import GaussianOptions as GaussianOptions
 from .graph import GraphLearner as GraphLearner
@@ -21,9 +22,11 @@ from .node_contrast import over_layers as over_layers
 from .node_contrast import summary as summary
 from .node_contrast import summary_over_layers as summary_over_layers
 from .node_options import NodeOptions as NodeOptions
+from .own_folds import folds_accuracy as folds_accuracy
 from .protocol import Protocol as Protocol
 from .protocol import check_fair as check_fair
 from .protocol import fair as fair
+from .protocol import fair_ahead as fair_ahead
 from .recommend import RecommendLearner as RecommendLearner
 from .recommend import RecommendRun as RecommendRun
 from .recommend_options import RecommendOptions as RecommendOptions

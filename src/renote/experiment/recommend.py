@@ -38,14 +38,19 @@ class RecommendLearner(PlainLearner):
         self.module, self.k, unseen = task, config.k, task.unseen
         if not len(unseen.user):
             raise UsageError("there is nothing to learn from: no user has an item and lacks another")
-        self.order = EpochOrder(len(unseen.user), config.batch_size or len(unseen.user), config.seed)
+        self.size = config.batch_size or len(unseen.user)
+        self.order = EpochOrder(len(unseen.user), self.size, config.seed) if config.draw == "pairs" else None
         self.metric = "missed" if task.parts["validation"].num_entries else None
 
     def batch(self, step: int, generator: torch.Generator) -> Batch | None:
         """The step's triples."""
-        unseen, chosen = self.module.unseen, self.order.indices(step)
-        user = unseen.user[chosen]
-        return {"user": user, "item": unseen.item[chosen], "negative": unseen.draw(user, generator)}
+        unseen = self.module.unseen
+        if self.order is None:
+            user, item = unseen.draw_pairs(self.size, generator)
+        else:
+            chosen = self.order.indices(step)
+            user, item = unseen.user[chosen], unseen.item[chosen]
+        return {"user": user, "item": item, "negative": unseen.draw(user, generator)}
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """The network's own."""

@@ -22,6 +22,8 @@ class RecommendOptions(TrainOptions):
     """Features of the vector that each user and each item has."""
     layers: int = 3
     """Number of layers, over how many hops vectors are exchanged."""
+    draw: Literal["users", "pairs"] = "users"
+    """What a batch is of: users that are drawn alike, and one of the items of each, as the authors' codes do; or all pairs in turn, so that who has many items counts as often."""
     decay: float = 1e-4
     """Pull of the vectors of a batch towards 0, λ in the loss."""
     k: int = 20

@@ -29,6 +29,7 @@ class Unseen:
     Attributes:
         user: (n,) of the pairs whose user lacks some item.
         item: (n,) of those.
+        users: (m,) those users.
     """
 
     def __init__(self, taken: Pattern) -> None:
@@ -38,6 +39,15 @@ class Unseen:
         self._before = row * self._items + column - place
         lacking = self._count.index_select(0, row) < self._items
         self.user, self.item = row[lacking], column[lacking]
+        self.users = ((self._count > 0) & (self._count < self._items)).nonzero().squeeze(1)
+        self._column = column
+
+    def draw_pairs(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """(count,) users, of those with some items and not all, all equally likely; and for each one of its items."""
+        user = self.users[torch.randint(len(self.users), (count,), generator=generator)]
+        drawn = torch.rand(count, generator=generator, dtype=torch.float64) * self._count.index_select(0, user)
+        place = torch.minimum(drawn.long(), self._count.index_select(0, user) - 1)
+        return user, self._column.index_select(0, self._first.index_select(0, user) + place)
 
     def draw(self, user: Tensor, generator: torch.Generator) -> Tensor:
         """(n,) for each user an item that it has not, all of those equally likely.
