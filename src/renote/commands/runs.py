@@ -103,8 +103,10 @@ def predict(run: Positional[str], out: str = "predictions.csv", data: str | None
     from renote import experiment
 
     loaded = systems.load_run(run, data)
-    if not isinstance(loaded, experiment.NodeRun | experiment.SignalRun | experiment.GraphRun):
-        raise UsageError(f"{run} holds {loaded.system.name}, which predicts no classes: use renote sample")
+    if not isinstance(
+        loaded, experiment.NodeRun | experiment.SignalRun | experiment.GraphRun | experiment.GraphValueRun
+    ):
+        raise UsageError(f"{run} holds {loaded.system.name}, which predicts nothing: use renote sample")
     say(f"{loaded.write_predictions(Path(out))} predictions in {out}")
 
 

@@ -71,7 +71,10 @@ def completed(run: Run) -> Run:
 
 
 def test_score(measures: Mapping[str, Any]) -> tuple[str, float]:
-    """What classifiers are compared by, with its name: test accuracy, or micro-F1 where nodes are of several classes, in percent."""
+    """What predictors are compared by, with its name: test accuracy, or micro-F1 where nodes are of several classes, in percent; the error of values in their unit."""
+    if "test_rmse" in measures:
+        unit = measures.get("unit", "")
+        return f"test RMSE{f' ({unit})' if unit else ''}", float(measures["test_rmse"])
     if "test_micro_f1" in measures:
         return "test micro-F1 (%)", float(measures["test_micro_f1"])
     return "test accuracy (%)", float(measures["test_accuracy"])
@@ -145,7 +148,9 @@ def open_run(
         CheckpointError: if there is no checkpoint, or it is damaged.
     """
     config = system.configure("paper", **_tuples(saved["config"]))
-    loaded = _data_of(saved) if data is None else data if isinstance(data, Data) else load_data(data)
+    loaded = _data_of(saved) if data is None else data if isinstance(data, Data) else _like(saved, data)
+    if isinstance(loaded, GraphData):
+        loaded = _with_outputs(saved, loaded)
     learner = system.learner(config, loaded)
     if is_shipped(folder):
         restore_shipped(folder, learner.module)
@@ -184,13 +189,19 @@ def reload_data(folder: Path) -> Data:
 
 
 _FORMS: dict[str, type[Data]] = {"samples": SampleData, "nodes": NodeData, "graphs": GraphData}
-_KINDS = {"samples": "samples to generate", "nodes": "a graph with node classes", "graphs": "graphs with a class each"}
+_KINDS = {
+    "samples": "samples to generate",
+    "nodes": "a graph with node classes",
+    "graphs": "graphs with a class each, or values",
+}
 
 
 def _describe(
     system: System[Any], data: Data, config: TrainOptions, options: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     form: dict[str, Any] = {"name": data.name, "options": dict(options or {}), "classes": list(data.classes)}
+    if isinstance(data, GraphData) and data.values is not None:
+        form |= {"targets": list(data.targets), "units": list(data.units)}
     if isinstance(data, SampleData):
         dtype = str(data.train.dtype).removeprefix("torch.")
         form |= {"shape": list(data.shape), "range": list(data.range) if data.range else None, "dtype": dtype}
@@ -252,6 +263,36 @@ def _data_of(saved: Mapping[str, Any]) -> Data:
     limits = tuple(form["range"]) if form["range"] else None
     alphabet = form.get("alphabet", "")
     return SampleData(form["name"], card, empty, None, empty, None, tuple(form["classes"]), limits, alphabet)
+
+
+_FORM_OF_MOLECULES = ("atom_types", "kekulize")
+
+
+def _like(saved: Mapping[str, Any], name: str | os.PathLike[str]) -> Data:
+    """Other data, of the form that those of a run had."""
+    form = saved["data"]
+    if not os.fspath(name).startswith("molecules:"):
+        return load_data(name)
+    options = {key: value for key, value in form["options"].items() if key in _FORM_OF_MOLECULES}
+    targets = form.get("targets", ["label"] if form["classes"] else [])
+    return load_data(name, {**options, "target": targets or "none", "without": True})
+
+
+def _with_outputs(saved: Mapping[str, Any], data: GraphData) -> GraphData:
+    """Graphs with the targets or the classes of a run, which are unknown if these graphs do not have them."""
+    targets, classes = tuple(saved["data"].get("targets", ())), tuple(saved["data"]["classes"])
+    if targets:
+        if data.targets == targets:
+            return data
+        nothing = torch.empty(0, dtype=torch.long)
+        values = torch.full((data.num_graphs, len(targets)), float("nan"), dtype=torch.float64)
+        changes: dict[str, Any] = {"train": nothing, "validation": nothing, "test": nothing, "classes": (), "folds": ()}
+        changes |= {"labels": torch.full_like(data.labels, -1), "values": values, "targets": targets}
+        return dataclasses.replace(data, units=tuple(saved["data"].get("units", ())), **changes)
+    if data.classes != classes and set(data.classes) <= set(classes):
+        number = torch.tensor([*map(classes.index, data.classes), -1])
+        return dataclasses.replace(data, labels=number[data.labels], classes=classes)
+    return data
 
 
 def _tuples(config: Mapping[str, Any]) -> dict[str, Any]:

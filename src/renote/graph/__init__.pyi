@@ -28,6 +28,7 @@ from .context import weisfeiler_lehman as weisfeiler_lehman
 from .conv.attention import GaANConvolution as GaANConvolution
 from .conv.attention import GATConvolution as GATConvolution
 from .conv.column import ColumnConvolution as ColumnConvolution
+from .conv.degree import DegreeConvolution as DegreeConvolution
 from .conv.fourier import FourierConvolution as FourierConvolution
 from .conv.fourier import spline_basis as spline_basis
 from .conv.isomorphism import IsomorphismConvolution as IsomorphismConvolution
@@ -52,6 +53,10 @@ from .convert import to_scipy as to_scipy
 from .features import degree_features as degree_features
 from .features import identity_features as identity_features
 from .features import unit_scale as unit_scale
+from .fingerprint import NeuralFingerprint as NeuralFingerprint
+from .fingerprint import ReadField as ReadField
+from .fingerprint import edge_width as edge_width
+from .fingerprint import with_field as with_field
 from .graph import Field as Field
 from .graph import Graph as Graph
 from .inference import layerwise as layerwise
@@ -143,6 +148,9 @@ from .subgraph import induced as induced
 from .subgraph import neighborhood as neighborhood
 from .task.context import ContextNodeClassification as ContextNodeClassification
 from .task.graph import GraphClassification as GraphClassification
+from .task.graph import GraphRegression as GraphRegression
+from .task.graph import GraphTask as GraphTask
+from .task.graph import graph_task as graph_task
 from .task.node import NodeClassification as NodeClassification
 from .task.node import PrecomputedNodeClassification as PrecomputedNodeClassification
 from .task.node import binary_cross_entropy as binary_cross_entropy
