@@ -11,11 +11,16 @@ from renote.errors import DataError, UsageError
 from renote.graph import (
     Adjacency,
     DegreeConvolution,
+    GaussianHistogram,
     Graph,
     GraphRegression,
     NeuralFingerprint,
     Perceptron,
+    WeaveConvolution,
+    WeaveNetwork,
     batch,
+    pair_graph,
+    pick,
 )
 
 DEGREES = 4
@@ -134,3 +139,82 @@ def test_what_values_cannot_be() -> None:
     with pytest.raises(UsageError, match="unknown split"):
         regression().errors("tset")
     assert regression().validate("test") == {}
+
+
+def hops(graph: Graph) -> Tensor:
+    """(nodes, nodes) edges from column to row, by powers; infinite where there is no way."""
+    dense = graph.adjacency.to_dense()
+    found = torch.full_like(dense, float("inf"))
+    reached = torch.eye(len(dense), dtype=dense.dtype)
+    for step in range(len(dense) + 1):
+        found[(reached > 0) & found.isinf()] = step
+        reached = dense @ reached
+    return found
+
+
+@pytest.mark.parametrize("distance", [0, 1, 2, 5])
+def test_pairs_are_all_up_to_a_distance(distance: int) -> None:
+    whole = batch([*GRAPHS, drawn(12, 9)])
+    pairs, away = pair_graph(whole, distance), hops(whole)
+    wanted = (away <= distance).nonzero().T
+    found = torch.stack([pairs.adjacency.target.long(), pairs.adjacency.source.long()])
+    assert torch.equal(found, wanted)
+    assert pairs.edge_features is not None
+    assert whole.edge_features is not None
+    assert pairs.edge_features.shape[1] == 3 + distance + 1
+    assert torch.equal(pairs.edge_features[:, 3:].argmax(1).double(), away[tuple(found)])
+    edges = {
+        (int(t), int(s)): row for t, s, row in zip(whole.adjacency.target, whole.adjacency.source, whole.edge_features)
+    }
+    for row, (t, s) in zip(pairs.edge_features, found.T.tolist()):
+        torch.testing.assert_close(row[:3], edges.get((t, s), torch.zeros(3, dtype=torch.float64)))
+    assert (pairs.num_graphs, pairs.num_nodes) == (whole.num_graphs, whole.num_nodes)
+
+
+def test_pairs_of_a_directed_graph_and_refusals() -> None:
+    way = Graph(torch.ones(3, 1), Adjacency.from_edges([0, 1], [1, 2], 3))
+    pairs = pair_graph(way, 2)
+    assert pairs.adjacency.edge_index().T.tolist() == [[0, 0], [0, 1], [1, 1], [0, 2], [1, 2], [2, 2]]
+    with pytest.raises(UsageError, match="distance is -1"):
+        pair_graph(way, -1)
+
+
+def test_weave_by_its_formula() -> None:
+    layer = WeaveConvolution(4, 6, 5, 7, 8).double()
+    nn.init.normal_(layer.node_pair_bias)
+    pairs = pair_graph(drawn(6, 3), 2)
+    x, p = pairs.x, pairs.edge_features
+    assert isinstance(x, Tensor)
+    assert p is not None
+    nodes, after = layer(x, pairs.adjacency, p)
+    source, target = pairs.adjacency.source.long(), pairs.adjacency.target.long()
+    told = torch.zeros(6, 8, dtype=torch.float64)
+    first, second = layer.node_pair.weight[:8], layer.node_pair.weight[8:]
+    for k, (i, j) in enumerate(zip(target.tolist(), source.tolist())):
+        told[i] += layer.pair_node(p[k]).relu()
+        both = sum((first @ x[a] + second @ x[b] + layer.node_pair_bias).relu() for a, b in ((i, j), (j, i)))
+        assert isinstance(both, Tensor)
+        torch.testing.assert_close(after[k], layer.pair_out(torch.cat([both, layer.pair_pair(p[k]).relu()])).relu())
+    torch.testing.assert_close(nodes, layer.node_out(torch.cat([layer.node_node(x).relu(), told], 1)).relu())
+    with pytest.raises(UsageError, match="one row a pair"):
+        layer(x, pairs.adjacency, p[:-1])
+
+
+def test_soft_histograms_count_nodes() -> None:
+    x = torch.randn(8, 3, dtype=torch.float64)
+    graph = Graph(x, Adjacency.from_edges([], [], 8), graph_of_node=torch.tensor([0] * 5 + [2] * 3), num_graphs=4)
+    counted = GaussianHistogram()(x, graph.members).view(4, 3, 11)
+    torch.testing.assert_close(counted.sum(2), torch.tensor([5.0, 0, 3, 0], dtype=torch.float64)[:, None].expand(4, 3))
+    at = GaussianHistogram()(torch.zeros(1, 1), Graph(None, Adjacency.from_edges([], [], 1)).members).view(11)
+    torch.testing.assert_close(at, at.flip(0))
+    assert int(at.argmax()) == 5
+
+
+def test_weave_on_a_batch_is_a_loop_and_can_be_picked_from() -> None:
+    whole = pair_graph(batch(GRAPHS), 2)
+    network = WeaveNetwork(4, 3, Perceptron([11 * 8, 2]), 2, 3, 5, 8).double().eval()
+    expected = torch.cat([network(pair_graph(graph, 2)) for graph in GRAPHS])
+    torch.testing.assert_close(network(whole), expected)
+    some = torch.tensor([3, 1, 0])
+    torch.testing.assert_close(network(pick(whole, some)), expected[some])
+    torch.testing.assert_close(network(GRAPHS[3]), expected[3:4])

@@ -82,6 +82,7 @@ from .operator import random_walk as random_walk
 from .operator import scaled_laplacian as scaled_laplacian
 from .operator import symmetric as symmetric
 from .operator import triangles as triangles
+from .pairs import pair_graph as pair_graph
 from .pattern import Pattern as Pattern
 from .pool.cluster import Clustered as Clustered
 from .pool.cluster import DenseGraphs as DenseGraphs
@@ -157,3 +158,6 @@ from .task.node import binary_cross_entropy as binary_cross_entropy
 from .task.node import hinge as hinge
 from .task.sets import SetRegression as SetRegression
 from .task.signal import SignalClassification as SignalClassification
+from .weave import GaussianHistogram as GaussianHistogram
+from .weave import WeaveConvolution as WeaveConvolution
+from .weave import WeaveNetwork as WeaveNetwork

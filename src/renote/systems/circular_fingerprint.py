@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Config(MoleculeOptions):
-    """Radius 2 and 2048 bits, as is usual (ECFP4); a dense layer and the outputs behind them."""
+    """Radius 2 and 2048 bits, as is usual (ECFP4); a dense layer and the outputs behind them; the dropout was chosen on validation."""
 
     radius: int = 2
     """Of the neighbourhoods, in bonds."""
     bits: int = 2048
     """Length of the fingerprint."""
     hidden: int = 100
+    dropout: float = 0.5
 
     def __post_init__(self) -> None:
         """Refuse values that make no fingerprint."""

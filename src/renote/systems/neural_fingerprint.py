@@ -72,7 +72,7 @@ SYSTEM = GraphSystem(
         Claim(
             "properties",
             "Learned fingerprints tell solubility and hydration energy with less error than circular ones with the same head.",
-            "Table 1 (solubility 0.52 ± 0.07 log mol/L, circular 1.40 ± 0.13); MoleculeNet, Wu et al. 2018, for graph convolutions on random splits",
+            "Table 1 (solubility 0.52 ± 0.07 log mol/L, circular 1.40 ± 0.13); MoleculeNet, Wu et al. 2018, for graph convolutions on random splits; from memory, unverified",
             {"esol": "0.97 ± 0.01", "freesolv": "1.40 ± 0.16"},
             properties,
         ),
