@@ -13,6 +13,7 @@ from renote.graph import (
     ChebyshevConvolution,
     CollaborativeConvolution,
     ColumnConvolution,
+    DegreeConvolution,
     DiffusionConvolution,
     EnhancedConvolution,
     GaANConvolution,
@@ -262,6 +263,16 @@ def collaborative_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
     return (torch.stack(rows) if rows else x.new_zeros(0, layer.weight.shape[1])) + layer.bias
 
 
+def degree_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    """x_i W_d + Σ_j x_j V_d + b_d."""
+    rows = []
+    for i in range(len(x)):
+        degree = min(int(dense[i].sum()), layer.max_degree)
+        own, others = layer.weight[degree].split(x.shape[1])
+        rows.append(x[i] @ own + dense[i] @ x @ others + layer.bias[degree])
+    return torch.stack(rows) if rows else x.new_zeros(0, layer.out_features)
+
+
 LAYERS = [
     Layer("kipf, narrower", lambda i, o: KipfConvolution(i, o), kipf_oracle),
     Layer("kipf, no bias", lambda i, o: KipfConvolution(i, o, bias=False), kipf_oracle),
@@ -299,6 +310,7 @@ LAYERS = [
     Layer("simplified, narrower", lambda i, o: SimplifiedConvolution(i, o, 3), simplified_oracle),
     Layer("simplified, wider", lambda i, o: SimplifiedConvolution(i, 2 * i, bias=False), simplified_oracle),
     Layer("inception", lambda i, o: InceptionConvolution(i, o), inception_oracle),
+    Layer("degree", lambda i, o: DegreeConvolution(i, o, max_degree=3), degree_oracle, one_loop=False, weighted=False),
     Layer("diffusion", lambda i, o: DiffusionConvolution(i), diffusion_oracle, one_loop=False),
 ]
 

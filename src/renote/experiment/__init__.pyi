@@ -9,10 +9,14 @@ from .contrast import spread as spread
 from .gaussian import GaussianOptions as GaussianOptions
 from .graph import GraphLearner as GraphLearner
 from .graph import GraphRun as GraphRun
+from .graph import GraphValueRun as GraphValueRun
 from .graph_options import GraphOptions as GraphOptions
 from .lab import Lab as Lab
 from .link import LinkLearner as LinkLearner
 from .link import LinkRun as LinkRun
+from .molecule_options import MoleculeOptions as MoleculeOptions
+from .molecules import property_claim as property_claim
+from .molecules import property_errors as property_errors
 from .node import NodeLearner as NodeLearner
 from .node import NodeRun as NodeRun
 from .node import node_learner as node_learner

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from renote.data import Data, GraphData, LinkData, NodeData, RatingData, SampleData
-    from renote.experiment.graph import GraphRun
     from renote.experiment.lab import Lab
     from renote.experiment.link import LinkRun
     from renote.experiment.node import NodeRun
@@ -297,24 +296,42 @@ class SignalSystem(System["SignalRun"]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GraphSystem(System["GraphRun"]):
-    """A system that tells the classes of whole graphs."""
+class GraphSystem(System["Any"]):
+    """A system that tells the classes or values of whole graphs.
+
+    Args:
+        reads_smiles: whether it looks at molecules' SMILES, and so at molecules alone.
+    """
+
+    reads_smiles: bool = False
 
     family: ClassVar[str] = "graph"
-    task: ClassVar[str] = "graph classification"
+    task: ClassVar[str] = "graph prediction"
     kind: ClassVar[str] = "graphs"
 
     def learner(self, config: TrainOptions, data: GraphData) -> Learner:
-        """The network with batches of the training graphs."""
+        """The network with batches of the training graphs.
+
+        Raises:
+            UsageError: the graphs have neither classes nor values; or are no molecules, and the system looks at SMILES.
+        """
+        from renote.data import MoleculeData
         from renote.experiment.graph import GraphLearner
+
+        if not data.outputs:
+            raise UsageError(
+                f"the graphs of {data.name} have neither classes nor values to learn: choose other data, or for a table of molecules target=COLUMN"
+            )
+        if self.reads_smiles and not isinstance(data, MoleculeData):
+            raise UsageError(f"{self.name} reads SMILES, which {data.name} has not: choose molecules, e.g. {self.data}")
 
         return GraphLearner(self.build(config, data), config)
 
-    def run(self, config: TrainOptions, data: GraphData, learner: Learner, folder: Path | None) -> GraphRun:
+    def run(self, config: TrainOptions, data: GraphData, learner: Learner, folder: Path | None) -> Any:
         """A run that can predict."""
-        from renote.experiment.graph import GraphRun
+        from renote.experiment.graph import graph_run
 
-        return GraphRun(self, config, data, learner.module, folder)
+        return graph_run(self, config, data, learner.module, folder)
 
 
 @dataclass(frozen=True, kw_only=True)

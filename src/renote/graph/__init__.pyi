@@ -29,6 +29,7 @@ from .conv.attention import GaANConvolution as GaANConvolution
 from .conv.attention import GATConvolution as GATConvolution
 from .conv.collaborative import CollaborativeConvolution as CollaborativeConvolution
 from .conv.column import ColumnConvolution as ColumnConvolution
+from .conv.degree import DegreeConvolution as DegreeConvolution
 from .conv.fourier import FourierConvolution as FourierConvolution
 from .conv.fourier import spline_basis as spline_basis
 from .conv.isomorphism import IsomorphismConvolution as IsomorphismConvolution
@@ -53,6 +54,10 @@ from .convert import to_scipy as to_scipy
 from .features import degree_features as degree_features
 from .features import identity_features as identity_features
 from .features import unit_scale as unit_scale
+from .fingerprint import NeuralFingerprint as NeuralFingerprint
+from .fingerprint import ReadField as ReadField
+from .fingerprint import edge_width as edge_width
+from .fingerprint import with_field as with_field
 from .graph import Field as Field
 from .graph import Graph as Graph
 from .heuristic import HEURISTICS as HEURISTICS
@@ -89,6 +94,7 @@ from .operator import random_walk as random_walk
 from .operator import scaled_laplacian as scaled_laplacian
 from .operator import symmetric as symmetric
 from .operator import triangles as triangles
+from .pairs import pair_graph as pair_graph
 from .pattern import Pattern as Pattern
 from .pool.cluster import Clustered as Clustered
 from .pool.cluster import DenseGraphs as DenseGraphs
@@ -172,6 +178,9 @@ from .subgraph import induced as induced
 from .subgraph import neighborhood as neighborhood
 from .task.context import ContextNodeClassification as ContextNodeClassification
 from .task.graph import GraphClassification as GraphClassification
+from .task.graph import GraphRegression as GraphRegression
+from .task.graph import GraphTask as GraphTask
+from .task.graph import graph_task as graph_task
 from .task.link import LinkPrediction as LinkPrediction
 from .task.link import area_under_curve as area_under_curve
 from .task.link import average_precision as average_precision
@@ -184,3 +193,6 @@ from .task.recommend import Recommendation as Recommendation
 from .task.recommend import Unseen as Unseen
 from .task.sets import SetRegression as SetRegression
 from .task.signal import SignalClassification as SignalClassification
+from .weave import GaussianHistogram as GaussianHistogram
+from .weave import WeaveConvolution as WeaveConvolution
+from .weave import WeaveNetwork as WeaveNetwork
