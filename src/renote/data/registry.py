@@ -46,6 +46,8 @@ _LOADERS = {
     "power-law": ("power_law", "load"),
     "communities-many": ("communities", "load"),
     "ppi": ("ppi", "load"),
+    "small-communities": ("small_graphs", "load"),
+    "small-planar": ("small_graphs", "load"),
     "text": ("text", "load"),
     "tinyshakespeare": ("text", "load"),
     **{name: ("toy", "load") for name in CARDS if name.startswith("toy-")},

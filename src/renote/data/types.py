@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from renote.data.card import Card
+from renote.data.form import GraphForm
 from renote.errors import DataError
 from renote.graph import Graph
 from renote.graph.task.node import numbers_of
@@ -32,6 +33,7 @@ class SampleData:
         classes: their names by number; empty without labels.
         range: (low, high) of raw values, (0, 255) for uint8; None if they are used as they are.
         alphabet: of text, (samples, length) numbers of characters in it; empty for other data.
+        graphs: of graphs, what the types of their nodes and pairs (samples, sites) mean; None for other data.
 
     Example:
         >>> from renote import data
@@ -50,6 +52,7 @@ class SampleData:
     classes: tuple[str, ...] = ()
     range: tuple[float, float] | None = None
     alphabet: str = ""
+    graphs: GraphForm | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -71,6 +74,8 @@ class SampleData:
         """How many equally spaced values a number can have: 256 for 8 bits, but 17 for the digits, which use no others. None where it has a density."""
         if self.alphabet:
             return len(self.alphabet)
+        if self.graphs is not None:
+            return self.graphs.absent + 1
         if self.range is None or self.train.is_floating_point():
             return None
         low, high = self.range

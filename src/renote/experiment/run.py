@@ -142,7 +142,7 @@ def train(
     Raises:
         UsageError: if the data do not suit the system, or the folder holds something else.
     """
-    loaded = data if isinstance(data, Data) else load_data(data, data_options)
+    loaded = system.prepared(data if isinstance(data, Data) else load_data(data, data_options))
     if not isinstance(loaded, FORMS[system.kind][0]):
         raise UsageError(
             f"{system.name} needs {FORMS[system.kind][1]}, but {loaded.name} is {FORMS[loaded.card.kind][1]}: "
@@ -182,7 +182,9 @@ def open_run(
         CheckpointError: if there is no checkpoint, or it is damaged.
     """
     config = system.configure("paper", **_tuples(saved["config"]))
-    loaded = _data_of(saved) if data is None else data if isinstance(data, Data) else _like(saved, data)
+    loaded = system.prepared(
+        _data_of(saved) if data is None else data if isinstance(data, Data) else _like(saved, data)
+    )
     if isinstance(loaded, GraphData):
         loaded = _with_outputs(saved, loaded)
     learner = system.learner(config, loaded)
@@ -232,6 +234,7 @@ def _describe(
         dtype = str(data.train.dtype).removeprefix("torch.")
         form |= {"shape": list(data.shape), "range": list(data.range) if data.range else None, "dtype": dtype}
         form |= {"alphabet": data.alphabet} if data.alphabet else {}
+        form |= {"graphs": dataclasses.asdict(data.graphs)} if data.graphs else {}
     return {"system": system.name, "data": form, "config": dataclasses.asdict(config)}
 
 
@@ -288,7 +291,9 @@ def _data_of(saved: Mapping[str, Any]) -> Data:
     )
     limits = tuple(form["range"]) if form["range"] else None
     alphabet = form.get("alphabet", "")
-    return SampleData(form["name"], card, empty, None, empty, None, tuple(form["classes"]), limits, alphabet)
+    graphs = data_sets.GraphForm(**_tuples(form["graphs"])) if "graphs" in form else None
+    classes = tuple(form["classes"])
+    return SampleData(form["name"], card, empty, None, empty, None, classes, limits, alphabet, graphs)
 
 
 _FORM_OF_MOLECULES = ("atom_types", "kekulize")

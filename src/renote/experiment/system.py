@@ -101,6 +101,7 @@ class System(Generic[R]):
         build: `build(config, data)` gives the module that is trained.
         settle: `settle(config, data)` gives the configuration with what is measured on the training data in the place of options that were left open; it
             is what is built, and what the run folder keeps.
+        prepare: `prepare(data)` gives data in the form that it takes, if it takes more than one.
         presets: changes to the paper's values, by name; `laptop` trains in minutes on two cores.
         claims: what its paper says of it.
         notes: what holds here and what does not.
@@ -114,6 +115,7 @@ class System(Generic[R]):
     config: type[TrainOptions]
     build: Callable[[Any, Any], Any]
     settle: Callable[[Any, Any], Any] | None = None
+    prepare: Callable[[Any], Any] | None = None
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"laptop": {}})
     claims: tuple[Claim, ...] = ()
     notes: str = ""
@@ -184,6 +186,10 @@ class System(Generic[R]):
         config = self.configure(preset, **changes)
         run: Any = train(self, self.data if data is None else data, config, out, resume, progress)
         return run  # type: ignore[no-any-return]
+
+    def prepared(self, data: Any) -> Any:
+        """Data in the form that it takes."""
+        return data if self.prepare is None else self.prepare(data)
 
     def learner(self, config: TrainOptions, data: Any) -> Learner:
         """The module, its loss and its batches, for the trainer."""

@@ -94,7 +94,13 @@ from .operator import random_walk as random_walk
 from .operator import scaled_laplacian as scaled_laplacian
 from .operator import symmetric as symmetric
 from .operator import triangles as triangles
-from .pairs import pair_graph as pair_graph
+from .pair_graph import pair_graph as pair_graph
+from .pairs import matrices as matrices
+from .pairs import node_pairs as node_pairs
+from .pairs import nodes_of as nodes_of
+from .pairs import rows as rows
+from .pairs import sites_of as sites_of
+from .pairs import sites_there as sites_there
 from .pattern import Pattern as Pattern
 from .pool.cluster import Clustered as Clustered
 from .pool.cluster import DenseGraphs as DenseGraphs
@@ -173,6 +179,10 @@ from .spectrum import exact_pagerank as exact_pagerank
 from .spectrum import heat_kernel as heat_kernel
 from .spectrum import largest_eigenvalue as largest_eigenvalue
 from .spectrum import pagerank_series as pagerank_series
+from .structure import cycle_counts as cycle_counts
+from .structure import heat_signature as heat_signature
+from .structure import reachable as reachable
+from .structure import six_cycles as six_cycles
 from .subgraph import Subgraph as Subgraph
 from .subgraph import induced as induced
 from .subgraph import neighborhood as neighborhood
@@ -193,6 +203,8 @@ from .task.recommend import Recommendation as Recommendation
 from .task.recommend import Unseen as Unseen
 from .task.sets import SetRegression as SetRegression
 from .task.signal import SignalClassification as SignalClassification
+from .transformer import GraphTransformer as GraphTransformer
+from .transformer import GraphTransformerLayer as GraphTransformerLayer
 from .weave import GaussianHistogram as GaussianHistogram
 from .weave import WeaveConvolution as WeaveConvolution
 from .weave import WeaveNetwork as WeaveNetwork

@@ -1,79 +1,89 @@
-"""Pairs of nodes up to a distance as edges of their own, with what is known of them.
+"""A graph as one row of numbers: the types of its nodes, then those of its pairs of nodes, each pair once.
 
-Kearnes, McCloskey, Berndl, Pande & Riley (2016), "Molecular graph convolutions: moving beyond fingerprints", arXiv 1603.00856, section 2.1.
+    row = (x_1 … x_N, e_12 e_13 … e_1N e_23 … e_{N-1,N}),   N + N (N - 1) / 2 sites
+
+Edges without direction are symmetric by construction: a pair is one site, which is drawn once. A graph of fewer than N nodes leaves the last nodes and their
+pairs out. Edge type 0 is no edge.
 """
 
 from __future__ import annotations
+
+import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from renote.errors import UsageError
-from renote.graph.adjacency import Adjacency
-from renote.graph.graph import Field, Graph
-
-_MOST_PAIRS = 2e8
 
 
-def pair_graph(graph: Graph, distance: int = 2) -> Graph:
-    """The same nodes, joined to all that are at most so many edges away, themselves among them.
+def sites_of(nodes: int) -> int:
+    """N + N (N - 1) / 2."""
+    return nodes * (nodes + 1) // 2
 
-    The features of a pair (i, j): those of the edge j → i, zeros without one (of several, the first); then 1 at the distance from j to i, one column each for
-    0 … distance. Nodes of two graphs are never a pair. The field `pair_distance` has the
-    distance as a number.
 
-    Args:
-        graph: one, or many.
-        distance: edges between the ends of a pair, at most; 0 leaves each node with itself alone.
+def nodes_of(sites: int) -> int:
+    """N of a number of sites.
 
     Raises:
-        UsageError: the distance is below 0, or the pairs would be too many to list.
+        UsageError: for a number that no N gives.
     """
-    if distance < 0:
-        raise UsageError(f"distance is {distance}: it must be 0 or more")
-    adjacency, nodes = graph.adjacency, graph.num_nodes
-    pattern = adjacency.pattern
-    place = torch.arange(nodes, device=adjacency.device)
-    key, away = place * max(nodes, 1) + place, torch.zeros_like(place)
-    new = key
-    for step in range(1, distance + 1):
-        # one edge on from what was reached last: the sources of each reached node's arriving edges
-        receiver, reached = new // max(nodes, 1), new % max(nodes, 1)
-        count = pattern.count.long().index_select(0, reached)
-        if float(count.sum()) > _MOST_PAIRS:
-            raise UsageError(
-                f"there are more than {_MOST_PAIRS:.0e} pairs of nodes up to {distance} edges apart: lower the distance"
-            )
-        far = pattern.column.long().index_select(0, pattern.entries_of(reached))
-        new = torch.unique(receiver.repeat_interleave(count) * nodes + far)
-        new = new[~torch.isin(new, key)]
-        key, away = torch.cat([key, new]), torch.cat([away, torch.full_like(new, step)])
-    order = torch.argsort(key)
-    key, away = key[order], away[order]
-    pairs = Adjacency.from_edges(key % max(nodes, 1), key // max(nodes, 1), nodes)
-    features = [torch.nn.functional.one_hot(away, distance + 1).to(_dtype(graph))]
-    if graph.edge_features is not None:
-        features.insert(0, _of_edges(graph, key, graph.edge_features))
-    fields = {name: item for name, item in graph.fields.items() if item.kind != "edge"}
-    fields["pair_distance"] = Field("edge", away)
-    told = torch.cat(features, 1)
-    return Graph(graph.x, pairs, told, None, graph.graph_of_node, graph.num_graphs, fields)
+    nodes = (math.isqrt(8 * sites + 1) - 1) // 2
+    if nodes < 1 or sites_of(nodes) != sites:
+        raise UsageError(f"{sites} sites: N nodes and their pairs are N (N + 1) / 2")
+    return nodes
 
 
-def _dtype(graph: Graph) -> torch.dtype:
-    if graph.edge_features is not None:
-        return graph.edge_features.dtype
-    return torch.get_default_dtype()
+def node_pairs(nodes: int, device: torch.device | str | None = None) -> tuple[Tensor, Tensor]:
+    """The nodes i < j of each pair, in the order of its sites."""
+    return _pairs(nodes, torch.device(device or "cpu"))
 
 
-def _of_edges(graph: Graph, key: Tensor, edge_features: Tensor) -> Tensor:
-    """The features of the edge that each pair is, zeros where it is none."""
-    nodes = graph.num_nodes
-    edge = graph.adjacency.target.long() * nodes + graph.adjacency.source.long()
-    found = edge_features.new_zeros(len(key), edge_features.shape[1])
-    if len(edge):
-        # edges are sorted by receiver and source, as pairs are
-        at = torch.searchsorted(edge, key).clamp(max=len(edge) - 1)
-        there = edge[at] == key
-        found[there] = edge_features[at[there]]
-    return found
+# made once for a device: a copy to it would have every step wait
+@lru_cache(maxsize=32)
+def _pairs(nodes: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    i, j = torch.triu_indices(nodes, nodes, 1, device=device)
+    return i, j
+
+
+@lru_cache(maxsize=32)
+def _pair_table(nodes: int, device: torch.device) -> Tensor:
+    i, j = torch.triu_indices(nodes, nodes, 1)
+    table = torch.full((nodes, nodes), len(i))
+    table[i, j] = table[j, i] = torch.arange(len(i))
+    return table.to(device)
+
+
+def pair_table(nodes: int, device: torch.device | str | None = None) -> Tensor:
+    """(N, N) int64: the number of the pair of i and j among pairs; on the diagonal one more than the last."""
+    return _pair_table(nodes, torch.device(device or "cpu"))
+
+
+def matrices(row: Tensor, diagonal: int = 0) -> tuple[Tensor, Tensor]:
+    """Rows → node types (n, N) and the symmetric matrices of edge types (n, N, N).
+
+    Args:
+        row: (n, sites).
+        diagonal: what stands there.
+    """
+    nodes = nodes_of(row.shape[-1])
+    edges = torch.cat([row[:, nodes:], row.new_full((len(row), 1), diagonal)], 1)
+    return row[:, :nodes], edges[:, pair_table(nodes, row.device)]
+
+
+def rows(node_types: Tensor, edge_types: Tensor) -> Tensor:
+    """The inverse of `matrices`.
+
+    Args:
+        node_types: (n, N).
+        edge_types: (n, N, N), of which what is above the diagonal is read.
+    """
+    i, j = node_pairs(node_types.shape[1], node_types.device)
+    return torch.cat([node_types, edge_types[:, i, j]], 1)
+
+
+def sites_there(nodes: int) -> Tensor:
+    """(N, sites) bool: which sites a graph of 1, …, N nodes has."""
+    size = torch.arange(1, nodes + 1)[:, None]
+    _, j = node_pairs(nodes)
+    return torch.cat([torch.arange(nodes) < size, j < size], 1)

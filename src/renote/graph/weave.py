@@ -17,7 +17,7 @@ from renote.graph.attend import on_columns, on_rows
 from renote.graph.conv.isomorphism import NodeNorm
 from renote.graph.fingerprint import dense_of
 from renote.graph.graph import Graph
-from renote.graph.pairs import pair_graph
+from renote.graph.pair_graph import pair_graph
 from renote.graph.pattern import Pattern
 from renote.graph.segment import segment_sum
 
