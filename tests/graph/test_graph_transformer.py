@@ -14,7 +14,6 @@ from renote.graph import (
     heat_signature,
     matrices,
     nodes_of,
-    pairs,
     reachable,
     rows,
     sites_of,
@@ -89,7 +88,7 @@ def test_equivariance(spectral):
     types, edges = matrices(row, 4)
     moved = rows(types[:, order], edges[:, order][:, :, order])
     out, after = made(row, time), made(moved, time)
-    i, j = pairs(N)
+    i, j = node_pairs(N)
     each = out.new_zeros(3, N, N, 5)
     each[:, i, j] = each[:, j, i] = out[:, N:]
     wanted = torch.cat([out[:, order], each[:, order][:, :, order][:, i, j]], 1)

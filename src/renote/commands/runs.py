@@ -95,21 +95,41 @@ def sample(
 
 
 def predict(run: Positional[str], out: str = "predictions.csv", data: str | None = None) -> None:
-    """Predict the class of every node or graph with a trained classifier of those, or of every held-out sample with one of signals.
+    """Predict the class of every node or graph with a trained classifier of those, of every held-out sample with one of signals, or which pairs of nodes have a link.
 
     Example: renote predict runs/cora --out predictions.csv
 
     Args:
         run: The run folder.
-        out: The table: node, graph or sample, class, probability.
+        out: The table: node, graph or sample, class, probability; of links source, target, score, the likeliest first.
         data: Another graph or other graphs with the same features, or other samples of the same shape and classes.
+    """
+    loaded = systems.load_run(run, data)
+    say(f"{loaded.write_predictions(Path(out))} predictions in {out}")
+
+
+def recommend(
+    run: Positional[str],
+    user: tuple[str, ...] = (),
+    k: Annotated[int | None, arg(aliases=["-k"])] = None,
+    out: str = "recommendations.csv",
+) -> None:
+    """Recommend items to users with a trained recommender: those of the highest score that a user does not have.
+
+    Example: renote recommend runs/films --user 42 -k 10 --out recommendations.csv
+
+    Args:
+        run: The run folder.
+        user: Names of users that were there in training; all of them by default.
+        k: Items for each; the run's own k by default.
+        out: The table: user, rank, item, score.
     """
     from renote import experiment
 
-    loaded = systems.load_run(run, data)
-    if not isinstance(loaded, experiment.NodeRun | experiment.SignalRun | experiment.GraphRun):
-        raise UsageError(f"{run} holds {loaded.system.name}, which predicts no classes: use renote sample")
-    say(f"{loaded.write_predictions(Path(out))} predictions in {out}")
+    loaded = systems.load_run(run)
+    if not isinstance(loaded, experiment.RecommendRun):
+        raise UsageError(f"{run} holds {loaded.system.name}, which recommends nothing: use renote predict or sample")
+    say(f"{loaded.write_recommendations(Path(out), user or None, k)} recommendations in {out}")
 
 
 def evaluate(
@@ -120,7 +140,7 @@ def evaluate(
     bits: Literal["bound", "ode"] | None = None,
     json: Json = False,
 ) -> None:
-    """Measure a trained run: accuracy of predictions, or distance, variety and class accuracy of samples.
+    """Measure a trained run: accuracy of predictions, ranks of links, or distance, variety and class accuracy of samples.
 
     Example: renote evaluate runs/digits --samples 2000 --bits bound
 

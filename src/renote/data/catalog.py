@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from renote.data.card import Card, File
 from renote.data.catalog_graphs import GRAPHS
+from renote.data.catalog_links import LINKS
 from renote.data.catalog_molecules import MOLECULES
+from renote.data.catalog_ratings import RATINGS
 
 _PLANETOID = {
     "ind.cora.x": "23cfa55d91c6f624233f5eb7b6e3f141f1bd2b2ae39608a63cf5d084bb27baab",
@@ -314,6 +316,8 @@ _ALL = (
     ),
     *GRAPHS,
     *MOLECULES.values(),
+    *RATINGS,
+    *LINKS,
     _toy("swiss-roll", "A spiral in the plane"),
     _toy("checkerboard", "The black squares of a 4 × 4 board"),
     _toy("gaussian-mixture", "Eight Gaussians on a circle", tuple(f"mode {k}" for k in range(8))),

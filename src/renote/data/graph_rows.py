@@ -19,7 +19,7 @@ from renote.data.molecules import ATOM_TYPES, BOND_TYPES, atom_types_of, read_sm
 from renote.data.types import GraphData, SampleData
 from renote.errors import DataError, UsageError
 from renote.graph import Graph
-from renote.graph.pairs import pair_table, pairs, sites_of, sites_there
+from renote.graph.pairs import node_pairs, pair_table, sites_of, sites_there
 
 _log = logging.getLogger("renote")
 MOST_NODES = 100
@@ -74,7 +74,7 @@ def row_smiles(rows: Tensor, form: GraphForm) -> list[str | None]:
     """
     if not form.molecules:
         raise UsageError("these graphs are no molecules: they have no SMILES")
-    i, j = (end.tolist() for end in pairs(form.nodes))
+    i, j = (end.tolist() for end in node_pairs(form.nodes))
     found = []
     for row in rows.tolist():
         atoms = [kind for kind in row[: form.nodes] if kind != form.absent]

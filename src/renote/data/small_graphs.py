@@ -18,7 +18,7 @@ from renote.data.card import Card
 from renote.data.form import GraphForm
 from renote.data.types import SampleData
 from renote.errors import DataError
-from renote.graph.pairs import pairs, sites_there
+from renote.graph.pairs import node_pairs, sites_there
 
 EDGES = ("none", "edge")
 
@@ -47,7 +47,7 @@ def load(
     generator = torch.Generator().manual_seed(seed)
     size = torch.randint(least, most + 1, (graphs,), generator=generator)
     joined = (_communities if card.name == "small-communities" else _planar)(size, most, generator)
-    i, j = pairs(most)
+    i, j = node_pairs(most)
     form = GraphForm(most, ("node",), EDGES)
     row = torch.cat([torch.zeros(graphs, most, dtype=torch.bool), joined[:, i, j]], 1).to(torch.uint8)
     row = row.where(sites_there(most)[size - 1], form.absent)

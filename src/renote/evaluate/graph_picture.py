@@ -16,7 +16,7 @@ from renote.data import GraphForm, row_smiles
 from renote.data.chemistry import rdkit
 from renote.errors import UsageError
 from renote.evaluate.picture import PALETTE
-from renote.graph import matrices, pairs
+from renote.graph import matrices, node_pairs
 from renote.train.checkpoint import write_atomic
 
 SIDE = 128
@@ -118,7 +118,7 @@ def _drawn(row: Tensor, form: GraphForm, places: NDArray[np.float64], frame: str
     field = Image.new("RGB", (big, big), "white")
     pen = ImageDraw.Draw(field)
     at = places * (big - 48) + 24
-    i, j = (end.tolist() for end in pairs(form.nodes))
+    i, j = (end.tolist() for end in node_pairs(form.nodes))
     for site, kind in enumerate(row[form.nodes :].tolist()):
         if 0 < kind < len(form.edge_types):
             one, other = at[i[site]], at[j[site]]

@@ -7,13 +7,13 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import nn
 
 from renote import data as data_sets
-from renote.data import GraphData, NodeData, SampleData
+from renote.data import FORMS, Data, GraphData, SampleData
 from renote.errors import CheckpointError, UsageError
 from renote.experiment import environment
 from renote.experiment.shipped import is_shipped, read_card, restore_shipped
@@ -22,7 +22,9 @@ from renote.train import Trained, Trainer, TrainOptions, choose_device, load_wei
 from renote.train.checkpoint import write_json
 from renote.train.order import mixed_seed
 
-Data = SampleData | NodeData | GraphData
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 # what may differ when a run goes on: none of it changes what a finished step was
 FREE_ON_RESUME = {"steps", "device", "log_every", "checkpoint_every", "preview_every", "patience"}
@@ -42,6 +44,9 @@ class Run:
         trained: how training ended; None for a loaded run.
     """
 
+    instead: ClassVar[str] = "sample"
+    """The command for those who asked it to predict."""
+
     def __init__(
         self, system: System[Any], config: TrainOptions, data: Any, module: nn.Module, folder: Path | None
     ) -> None:
@@ -58,6 +63,30 @@ class Run:
         """The measures of the system's task."""
         raise NotImplementedError
 
+    def write_predictions(self, path: Path) -> int:
+        """Write a table of what is predicted, and return its number of rows.
+
+        Args:
+            path: of the .csv file.
+
+        Raises:
+            UsageError: it predicts nothing.
+        """
+        raise UsageError(f"{self.folder} holds {self.system.name}, which predicts nothing: use renote {self.instead}")
+
+    def picture(self, node: int | None = None) -> Figure:
+        """A picture of what is predicted.
+
+        Args:
+            node: of a graph, which it is about; None leaves the choice.
+
+        Raises:
+            UsageError: there is nothing to draw.
+        """
+        raise UsageError(
+            f"{self.folder} holds {self.system.name}, which attends over no edges: use renote sample or evaluate"
+        )
+
 
 def completed(run: Run) -> Run:
     """The run, if its training was not stopped by the user.
@@ -71,7 +100,15 @@ def completed(run: Run) -> Run:
 
 
 def test_score(measures: Mapping[str, Any]) -> tuple[str, float]:
-    """What classifiers are compared by, with its name: test accuracy, or micro-F1 where nodes are of several classes, in percent."""
+    """What predictors are compared by, in percent, with its name: test accuracy, micro-F1 where nodes are of several classes, area under the curve, or recall; the error of values in their unit."""
+    if "test_rmse" in measures:
+        unit = measures.get("unit", "")
+        return f"test RMSE{f' ({unit})' if unit else ''}", float(measures["test_rmse"])
+    if "test_auc" in measures:
+        return "test AUC (%)", float(measures["test_auc"])
+    for name, value in measures.items():
+        if name.startswith("test_recall@"):
+            return f"test {name.removeprefix('test_')} (%)", 100 * float(value)
     if "test_micro_f1" in measures:
         return "test micro-F1 (%)", float(measures["test_micro_f1"])
     return "test accuracy (%)", float(measures["test_accuracy"])
@@ -106,9 +143,9 @@ def train(
         UsageError: if the data do not suit the system, or the folder holds something else.
     """
     loaded = system.prepared(data if isinstance(data, Data) else load_data(data, data_options))
-    if not isinstance(loaded, _FORMS[system.kind]):
+    if not isinstance(loaded, FORMS[system.kind][0]):
         raise UsageError(
-            f"{system.name} needs {_KINDS[system.kind]}, but {loaded.name} is {_KINDS[loaded.card.kind]}: "
+            f"{system.name} needs {FORMS[system.kind][1]}, but {loaded.name} is {FORMS[loaded.card.kind][1]}: "
             f"choose other data (renote data list), e.g. {system.data}"
         )
     if system.settle is not None:
@@ -145,7 +182,11 @@ def open_run(
         CheckpointError: if there is no checkpoint, or it is damaged.
     """
     config = system.configure("paper", **_tuples(saved["config"]))
-    loaded = system.prepared(_data_of(saved) if data is None else data if isinstance(data, Data) else load_data(data))
+    loaded = system.prepared(
+        _data_of(saved) if data is None else data if isinstance(data, Data) else _like(saved, data)
+    )
+    if isinstance(loaded, GraphData):
+        loaded = _with_outputs(saved, loaded)
     learner = system.learner(config, loaded)
     if is_shipped(folder):
         restore_shipped(folder, learner.module)
@@ -183,14 +224,12 @@ def reload_data(folder: Path) -> Data:
     return load_data(saved["data"]["name"], saved["data"]["options"])
 
 
-_FORMS: dict[str, type[Data]] = {"samples": SampleData, "nodes": NodeData, "graphs": GraphData}
-_KINDS = {"samples": "samples to generate", "nodes": "a graph with node classes", "graphs": "graphs with a class each"}
-
-
 def _describe(
     system: System[Any], data: Data, config: TrainOptions, options: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     form: dict[str, Any] = {"name": data.name, "options": dict(options or {}), "classes": list(data.classes)}
+    if isinstance(data, GraphData) and data.values is not None:
+        form |= {"targets": list(data.targets), "units": list(data.units)}
     if isinstance(data, SampleData):
         dtype = str(data.train.dtype).removeprefix("torch.")
         form |= {"shape": list(data.shape), "range": list(data.range) if data.range else None, "dtype": dtype}
@@ -258,6 +297,36 @@ def _data_of(saved: Mapping[str, Any]) -> Data:
     classes = tuple(form["classes"])
     maps = tuple(form.get("categories", ()))
     return SampleData(form["name"], card, empty, None, empty, None, classes, limits, alphabet, maps, graphs)
+
+
+_FORM_OF_MOLECULES = ("atom_types", "kekulize")
+
+
+def _like(saved: Mapping[str, Any], name: str | os.PathLike[str]) -> Data:
+    """Other data, of the form that those of a run had."""
+    form = saved["data"]
+    if not os.fspath(name).startswith("molecules:"):
+        return load_data(name)
+    options = {key: value for key, value in form["options"].items() if key in _FORM_OF_MOLECULES}
+    targets = form.get("targets", ["label"] if form["classes"] else [])
+    return load_data(name, {**options, "target": targets or "none", "without": True})
+
+
+def _with_outputs(saved: Mapping[str, Any], data: GraphData) -> GraphData:
+    """Graphs with the targets or the classes of a run, which are unknown if these graphs do not have them."""
+    targets, classes = tuple(saved["data"].get("targets", ())), tuple(saved["data"]["classes"])
+    if targets:
+        if data.targets == targets:
+            return data
+        nothing = torch.empty(0, dtype=torch.long)
+        values = torch.full((data.num_graphs, len(targets)), float("nan"), dtype=torch.float64)
+        changes: dict[str, Any] = {"train": nothing, "validation": nothing, "test": nothing, "classes": (), "folds": ()}
+        changes |= {"labels": torch.full_like(data.labels, -1), "values": values, "targets": targets}
+        return dataclasses.replace(data, units=tuple(saved["data"].get("units", ())), **changes)
+    if data.classes != classes and set(data.classes) <= set(classes):
+        number = torch.tensor([*map(classes.index, data.classes), -1])
+        return dataclasses.replace(data, labels=number[data.labels], classes=classes)
+    return data
 
 
 def _tuples(config: Mapping[str, Any]) -> dict[str, Any]:

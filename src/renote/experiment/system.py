@@ -14,10 +14,11 @@ from renote.train.options import TrainOptions
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from renote.data import GraphData, NodeData, SampleData
-    from renote.experiment.graph import GraphRun
+    from renote.data import Data, GraphData, LinkData, NodeData, RatingData, SampleData
     from renote.experiment.lab import Lab
+    from renote.experiment.link import LinkRun
     from renote.experiment.node import NodeRun
+    from renote.experiment.recommend import RecommendRun
     from renote.experiment.run import Run
     from renote.experiment.sample import SampleRun
     from renote.experiment.signal import SignalRun
@@ -121,7 +122,7 @@ class System(Generic[R]):
     family: ClassVar[str]
     task: ClassVar[str]
     kind: ClassVar[str]
-    """Of data that it needs: samples, nodes of a graph, or graphs."""
+    """Of data that it needs: one of `renote.data.FORMS`."""
     generates: ClassVar[bool] = False
     """Whether it makes samples; else it predicts."""
 
@@ -159,7 +160,7 @@ class System(Generic[R]):
 
     def train(
         self,
-        data: str | SampleData | NodeData | GraphData | None = None,
+        data: str | Data | None = None,
         out: str | Path | None = None,
         *,
         preset: str = "laptop",
@@ -301,21 +302,81 @@ class SignalSystem(System["SignalRun"]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GraphSystem(System["GraphRun"]):
-    """A system that tells the classes of whole graphs."""
+class GraphSystem(System["Any"]):
+    """A system that tells the classes or values of whole graphs.
+
+    Args:
+        reads_smiles: whether it looks at molecules' SMILES, and so at molecules alone.
+    """
+
+    reads_smiles: bool = False
 
     family: ClassVar[str] = "graph"
-    task: ClassVar[str] = "graph classification"
+    task: ClassVar[str] = "graph prediction"
     kind: ClassVar[str] = "graphs"
 
     def learner(self, config: TrainOptions, data: GraphData) -> Learner:
-        """The network with batches of the training graphs."""
+        """The network with batches of the training graphs.
+
+        Raises:
+            UsageError: the graphs have neither classes nor values; or are no molecules, and the system looks at SMILES.
+        """
+        from renote.data import MoleculeData
         from renote.experiment.graph import GraphLearner
+
+        if not data.outputs:
+            raise UsageError(
+                f"the graphs of {data.name} have neither classes nor values to learn: choose other data, or for a table of molecules target=COLUMN"
+            )
+        if self.reads_smiles and not isinstance(data, MoleculeData):
+            raise UsageError(f"{self.name} reads SMILES, which {data.name} has not: choose molecules, e.g. {self.data}")
 
         return GraphLearner(self.build(config, data), config)
 
-    def run(self, config: TrainOptions, data: GraphData, learner: Learner, folder: Path | None) -> GraphRun:
+    def run(self, config: TrainOptions, data: GraphData, learner: Learner, folder: Path | None) -> Any:
         """A run that can predict."""
-        from renote.experiment.graph import GraphRun
+        from renote.experiment.graph import graph_run
 
-        return GraphRun(self, config, data, learner.module, folder)
+        return graph_run(self, config, data, learner.module, folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecommendSystem(System["RecommendRun"]):
+    """A system that tells which items a user will take, from who took what."""
+
+    family: ClassVar[str] = "graph"
+    task: ClassVar[str] = "recommendation"
+    kind: ClassVar[str] = "ratings"
+
+    def learner(self, config: Any, data: RatingData) -> Learner:
+        """The recommender with batches of the training pairs."""
+        from renote.experiment.recommend import RecommendLearner
+
+        return RecommendLearner(self.build(config, data), config)
+
+    def run(self, config: TrainOptions, data: RatingData, learner: Learner, folder: Path | None) -> RecommendRun:
+        """A run that can recommend."""
+        from renote.experiment.recommend import RecommendRun
+
+        return RecommendRun(self, config, data, learner.module, folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkSystem(System["LinkRun"]):
+    """A system that tells which pairs of a graph's nodes have a link."""
+
+    family: ClassVar[str] = "graph"
+    task: ClassVar[str] = "link prediction"
+    kind: ClassVar[str] = "links"
+
+    def learner(self, config: TrainOptions, data: LinkData) -> Learner:
+        """The predictor with batches of the training pairs."""
+        from renote.experiment.link import LinkLearner
+
+        return LinkLearner(self.build(config, data), config)
+
+    def run(self, config: TrainOptions, data: LinkData, learner: Learner, folder: Path | None) -> LinkRun:
+        """A run that can predict."""
+        from renote.experiment.link import LinkRun
+
+        return LinkRun(self, config, data, learner.module, folder)

@@ -34,7 +34,7 @@ def nodes_of(sites: int) -> int:
     return nodes
 
 
-def pairs(nodes: int, device: torch.device | str | None = None) -> tuple[Tensor, Tensor]:
+def node_pairs(nodes: int, device: torch.device | str | None = None) -> tuple[Tensor, Tensor]:
     """The nodes i < j of each pair, in the order of its sites."""
     return _pairs(nodes, torch.device(device or "cpu"))
 
@@ -78,12 +78,12 @@ def rows(node_types: Tensor, edge_types: Tensor) -> Tensor:
         node_types: (n, N).
         edge_types: (n, N, N), of which what is above the diagonal is read.
     """
-    i, j = pairs(node_types.shape[1], node_types.device)
+    i, j = node_pairs(node_types.shape[1], node_types.device)
     return torch.cat([node_types, edge_types[:, i, j]], 1)
 
 
 def sites_there(nodes: int) -> Tensor:
     """(N, sites) bool: which sites a graph of 1, …, N nodes has."""
     size = torch.arange(1, nodes + 1)[:, None]
-    _, j = pairs(nodes)
+    _, j = node_pairs(nodes)
     return torch.cat([torch.arange(nodes) < size, j < size], 1)

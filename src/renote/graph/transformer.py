@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from renote.errors import UsageError
-from renote.graph.pairs import matrices, pairs, sites_of
+from renote.graph.pairs import matrices, node_pairs, sites_of
 from renote.graph.structure import cycle_counts, heat_signature, reachable, six_cycles
 from renote.nets.embedding import check_each, sinusoidal
 
@@ -184,7 +184,7 @@ class GraphTransformer(nn.Module):
         g = (when + self.of_whole(of_whole)).to(x.dtype)  # sums over layers stay in single precision
         for layer in self.layers:
             x, e, g = layer(x, e, g, there, both)
-        i, j = pairs(self.nodes, row.device)
+        i, j = node_pairs(self.nodes, row.device)
         return torch.cat([self.last_node(x), self.last_edge(e[:, i, j] + e[:, j, i])], 1)
 
     def _features(self, node: Tensor, edge: Tensor, there: Tensor, both: Tensor) -> tuple[Tensor, Tensor, Tensor]:
