@@ -94,13 +94,6 @@ from .operator import random_walk as random_walk
 from .operator import scaled_laplacian as scaled_laplacian
 from .operator import symmetric as symmetric
 from .operator import triangles as triangles
-from .pair_graph import pair_graph as pair_graph
-from .pairs import matrices as matrices
-from .pairs import node_pairs as node_pairs
-from .pairs import nodes_of as nodes_of
-from .pairs import rows as rows
-from .pairs import sites_of as sites_of
-from .pairs import sites_there as sites_there
 from .pattern import Pattern as Pattern
 from .pool.cluster import Clustered as Clustered
 from .pool.cluster import DenseGraphs as DenseGraphs
@@ -156,6 +149,12 @@ from .recommender import NGCF as NGCF
 from .recommender import LightGCN as LightGCN
 from .recommender import bipartite as bipartite
 from .residual import GraphResidualNetwork as GraphResidualNetwork
+from .row import matrices as matrices
+from .row import node_pairs as node_pairs
+from .row import nodes_of as nodes_of
+from .row import rows as rows
+from .row import sites_of as sites_of
+from .row import sites_there as sites_there
 from .sampling import sample_neighbors as sample_neighbors
 from .segment import neighbor_max as neighbor_max
 from .segment import neighbor_mean as neighbor_mean
@@ -208,3 +207,4 @@ from .transformer import GraphTransformerLayer as GraphTransformerLayer
 from .weave import GaussianHistogram as GaussianHistogram
 from .weave import WeaveConvolution as WeaveConvolution
 from .weave import WeaveNetwork as WeaveNetwork
+from .weave_pairs import pair_graph as pair_graph
