@@ -70,15 +70,13 @@ def sample(
         guidance_scale: 0 ignores the class, 1 is plainly conditional, above 1 exaggerates it.
         option: Other options of the sampler as KEY=VALUE, e.g. spacing=rho churn=40, or given="ROMEO: ____" to fill in text.
         seed: Sample i depends on seed + i alone.
-        film: Also write the way from noise to samples as a strip of pictures.
+        film: Also write the way from noise to samples as a strip of pictures; of text as a text (.txt) or a page (.html).
     """
     from renote import evaluate
 
     loaded = generative(run)
     written, graphs = bool(loaded.data.alphabet), loaded.data.graphs
     path = Path(out or samples_file(loaded.data))
-    if written and film is not None:
-        raise UsageError(f"film = {film}: the way to text is no picture; leave film out")
     where = str(path)
     options: dict[str, Any] = {"sampler": sampler, "steps": steps, "eta": eta, "guidance_scale": guidance_scale}
     options |= parse_options(option)
@@ -88,14 +86,11 @@ def sample(
     elif graphs is not None:
         where = " and ".join(map(str, evaluate.write_graphs(samples, graphs, path)))
     else:
-        evaluate.write_samples(samples, path)
+        evaluate.write_samples(samples if path.suffix.lower() == ".npy" else loaded.data.shown(samples), path)
     say(f"{n} samples in {where}")
     if film is not None:
-        frames = loaded.film(min(n, 8), seed=seed, label=class_, **options)
-        if graphs is not None:
-            evaluate.write_graph_film(frames, graphs, Path(film))
-        else:
-            evaluate.write_film(frames, Path(film))
+        frames = loaded.clean_film(min(n, 8), seed=seed, label=class_, **options)
+        evaluate.write_film_of(loaded.data, frames, Path(film))
         say(f"the way from noise in {film}")
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _LOADERS = {
     "digits": ("digits", "load"),
+    "digit-maps": ("digits", "load_maps"),
     "digits-knn": ("digits", "load_graph"),
     "mnist": ("idx", "load"),
     "fashion-mnist": ("idx", "load"),
