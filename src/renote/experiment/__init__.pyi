@@ -2,6 +2,8 @@ from .autoencoder import AutoencoderOptions as AutoencoderOptions
 from .backbone import BackboneOptions as BackboneOptions
 from .backbone import backbone as backbone
 from .categorical import CategoricalOptions as CategoricalOptions
+from .cluster import ClusterLearner as ClusterLearner
+from .cluster import ClusterRun as ClusterRun
 from .compare import SPLITS as SPLITS
 from .compare import compare as compare
 from .contrast import spread as spread
@@ -39,6 +41,7 @@ from .signal import SignalRun as SignalRun
 from .signal_options import SignalOptions as SignalOptions
 from .signal_options import signal_classifier as signal_classifier
 from .system import Claim as Claim
+from .system import ClusterSystem as ClusterSystem
 from .system import GenerativeSystem as GenerativeSystem
 from .system import GraphSystem as GraphSystem
 from .system import LinkSystem as LinkSystem

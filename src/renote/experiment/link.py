@@ -11,6 +11,7 @@ from torch import Tensor
 
 from renote.data import LinkData
 from renote.errors import UsageError
+from renote.experiment.predictions import cell
 from renote.experiment.run import Run
 from renote.graph import LinkPrediction
 from renote.train.checkpoint import write_atomic
@@ -84,7 +85,7 @@ class LinkRun(Run):
         numbers = self.asked()
         scores = self.scores(numbers.to(self.module.pairs.device)).tolist()
         rows = [
-            f"{_cell(self.data.named(a))},{_cell(self.data.named(b))},{score:.6g}"
+            f"{cell(self.data.named(a))},{cell(self.data.named(b))},{score:.6g}"
             for (a, b), score in zip(self.data.pairs[numbers].tolist(), scores)
         ]
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -126,8 +127,3 @@ class LinkRun(Run):
             found = self.module.measures(split)
             measures |= {f"{split}_{name}": 100 * value for name, value in found.items()}
         return measures
-
-
-def _cell(text: str) -> str:
-    quoted = text.replace('"', '""')
-    return f'"{quoted}"' if any(letter in text for letter in ',"\n') else text

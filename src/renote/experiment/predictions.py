@@ -10,7 +10,16 @@ from torch import Tensor
 from renote.train.checkpoint import write_atomic
 
 
-def write_table(path: Path, first: str, probabilities: Tensor, classes: Sequence[str], several: bool = False) -> int:
+def write_table(
+    path: Path,
+    first: str,
+    probabilities: Tensor,
+    classes: Sequence[str],
+    several: bool = False,
+    *,
+    columns: tuple[str, str] = ("class", "probability"),
+    names: Sequence[str] = (),
+) -> int:
     """Write a row for each thing that was classified: its number, its most probable class, the probability; or the probability of each class.
 
     Args:
@@ -19,6 +28,8 @@ def write_table(path: Path, first: str, probabilities: Tensor, classes: Sequence
         probabilities: (n, classes).
         classes: their names.
         several: whether a thing may be of several classes.
+        columns: names of the others, where each is of one class.
+        names: of the things, in the place of their numbers.
 
     Returns:
         The number of rows.
@@ -33,8 +44,14 @@ def write_table(path: Path, first: str, probabilities: Tensor, classes: Sequence
         return len(rows)
     highest, chosen = probabilities.cpu().max(1)
     rows = [
-        f"{number},{classes[label]},{share:.4f}"
+        f"{cell(names[number]) if names else number},{classes[label]},{share:.4f}"
         for number, (label, share) in enumerate(zip(chosen.tolist(), highest.tolist()))
     ]
-    write_atomic(path, ("\n".join([f"{first},class,probability", *rows]) + "\n").encode())
+    write_atomic(path, ("\n".join([",".join([first, *columns]), *rows]) + "\n").encode())
     return len(rows)
+
+
+def cell(text: str) -> str:
+    """A text as a table's cell, quoted where it must be."""
+    quoted = text.replace('"', '""')
+    return f'"{quoted}"' if any(letter in text for letter in ',"\n') else text

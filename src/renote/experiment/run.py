@@ -98,7 +98,9 @@ def completed(run: Run) -> Run:
 
 
 def test_score(measures: Mapping[str, Any]) -> tuple[str, float]:
-    """What classifiers are compared by, with its name: test accuracy, micro-F1 where nodes are of several classes, the area under the curve of links, in percent."""
+    """What classifiers are compared by, with its name: test accuracy, micro-F1 where nodes are of several classes, the area under the curve of links, the modularity of clusters, in percent."""
+    if "modularity" in measures:
+        return "modularity (%)", float(measures["modularity"])
     if "test_auc" in measures:
         return "test AUC (%)", float(measures["test_auc"])
     if "test_micro_f1" in measures:
@@ -212,12 +214,19 @@ def reload_data(folder: Path) -> Data:
     return load_data(saved["data"]["name"], saved["data"]["options"])
 
 
-_FORMS: dict[str, type[Data]] = {"samples": SampleData, "nodes": NodeData, "graphs": GraphData, "links": LinkData}
+_FORMS: dict[str, type[Data]] = {
+    "samples": SampleData,
+    "nodes": NodeData,
+    "graphs": GraphData,
+    "links": LinkData,
+    "clusters": NodeData,
+}
 _KINDS = {
     "samples": "samples to generate",
     "nodes": "a graph with node classes",
     "graphs": "graphs with a class each",
     "links": "a graph whose missing links are looked for",
+    "clusters": "a graph",
 }
 
 

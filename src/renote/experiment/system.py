@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
-from renote.errors import UsageError, unknown
+from renote.errors import DataError, UsageError, unknown
 from renote.train.options import TrainOptions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from renote.data import GraphData, LinkData, NodeData, SampleData
+    from renote.experiment.cluster import ClusterRun
     from renote.experiment.graph import GraphRun
     from renote.experiment.lab import Lab
     from renote.experiment.link import LinkRun
@@ -120,7 +121,7 @@ class System(Generic[R]):
     family: ClassVar[str]
     task: ClassVar[str]
     kind: ClassVar[str]
-    """Of data that it needs: samples, nodes of a graph, graphs, or links."""
+    """Of data that it needs: samples, nodes of a graph, graphs, links, or a graph to cluster."""
     generates: ClassVar[bool] = False
     """Whether it makes samples; else it predicts."""
 
@@ -250,6 +251,7 @@ class NodeSystem(System["NodeRun"]):
         """The network on its graph, with the batches that the configuration asks for.
 
         Raises:
+            DataError: no node has a label.
             UsageError: the nodes have no features and the system needs some; or it is not inductive and nodes are of several classes, or of graphs without training nodes.
         """
         if not self.inductive and (data.several or data.inductive):
@@ -257,6 +259,10 @@ class NodeSystem(System["NodeRun"]):
             raise UsageError(
                 f"{self.name} passes known labels along the edges of their own graph, but of {data.name} {why}: take a system that learns, "
                 "e.g. mlp or gcn"
+            )
+        if not data.num_classes:
+            raise DataError(
+                f"{data.name}: no node has a label; add a column 'label' where it is known, or cluster the nodes, e.g. by dmon"
             )
         if self.reads_features and data.graph.num_features == 0:
             raise UsageError(
@@ -335,3 +341,33 @@ class LinkSystem(System["LinkRun"]):
         from renote.experiment.link import LinkRun
 
         return LinkRun(self, config, data, learner.module, folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterSystem(System["ClusterRun"]):
+    """A system that puts a graph's nodes into clusters, without labels."""
+
+    family: ClassVar[str] = "graph"
+    task: ClassVar[str] = "clustering"
+    kind: ClassVar[str] = "clusters"
+
+    def learner(self, config: TrainOptions, data: NodeData) -> Learner:
+        """The network on its graph.
+
+        Raises:
+            UsageError: the nodes have no features.
+        """
+        if data.graph.num_features == 0:
+            raise UsageError(
+                f"the nodes of {data.name} have no features, which {self.name} needs: give each node a vector that is learned "
+                "(features=identity), or its degree (features=degree)"
+            )
+        from renote.experiment.cluster import ClusterLearner
+
+        return ClusterLearner(self.build(config, data))
+
+    def run(self, config: TrainOptions, data: NodeData, learner: Learner, folder: Path | None) -> ClusterRun:
+        """A run that tells the clusters."""
+        from renote.experiment.cluster import ClusterRun
+
+        return ClusterRun(self, config, data, learner.module, folder)

@@ -41,6 +41,7 @@ from .conv.precomputed import SimplifiedConvolution as SimplifiedConvolution
 from .conv.spatial import EnhancedConvolution as EnhancedConvolution
 from .conv.spatial import KipfConvolution as KipfConvolution
 from .conv.spatial import LoopyConvolution as LoopyConvolution
+from .conv.spatial import SkipConvolution as SkipConvolution
 from .conv.spectral import ChebyshevConvolution as ChebyshevConvolution
 from .convert import from_edge_list as from_edge_list
 from .convert import from_networkx as from_networkx
@@ -101,8 +102,12 @@ from .pool.keep import TopKPool as TopKPool
 from .pool.keep import highest as highest
 from .pool.matching import cut_matching as cut_matching
 from .pool.matching import merge as merge
+from .pool.modularity import Communities as Communities
+from .pool.modularity import community_losses as community_losses
+from .pool.modularity import dmon_pool as dmon_pool
 from .pool.networks import AttentionPoolNetwork as AttentionPoolNetwork
 from .pool.networks import ClusterNetwork as ClusterNetwork
+from .pool.networks import ClusterScores as ClusterScores
 from .pool.networks import DenseConvolution as DenseConvolution
 from .pool.networks import GraphUNet as GraphUNet
 from .pool.networks import MeanMax as MeanMax
@@ -152,6 +157,13 @@ from .spectrum import pagerank_series as pagerank_series
 from .subgraph import Subgraph as Subgraph
 from .subgraph import induced as induced
 from .subgraph import neighborhood as neighborhood
+from .task.cluster import NodeClustering as NodeClustering
+from .task.cluster import conductance as conductance
+from .task.cluster import contingency as contingency
+from .task.cluster import matched_f1 as matched_f1
+from .task.cluster import modularity as modularity
+from .task.cluster import mutual_information as mutual_information
+from .task.cluster import pairwise_f1 as pairwise_f1
 from .task.context import ContextNodeClassification as ContextNodeClassification
 from .task.graph import GraphClassification as GraphClassification
 from .task.link import LinkPrediction as LinkPrediction
