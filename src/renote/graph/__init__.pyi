@@ -50,6 +50,9 @@ from .convert import from_scipy as from_scipy
 from .convert import to_networkx as to_networkx
 from .convert import to_pyg as to_pyg
 from .convert import to_scipy as to_scipy
+from .enclosing import double_radius_labels as double_radius_labels
+from .enclosing import enclosing_subgraphs as enclosing_subgraphs
+from .enclosing import with_label_features as with_label_features
 from .features import degree_features as degree_features
 from .features import identity_features as identity_features
 from .features import unit_scale as unit_scale
@@ -165,6 +168,7 @@ from .task.cluster import modularity as modularity
 from .task.cluster import mutual_information as mutual_information
 from .task.cluster import pairwise_f1 as pairwise_f1
 from .task.context import ContextNodeClassification as ContextNodeClassification
+from .task.enclosed import EnclosedLinkPrediction as EnclosedLinkPrediction
 from .task.graph import GraphClassification as GraphClassification
 from .task.link import LinkPrediction as LinkPrediction
 from .task.link import area_under_curve as area_under_curve
