@@ -94,6 +94,25 @@ def test_from_the_users_graph_without_labels(name: str, tmp_path: Path, capsys: 
         train(systems.get("gcn"), f"graph:{edges},{nodes}", systems.get("gcn").configure(), progress=False)
 
 
+def test_the_claim_of_dmon_on_small_graphs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole experiment, on planted groups in the place of the citation graphs."""
+    from renote.experiment import Lab
+    from renote.systems import dmon
+
+    class Small(Lab):
+        def train(self, data: str, key: str, *given: Any, **changes: Any) -> Any:
+            assert changes["preset"] == "laptop"
+            return trained("dmon", own(), seed=changes["seed"], collapse=changes["collapse"], steps=20)
+
+    monkeypatch.setattr(dmon, "PUBLISHED", {"cora": {"conductance": 90.0, "modularity": 1.0, "nmi": 1.0, "f1": 1.0}})
+    found = dmon.table(Small(systems.get("dmon"), "laptop", tmp_path, progress=False))
+    assert found.holds
+    assert set(found.measured) == {
+        f"{m} on cora" for m in ("conductance", "modularity", "nmi", "f1", "f1 of all pairs")
+    }
+    assert "cora" in found.note
+
+
 def test_they_are_compared() -> None:
     found = compare([systems.get("dmon")], own(), 2, preset="laptop", steps=5, clusters=4)
     assert found["rows"][0]["metric"] == "modularity (%)"

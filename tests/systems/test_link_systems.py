@@ -157,6 +157,21 @@ def test_the_claim_of_seal_on_small_graphs(tmp_path: Path, monkeypatch: pytest.M
     assert 0 <= found.measured["pb"]["mean"] <= 100
 
 
+def test_the_claim_of_the_baselines_on_small_graphs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from renote.experiment import Lab
+    from renote.systems import link_baselines
+
+    class Small(Lab):
+        def data(self, name: str, **options: Any) -> Any:
+            return own(seed=options["seed"])
+
+    monkeypatch.setattr(link_baselines, "GRAPHS", ("usair", "pb"))
+    monkeypatch.setattr(link_baselines, "runs", lambda data: 2)
+    found = link_baselines.table(Small(systems.get("link-baselines"), "laptop", tmp_path, progress=False))
+    assert found.holds is False  # these are not the papers' graphs
+    assert len(found.measured) == 2 * 8 + 2
+
+
 def test_they_are_compared() -> None:
     found = compare([systems.get("link-baselines")], own(), 2)
     assert found["rows"][0]["metric"] == "test AUC (%)"
