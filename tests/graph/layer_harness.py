@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from renote.graph import (
     Adjacency,
     ChebyshevConvolution,
+    CollaborativeConvolution,
     ColumnConvolution,
+    DegreeConvolution,
     DiffusionConvolution,
     EnhancedConvolution,
     GaANConvolution,
@@ -257,6 +259,28 @@ def diffusion_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
     return torch.cat([weight * (torch.linalg.matrix_power(walk, hop) @ x) for hop, weight in hops], 1)
 
 
+def collaborative_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    """x_i W₁ + Σ_j L_ij (x_j W₁ + (x_j ⊙ x_i) W₂) + b."""
+    scale = torch.where(dense.abs().sum(1) > 0, dense.abs().sum(1).pow(-0.5), 0.0)
+    step = scale[:, None] * dense * scale
+    rows = [
+        x[i] @ layer.weight
+        + sum(step[i, j] * (x[j] @ layer.weight + (x[j] * x[i]) @ layer.weight_common) for j in range(len(x)))
+        for i in range(len(x))
+    ]
+    return (torch.stack(rows) if rows else x.new_zeros(0, layer.weight.shape[1])) + layer.bias
+
+
+def degree_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    """x_i W_d + Σ_j x_j V_d + b_d."""
+    rows = []
+    for i in range(len(x)):
+        degree = min(int(dense[i].sum()), layer.max_degree)
+        own, others = layer.weight[degree].split(x.shape[1])
+        rows.append(x[i] @ own + dense[i] @ x @ others + layer.bias[degree])
+    return torch.stack(rows) if rows else x.new_zeros(0, layer.out_features)
+
+
 LAYERS = [
     Layer("kipf, narrower", lambda i, o: KipfConvolution(i, o), kipf_oracle),
     Layer("kipf, no bias", lambda i, o: KipfConvolution(i, o, bias=False), kipf_oracle),
@@ -287,6 +311,7 @@ LAYERS = [
         chebyshev_oracle,
         one_loop=False,
     ),
+    Layer("collaborative", lambda i, o: CollaborativeConvolution(i, o), collaborative_oracle, one_loop=False),
     Layer("column", lambda i, o: ColumnConvolution(i), column_oracle, one_loop=False),
     Layer("column, no gates", lambda i, o: ColumnConvolution(i, gated=False), column_oracle, one_loop=False),
     Layer("isomorphism, narrower", lambda i, o: isomorphism(i, 2), isomorphism_oracle, one_loop=False),
@@ -294,6 +319,7 @@ LAYERS = [
     Layer("simplified, narrower", lambda i, o: SimplifiedConvolution(i, o, 3), simplified_oracle),
     Layer("simplified, wider", lambda i, o: SimplifiedConvolution(i, 2 * i, bias=False), simplified_oracle),
     Layer("inception", lambda i, o: InceptionConvolution(i, o), inception_oracle),
+    Layer("degree", lambda i, o: DegreeConvolution(i, o, max_degree=3), degree_oracle, one_loop=False, weighted=False),
     Layer("diffusion", lambda i, o: DiffusionConvolution(i), diffusion_oracle, one_loop=False),
 ]
 

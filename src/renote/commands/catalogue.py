@@ -112,6 +112,7 @@ def data_list(json: Json = False) -> None:
     Example: renote data list
     """
     from renote.data import cards
+    from renote.data.registry import OWN
 
     rows = [card.to_dict() for card in cards().values()]
     if json:
@@ -121,9 +122,7 @@ def data_list(json: Json = False) -> None:
         [r["name"], r["title"], r["kind"], r["size"], "×".join(map(str, r["shape"])), len(r["classes"])] for r in rows
     ]
     print_table(("name", "data", "kind", "size", "shape", "classes"), body)
-    say(
-        "your own: a folder of images, FILE.npz, graph:EDGES.csv,NODES.csv (.parquet too), graphs:PATH, a folder of edge lists and labels.csv, or links:EDGES.csv"
-    )
+    say("your own:\n" + "\n".join(f"  {form}  {what}" for form, what in OWN.values()))
 
 
 def data_describe(name: Positional[str], json: Json = False) -> None:

@@ -37,6 +37,8 @@ def generative(run: str) -> SampleRun:
 
 def samples_file(data: SampleData) -> str:
     """Where samples of such data go, if nothing else is asked for."""
+    if data.graphs is not None and data.graphs.molecules:
+        return "samples.smi"
     return "samples.txt" if data.alphabet else "samples.png"
 
 
@@ -60,7 +62,7 @@ def sample(
     Args:
         run: The run folder, or the name of a checkpoint.
         n: How many.
-        out: A picture (.png, .jpg, .webp), text (.txt) or an array (.npy); samples.png or samples.txt by default.
+        out: A picture (.png, .jpg, .webp), text (.txt), molecules (.smi, with a picture beside) or an array (.npy); samples.png, .txt or .smi by default.
         class_: Number or name of a class; without it, classes at random.
         sampler: ancestral, ddim, heun, …; the system's own by default.
         steps: Steps of the sampler.
@@ -73,20 +75,27 @@ def sample(
     from renote import evaluate
 
     loaded = generative(run)
-    written = bool(loaded.data.alphabet)
+    written, graphs = bool(loaded.data.alphabet), loaded.data.graphs
     path = Path(out or samples_file(loaded.data))
     if written and film is not None:
         raise UsageError(f"film = {film}: the way to text is no picture; leave film out")
+    where = str(path)
     options: dict[str, Any] = {"sampler": sampler, "steps": steps, "eta": eta, "guidance_scale": guidance_scale}
     options |= parse_options(option)
     samples = loaded.sample(n, seed=seed, label=class_, progress=True, **options)
     if written and path.suffix.lower() != ".npy":
         evaluate.write_texts(loaded.data.text(samples), path)
+    elif graphs is not None:
+        where = " and ".join(map(str, evaluate.write_graphs(samples, graphs, path)))
     else:
         evaluate.write_samples(samples, path)
-    say(f"{n} samples in {path}")
+    say(f"{n} samples in {where}")
     if film is not None:
-        evaluate.write_film(loaded.film(min(n, 8), seed=seed, label=class_, **options), Path(film))
+        frames = loaded.film(min(n, 8), seed=seed, label=class_, **options)
+        if graphs is not None:
+            evaluate.write_graph_film(frames, graphs, Path(film))
+        else:
+            evaluate.write_film(frames, Path(film))
         say(f"the way from noise in {film}")
 
 
@@ -102,6 +111,30 @@ def predict(run: Positional[str], out: str = "predictions.csv", data: str | None
     """
     loaded = systems.load_run(run, data)
     say(f"{loaded.write_predictions(Path(out))} predictions in {out}")
+
+
+def recommend(
+    run: Positional[str],
+    user: tuple[str, ...] = (),
+    k: Annotated[int | None, arg(aliases=["-k"])] = None,
+    out: str = "recommendations.csv",
+) -> None:
+    """Recommend items to users with a trained recommender: those of the highest score that a user does not have.
+
+    Example: renote recommend runs/films --user 42 -k 10 --out recommendations.csv
+
+    Args:
+        run: The run folder.
+        user: Names of users that were there in training; all of them by default.
+        k: Items for each; the run's own k by default.
+        out: The table: user, rank, item, score.
+    """
+    from renote import experiment
+
+    loaded = systems.load_run(run)
+    if not isinstance(loaded, experiment.RecommendRun):
+        raise UsageError(f"{run} holds {loaded.system.name}, which recommends nothing: use renote predict or sample")
+    say(f"{loaded.write_recommendations(Path(out), user or None, k)} recommendations in {out}")
 
 
 def evaluate(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from renote.data.card import Card, File
 from renote.data.catalog_graphs import GRAPHS
 from renote.data.catalog_links import LINKS
+from renote.data.catalog_molecules import MOLECULES
+from renote.data.catalog_ratings import RATINGS
 
 _PLANETOID = {
     "ind.cora.x": "23cfa55d91c6f624233f5eb7b6e3f141f1bd2b2ae39608a63cf5d084bb27baab",
@@ -302,6 +304,8 @@ _ALL = (
         "ba32ada7ee52517649fb67d71e22f54a05bfb118840d6ecca36e4ba141fb47db",
     ),
     *GRAPHS,
+    *MOLECULES.values(),
+    *RATINGS,
     *LINKS,
     _toy("swiss-roll", "A spiral in the plane"),
     _toy("checkerboard", "The black squares of a 4 × 4 board"),
@@ -318,6 +322,28 @@ _ALL = (
         source="Sohl-Dickstein et al. (2015); drawn when loaded",
         licence="none needed",
         counts={"train": 10_000, "test": 2_000},
+    ),
+    Card(
+        name="small-communities",
+        title="Graphs of 12 to 20 nodes in two communities, to generate",
+        kind="samples",
+        size=1_200,
+        shape=(210,),
+        classes=(),
+        source="drawn when loaded, as You et al. (2018)",
+        licence="none needed",
+        counts={"train": 960, "test": 240},
+    ),
+    Card(
+        name="small-planar",
+        title="Planar graphs of 12 to 20 nodes: triangulated points, to generate",
+        kind="samples",
+        size=1_200,
+        shape=(210,),
+        classes=(),
+        source="drawn when loaded, as Martinkus et al. (2022)",
+        licence="none needed",
+        counts={"train": 960, "test": 240},
     ),
     Card(
         name="tinyshakespeare",

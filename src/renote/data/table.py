@@ -24,8 +24,9 @@ from renote.data.types import NodeData
 from renote.errors import DataError, unknown
 from renote.graph import Adjacency, Graph, SparseFeatures, degree_features, identity_features
 
-_SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test"}
+SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test"}
 _NOT_FEATURES = ("id", "label", "split")
+_OWN_NAMES = {*_NOT_FEATURES, "source", "target", "weight", "user", "item", "rating"}
 
 
 def load(
@@ -191,9 +192,7 @@ class Table:
 
 def _header(path: Path, names: Sequence[str], required: Sequence[str]) -> list[str]:
     header = [name.strip() for name in names]
-    header = [
-        name.lower() if name.lower() in {*_NOT_FEATURES, "source", "target", "weight"} else name for name in header
-    ]
+    header = [name.lower() if name.lower() in _OWN_NAMES else name for name in header]
     for column in required:
         if column not in header:
             raise DataError(f"{path} has the columns {header}: the column {column!r} is missing")
@@ -271,11 +270,11 @@ def given_split(nodes: Table, labels: Tensor, what: str = "node") -> tuple[Tenso
     """The parts that the column `split` names; `what` a row is, for messages."""
     cells = [cell.lower() for cell in nodes.text("split")]
     for row, cell in enumerate(cells):
-        if cell and cell not in _SPLITS:
-            raise DataError(f"{nodes.at(row)}: {unknown('split', cell, _SPLITS)}")
+        if cell and cell not in SPLITS:
+            raise DataError(f"{nodes.at(row)}: {unknown('split', cell, SPLITS)}")
         if cell and labels[row] < 0:
             raise DataError(f"{nodes.at(row)}: the {what} is in the split {cell!r} and has no label")
-    parts = np.array([_SPLITS.get(cell, "") for cell in cells])
+    parts = np.array([SPLITS.get(cell, "") for cell in cells])
     train, validation, test = (
         torch.from_numpy(np.flatnonzero(parts == part)) for part in ("train", "validation", "test")
     )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from renote.data import NodeData
 from renote.errors import UsageError
-from renote.experiment.predictions import write_table
+from renote.experiment.predictions import write_values
 from renote.experiment.run import Run
 from renote.graph import NodeClustering, conductance, modularity, mutual_information, pairwise_f1
 from renote.train.learner import Batch, PlainLearner
@@ -63,9 +63,9 @@ class ClusterRun(Run):
         Returns:
             The number of rows.
         """
-        shares = self.probabilities()
-        names = [str(k) for k in range(shares.shape[1])]
-        return write_table(path, "node", shares, names, columns=("cluster", "share"), names=self.data.names)
+        share, cluster = self.probabilities().max(1)
+        nodes = self.data.names or range(len(share))
+        return write_values(path, {"node": nodes, "cluster": cluster.tolist()}, ["share"], share[:, None])
 
     def picture(self, node: int | None = None) -> Figure:
         """The graph coloured by cluster, at the data's positions or where springs put the nodes.

@@ -6,11 +6,11 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from renote.data import GraphData, LinkData, NodeData, split_nodes, split_per_class
+from renote.data import Data, GraphData, LinkData, NodeData, RatingData, split_nodes, split_per_class
 from renote.errors import UsageError, unknown
 from renote.experiment.memory import peak_memory
 from renote.experiment.node_contrast import Split
-from renote.experiment.run import Data, completed, load_data, test_score, train
+from renote.experiment.run import completed, load_data, test_score, train
 from renote.experiment.sample import SampleRun
 from renote.experiment.system import System
 from renote.train.log import StepProgress
@@ -149,6 +149,9 @@ def _protocol(
     set_up += told_options(options)
     if generates:
         return f"each system's own sampler, {samples} samples against the training set, {over}{set_up}"
+    if isinstance(data, RatingData):
+        parts = ", ".join(f"{len(part)} {name}" for name, part in data.parts.items())
+        return f"one split ({parts} pairs), weights selected by recall on validation, all items ranked that a user has not before, {over}{set_up}"
     if split != "own":
         parts = SPLITS[split][1]
     elif isinstance(data, NodeData | GraphData | LinkData):

@@ -1,41 +1,38 @@
-"""Classification of graphs as an experiment: a batch is a few of them."""
+"""Classes or values of whole graphs as an experiment: a batch is a few of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from renote.data import GraphData
+from renote.data import GraphData, MoleculeData
 from renote.errors import UsageError
-from renote.experiment.predictions import write_table
+from renote.experiment.predictions import write_table, write_values
 from renote.experiment.run import Run
-from renote.graph import GraphClassification
+from renote.graph import GraphClassification, GraphRegression, GraphTask
 from renote.train.learner import Batch, PlainLearner
 from renote.train.options import TrainOptions
 from renote.train.order import EpochOrder
 
-if TYPE_CHECKING:
-    pass
-
 
 class GraphLearner(PlainLearner):
-    """A classifier of graphs; weights are selected by validation loss.
+    """What tells classes or values of graphs; weights are selected by validation loss.
 
     Args:
-        task: network, graphs, labels and splits.
+        task: network, graphs, what they have, and splits.
         config: batch size and seed.
 
     Raises:
         UsageError: there are no graphs to train on.
     """
 
-    module: GraphClassification
+    module: GraphTask
 
-    def __init__(self, task: GraphClassification, config: TrainOptions) -> None:
+    def __init__(self, task: GraphTask, config: TrainOptions) -> None:
         self.module, self._train = task, task.splits["train"].cpu()
         self.order = EpochOrder(max(1, len(self._train)), config.batch_size or max(1, len(self._train)), config.seed)
         self.metric = "loss" if task.splits.get("validation", torch.empty(0)).numel() else None
@@ -51,7 +48,7 @@ class GraphLearner(PlainLearner):
         return self.module.parameter_groups(weight_decay)
 
     def validate(self) -> Mapping[str, float]:
-        """Loss and accuracy on the validation graphs."""
+        """Loss and accuracy, or errors, on the validation graphs."""
         return self.module.validate()
 
 
@@ -88,3 +85,49 @@ class GraphRun(Run):
             for split, numbers in self.module.splits.items()
             if numbers.numel()
         }
+
+
+class GraphValueRun(Run):
+    """Trained to tell values of graphs."""
+
+    module: GraphRegression
+    data: GraphData
+
+    def predict(self) -> Tensor:
+        """The values of each graph, (graphs, targets), in the targets' units."""
+        return self.module.predict().cpu()
+
+    def write_predictions(self, path: Path) -> int:
+        """Write a table with a row a graph: its number and its values; of molecules the line or row of their file and the SMILES before these.
+
+        Args:
+            path: of the .csv file.
+
+        Returns:
+            The number of rows.
+        """
+        data, values = self.data, self.predict()
+        if isinstance(data, MoleculeData):
+            return write_values(path, {"row": data.rows, "smiles": data.smiles}, data.targets, values)
+        return write_values(path, {"graph": range(len(values))}, data.targets, values)
+
+    def evaluate(self) -> dict[str, Any]:
+        """Root mean square and mean absolute error, in the target's unit, on each part of the split; of several targets one each, and their means."""
+        predicted, found = self.module.predict(), dict[str, Any]()
+        for split, numbers in self.module.splits.items():
+            if not numbers.numel():
+                continue
+            for name, errors in zip(("rmse", "mae"), self.module.errors(split, predicted)):
+                found[f"{split}_{name}"] = float(errors.mean())
+                if len(errors) > 1:
+                    by_target = zip(self.data.targets, errors.tolist())
+                    found |= {f"{split}_{name}_{target}": error for target, error in by_target}
+        if any(self.data.units):
+            found["unit"] = ", ".join(self.data.units)
+        return found
+
+
+def graph_run(system: Any, config: TrainOptions, data: GraphData, task: Any, folder: Path | None) -> Run:
+    """The run of a task: of values or of classes."""
+    kind = GraphValueRun if isinstance(task, GraphRegression) else GraphRun
+    return kind(system, config, data, task, folder)

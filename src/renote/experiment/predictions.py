@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -10,16 +12,7 @@ from torch import Tensor
 from renote.train.checkpoint import write_atomic
 
 
-def write_table(
-    path: Path,
-    first: str,
-    probabilities: Tensor,
-    classes: Sequence[str],
-    several: bool = False,
-    *,
-    columns: tuple[str, str] = ("class", "probability"),
-    names: Sequence[str] = (),
-) -> int:
+def write_table(path: Path, first: str, probabilities: Tensor, classes: Sequence[str], several: bool = False) -> int:
     """Write a row for each thing that was classified: its number, its most probable class, the probability; or the probability of each class.
 
     Args:
@@ -28,8 +21,6 @@ def write_table(
         probabilities: (n, classes).
         classes: their names.
         several: whether a thing may be of several classes.
-        columns: names of the others, where each is of one class.
-        names: of the things, in the place of their numbers.
 
     Returns:
         The number of rows.
@@ -44,14 +35,30 @@ def write_table(
         return len(rows)
     highest, chosen = probabilities.cpu().max(1)
     rows = [
-        f"{cell(names[number]) if names else number},{classes[label]},{share:.4f}"
+        f"{number},{classes[label]},{share:.4f}"
         for number, (label, share) in enumerate(zip(chosen.tolist(), highest.tolist()))
     ]
-    write_atomic(path, ("\n".join([",".join([first, *columns]), *rows]) + "\n").encode())
+    write_atomic(path, ("\n".join([f"{first},class,probability", *rows]) + "\n").encode())
     return len(rows)
 
 
-def cell(text: str) -> str:
-    """A text as a table's cell, quoted where it must be."""
-    quoted = text.replace('"', '""')
-    return f'"{quoted}"' if any(letter in text for letter in ',"\n') else text
+def write_values(path: Path, what: Mapping[str, Sequence[object]], targets: Sequence[str], values: Tensor) -> int:
+    """Write a row for each thing whose values were predicted.
+
+    Args:
+        path: of the .csv file.
+        what: columns that say which thing a row is, by name.
+        targets: names of the values' columns.
+        values: (n, targets).
+
+    Returns:
+        The number of rows.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stream = io.StringIO()
+    table = csv.writer(stream, lineterminator="\n")
+    table.writerow([*what, *targets])
+    for names, row in zip(zip(*what.values()), values.tolist()):
+        table.writerow([*names, *(f"{value:.6g}" for value in row)])
+    write_atomic(path, stream.getvalue().encode())
+    return len(values)

@@ -7,13 +7,13 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import nn
 
 from renote import data as data_sets
-from renote.data import GraphData, LinkData, NodeData, SampleData
+from renote.data import FORMS, Data, GraphData, SampleData
 from renote.errors import CheckpointError, UsageError
 from renote.experiment import environment
 from renote.experiment.shipped import is_shipped, read_card, restore_shipped
@@ -25,7 +25,6 @@ from renote.train.order import mixed_seed
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Data = SampleData | NodeData | GraphData | LinkData
 
 # what may differ when a run goes on: none of it changes what a finished step was
 FREE_ON_RESUME = {"steps", "device", "log_every", "checkpoint_every", "preview_every", "patience"}
@@ -44,6 +43,9 @@ class Run:
     Attributes:
         trained: how training ended; None for a loaded run.
     """
+
+    instead: ClassVar[str] = "sample"
+    """The command for those who asked it to predict."""
 
     def __init__(
         self, system: System[Any], config: TrainOptions, data: Any, module: nn.Module, folder: Path | None
@@ -70,7 +72,7 @@ class Run:
         Raises:
             UsageError: it predicts nothing.
         """
-        raise UsageError(f"{self.folder} holds {self.system.name}, which predicts no classes: use renote sample")
+        raise UsageError(f"{self.folder} holds {self.system.name}, which predicts nothing: use renote {self.instead}")
 
     def picture(self, node: int | None = None) -> Figure:
         """A picture of what is predicted.
@@ -98,11 +100,17 @@ def completed(run: Run) -> Run:
 
 
 def test_score(measures: Mapping[str, Any]) -> tuple[str, float]:
-    """What classifiers are compared by, with its name: test accuracy, micro-F1 where nodes are of several classes, the area under the curve of links, the modularity of clusters, in percent."""
+    """What predictors are compared by, in percent, with its name: test accuracy, micro-F1 where nodes are of several classes, area under the curve, recall, or modularity; the error of values in their unit."""
+    if "test_rmse" in measures:
+        unit = measures.get("unit", "")
+        return f"test RMSE{f' ({unit})' if unit else ''}", float(measures["test_rmse"])
     if "modularity" in measures:
         return "modularity (%)", float(measures["modularity"])
     if "test_auc" in measures:
         return "test AUC (%)", float(measures["test_auc"])
+    for name, value in measures.items():
+        if name.startswith("test_recall@"):
+            return f"test {name.removeprefix('test_')} (%)", 100 * float(value)
     if "test_micro_f1" in measures:
         return "test micro-F1 (%)", float(measures["test_micro_f1"])
     return "test accuracy (%)", float(measures["test_accuracy"])
@@ -136,10 +144,10 @@ def train(
     Raises:
         UsageError: if the data do not suit the system, or the folder holds something else.
     """
-    loaded = data if isinstance(data, Data) else load_data(data, data_options)
-    if not isinstance(loaded, _FORMS[system.kind]):
+    loaded = system.prepared(data if isinstance(data, Data) else load_data(data, data_options))
+    if not isinstance(loaded, FORMS[system.kind][0]):
         raise UsageError(
-            f"{system.name} needs {_KINDS[system.kind]}, but {loaded.name} is {_KINDS[loaded.card.kind]}: "
+            f"{system.name} needs {FORMS[system.kind][1]}, but {loaded.name} is {FORMS[loaded.card.kind][1]}: "
             f"choose other data (renote data list), e.g. {system.data}"
         )
     if system.settle is not None:
@@ -176,7 +184,11 @@ def open_run(
         CheckpointError: if there is no checkpoint, or it is damaged.
     """
     config = system.configure("paper", **_tuples(saved["config"]))
-    loaded = _data_of(saved) if data is None else data if isinstance(data, Data) else load_data(data)
+    loaded = system.prepared(
+        _data_of(saved) if data is None else data if isinstance(data, Data) else _like(saved, data)
+    )
+    if isinstance(loaded, GraphData):
+        loaded = _with_outputs(saved, loaded)
     learner = system.learner(config, loaded)
     if is_shipped(folder):
         restore_shipped(folder, learner.module)
@@ -214,30 +226,17 @@ def reload_data(folder: Path) -> Data:
     return load_data(saved["data"]["name"], saved["data"]["options"])
 
 
-_FORMS: dict[str, type[Data]] = {
-    "samples": SampleData,
-    "nodes": NodeData,
-    "graphs": GraphData,
-    "links": LinkData,
-    "clusters": NodeData,
-}
-_KINDS = {
-    "samples": "samples to generate",
-    "nodes": "a graph with node classes",
-    "graphs": "graphs with a class each",
-    "links": "a graph whose missing links are looked for",
-    "clusters": "a graph",
-}
-
-
 def _describe(
     system: System[Any], data: Data, config: TrainOptions, options: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     form: dict[str, Any] = {"name": data.name, "options": dict(options or {}), "classes": list(data.classes)}
+    if isinstance(data, GraphData) and data.values is not None:
+        form |= {"targets": list(data.targets), "units": list(data.units)}
     if isinstance(data, SampleData):
         dtype = str(data.train.dtype).removeprefix("torch.")
         form |= {"shape": list(data.shape), "range": list(data.range) if data.range else None, "dtype": dtype}
         form |= {"alphabet": data.alphabet} if data.alphabet else {}
+        form |= {"graphs": dataclasses.asdict(data.graphs)} if data.graphs else {}
     return {"system": system.name, "data": form, "config": dataclasses.asdict(config)}
 
 
@@ -294,7 +293,39 @@ def _data_of(saved: Mapping[str, Any]) -> Data:
     )
     limits = tuple(form["range"]) if form["range"] else None
     alphabet = form.get("alphabet", "")
-    return SampleData(form["name"], card, empty, None, empty, None, tuple(form["classes"]), limits, alphabet)
+    graphs = data_sets.GraphForm(**_tuples(form["graphs"])) if "graphs" in form else None
+    classes = tuple(form["classes"])
+    return SampleData(form["name"], card, empty, None, empty, None, classes, limits, alphabet, graphs)
+
+
+_FORM_OF_MOLECULES = ("atom_types", "kekulize")
+
+
+def _like(saved: Mapping[str, Any], name: str | os.PathLike[str]) -> Data:
+    """Other data, of the form that those of a run had."""
+    form = saved["data"]
+    if not os.fspath(name).startswith("molecules:"):
+        return load_data(name)
+    options = {key: value for key, value in form["options"].items() if key in _FORM_OF_MOLECULES}
+    targets = form.get("targets", ["label"] if form["classes"] else [])
+    return load_data(name, {**options, "target": targets or "none", "without": True})
+
+
+def _with_outputs(saved: Mapping[str, Any], data: GraphData) -> GraphData:
+    """Graphs with the targets or the classes of a run, which are unknown if these graphs do not have them."""
+    targets, classes = tuple(saved["data"].get("targets", ())), tuple(saved["data"]["classes"])
+    if targets:
+        if data.targets == targets:
+            return data
+        nothing = torch.empty(0, dtype=torch.long)
+        values = torch.full((data.num_graphs, len(targets)), float("nan"), dtype=torch.float64)
+        changes: dict[str, Any] = {"train": nothing, "validation": nothing, "test": nothing, "classes": (), "folds": ()}
+        changes |= {"labels": torch.full_like(data.labels, -1), "values": values, "targets": targets}
+        return dataclasses.replace(data, units=tuple(saved["data"].get("units", ())), **changes)
+    if data.classes != classes and set(data.classes) <= set(classes):
+        number = torch.tensor([*map(classes.index, data.classes), -1])
+        return dataclasses.replace(data, labels=number[data.labels], classes=classes)
+    return data
 
 
 def _tuples(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -130,7 +130,8 @@ class SampleRun(Run):
         """
         labels, settings = self._labels(n, seed, label), self.settings(**options)
         # noise of a chunk of samples stays within the processor's caches and a few hundred megabytes
-        size = max(1, min(n, 2**22 // max(1, torch.Size(self.data.shape).numel()), 500))
+        most = 500 if next(self.module.parameters()).device.type == "cpu" else 5000
+        size = max(1, min(n, 2**22 // max(1, torch.Size(self.data.shape).numel()), most))
         chunks = []
         with StepProgress("sampling", 100 * -(-n // size), shown=progress) as bar:
             for chunk, start in enumerate(range(0, n, size)):
@@ -186,7 +187,7 @@ class SampleRun(Run):
         Returns:
             The measures of `renote.evaluate.Features.measures`: `frechet_distance`, `kernel_distance`, `precision`, `recall`, `density`,
             `coverage`, `inception_score`, for conditional models `class_accuracy`, and `features`, what they are measured in. Of text those of
-            `renote.evaluate.text_measures`.
+            `renote.evaluate.text_measures`, of graphs and molecules those of `renote.evaluate.graph_measures`.
         """
         from renote import evaluate
 
@@ -195,6 +196,8 @@ class SampleRun(Run):
         samples = self.sample(n, seed=seed, label=labels, progress=progress, **options)
         if data.alphabet:
             return dict(evaluate.text_measures(samples, data))
+        if data.graphs is not None:
+            return evaluate.graph_measures(samples, data)
         wanted = None if labels is None else torch.tensor(labels)
         return evaluate.features(data, network=features).measures(samples, wanted)
 
@@ -237,7 +240,7 @@ class SampleRun(Run):
         if len(self.data.train):
             return self.data
         assert self.folder is not None
-        loaded = reload_data(self.folder)
+        loaded = self.system.prepared(reload_data(self.folder))
         assert isinstance(loaded, SampleData)
         return loaded
 

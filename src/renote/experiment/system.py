@@ -14,12 +14,10 @@ from renote.train.options import TrainOptions
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from renote.data import GraphData, LinkData, NodeData, SampleData
-    from renote.experiment.cluster import ClusterRun
-    from renote.experiment.graph import GraphRun
+    from renote.data import Data, GraphData, NodeData, RatingData, SampleData
     from renote.experiment.lab import Lab
-    from renote.experiment.link import LinkRun
     from renote.experiment.node import NodeRun
+    from renote.experiment.recommend import RecommendRun
     from renote.experiment.run import Run
     from renote.experiment.sample import SampleRun
     from renote.experiment.signal import SignalRun
@@ -102,6 +100,7 @@ class System(Generic[R]):
         build: `build(config, data)` gives the module that is trained.
         settle: `settle(config, data)` gives the configuration with what is measured on the training data in the place of options that were left open; it
             is what is built, and what the run folder keeps.
+        prepare: `prepare(data)` gives data in the form that it takes, if it takes more than one.
         presets: changes to the paper's values, by name; `laptop` trains in minutes on two cores.
         claims: what its paper says of it.
         notes: what holds here and what does not.
@@ -115,13 +114,14 @@ class System(Generic[R]):
     config: type[TrainOptions]
     build: Callable[[Any, Any], Any]
     settle: Callable[[Any, Any], Any] | None = None
+    prepare: Callable[[Any], Any] | None = None
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"laptop": {}})
     claims: tuple[Claim, ...] = ()
     notes: str = ""
     family: ClassVar[str]
     task: ClassVar[str]
     kind: ClassVar[str]
-    """Of data that it needs: samples, nodes of a graph, graphs, links, or a graph to cluster."""
+    """Of data that it needs: one of `renote.data.FORMS`."""
     generates: ClassVar[bool] = False
     """Whether it makes samples; else it predicts."""
 
@@ -159,7 +159,7 @@ class System(Generic[R]):
 
     def train(
         self,
-        data: str | SampleData | NodeData | GraphData | LinkData | None = None,
+        data: str | Data | None = None,
         out: str | Path | None = None,
         *,
         preset: str = "laptop",
@@ -185,6 +185,10 @@ class System(Generic[R]):
         config = self.configure(preset, **changes)
         run: Any = train(self, self.data if data is None else data, config, out, resume, progress)
         return run  # type: ignore[no-any-return]
+
+    def prepared(self, data: Any) -> Any:
+        """Data in the form that it takes."""
+        return data if self.prepare is None else self.prepare(data)
 
     def learner(self, config: TrainOptions, data: Any) -> Learner:
         """The module, its loss and its batches, for the trainer."""
@@ -302,72 +306,60 @@ class SignalSystem(System["SignalRun"]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GraphSystem(System["GraphRun"]):
-    """A system that tells the classes of whole graphs."""
+class GraphSystem(System["Any"]):
+    """A system that tells the classes or values of whole graphs.
+
+    Args:
+        reads_smiles: whether it looks at molecules' SMILES, and so at molecules alone.
+    """
+
+    reads_smiles: bool = False
 
     family: ClassVar[str] = "graph"
-    task: ClassVar[str] = "graph classification"
+    task: ClassVar[str] = "graph prediction"
     kind: ClassVar[str] = "graphs"
 
     def learner(self, config: TrainOptions, data: GraphData) -> Learner:
-        """The network with batches of the training graphs."""
+        """The network with batches of the training graphs.
+
+        Raises:
+            UsageError: the graphs have neither classes nor values; or are no molecules, and the system looks at SMILES.
+        """
+        from renote.data import MoleculeData
         from renote.experiment.graph import GraphLearner
+
+        if not data.outputs:
+            raise UsageError(
+                f"the graphs of {data.name} have neither classes nor values to learn: choose other data, or for a table of molecules target=COLUMN"
+            )
+        if self.reads_smiles and not isinstance(data, MoleculeData):
+            raise UsageError(f"{self.name} reads SMILES, which {data.name} has not: choose molecules, e.g. {self.data}")
 
         return GraphLearner(self.build(config, data), config)
 
-    def run(self, config: TrainOptions, data: GraphData, learner: Learner, folder: Path | None) -> GraphRun:
+    def run(self, config: TrainOptions, data: GraphData, learner: Learner, folder: Path | None) -> Any:
         """A run that can predict."""
-        from renote.experiment.graph import GraphRun
+        from renote.experiment.graph import graph_run
 
-        return GraphRun(self, config, data, learner.module, folder)
+        return graph_run(self, config, data, learner.module, folder)
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinkSystem(System["LinkRun"]):
-    """A system that tells which pairs of a graph's nodes have a link."""
+class RecommendSystem(System["RecommendRun"]):
+    """A system that tells which items a user will take, from who took what."""
 
     family: ClassVar[str] = "graph"
-    task: ClassVar[str] = "link prediction"
-    kind: ClassVar[str] = "links"
+    task: ClassVar[str] = "recommendation"
+    kind: ClassVar[str] = "ratings"
 
-    def learner(self, config: TrainOptions, data: LinkData) -> Learner:
-        """The predictor with batches of the training pairs."""
-        from renote.experiment.link import LinkLearner
+    def learner(self, config: Any, data: RatingData) -> Learner:
+        """The recommender with batches of the training pairs."""
+        from renote.experiment.recommend import RecommendLearner
 
-        return LinkLearner(self.build(config, data), config)
+        return RecommendLearner(self.build(config, data), config)
 
-    def run(self, config: TrainOptions, data: LinkData, learner: Learner, folder: Path | None) -> LinkRun:
-        """A run that can predict."""
-        from renote.experiment.link import LinkRun
+    def run(self, config: TrainOptions, data: RatingData, learner: Learner, folder: Path | None) -> RecommendRun:
+        """A run that can recommend."""
+        from renote.experiment.recommend import RecommendRun
 
-        return LinkRun(self, config, data, learner.module, folder)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClusterSystem(System["ClusterRun"]):
-    """A system that puts a graph's nodes into clusters, without labels."""
-
-    family: ClassVar[str] = "graph"
-    task: ClassVar[str] = "clustering"
-    kind: ClassVar[str] = "clusters"
-
-    def learner(self, config: TrainOptions, data: NodeData) -> Learner:
-        """The network on its graph.
-
-        Raises:
-            UsageError: the nodes have no features.
-        """
-        if data.graph.num_features == 0:
-            raise UsageError(
-                f"the nodes of {data.name} have no features, which {self.name} needs: give each node a vector that is learned "
-                "(features=identity), or its degree (features=degree)"
-            )
-        from renote.experiment.cluster import ClusterLearner
-
-        return ClusterLearner(self.build(config, data))
-
-    def run(self, config: TrainOptions, data: NodeData, learner: Learner, folder: Path | None) -> ClusterRun:
-        """A run that tells the clusters."""
-        from renote.experiment.cluster import ClusterRun
-
-        return ClusterRun(self, config, data, learner.module, folder)
+        return RecommendRun(self, config, data, learner.module, folder)

@@ -35,11 +35,13 @@ class Kept:
         graph: of the nodes that are kept, with their gated features.
         node: (kept,) int64, increasing, their numbers before.
         num_nodes: how many there were.
+        gate: (kept,) g(score) of each.
     """
 
     graph: Graph
     node: Tensor
     num_nodes: int
+    gate: Tensor
 
     def unpool(self, x: Tensor) -> Tensor:
         """(kept, …) back to where they were, (nodes, …), 0 elsewhere."""
@@ -82,7 +84,7 @@ class KeepPool(nn.Module):
         kept = score.index_select(0, node)
         gate = kept.tanh() if self.gate == "tanh" else kept.sigmoid()
         part = induced(graph.with_x(None), node).graph
-        return Kept(part.with_x(x.index_select(0, node) * gate[:, None]), node, graph.num_nodes)
+        return Kept(part.with_x(x.index_select(0, node) * gate[:, None]), node, graph.num_nodes, gate)
 
     def extra_repr(self) -> str:
         """What `print` shows."""
