@@ -28,6 +28,7 @@ from renote.graph import (
     PoolAggregation,
     SAGEConvolution,
     SimplifiedConvolution,
+    SkipConvolution,
 )
 
 
@@ -83,6 +84,13 @@ def enhanced_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
     """(Ã + λ diag Ã) X W + b."""
     walk = walk_matrix(with_loops(dense))
     return (walk + layer.strength * torch.diag(walk.diagonal())) @ x @ layer.weight + layer.bias
+
+
+def skip_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    assert isinstance(layer, SkipConvolution)
+    assert layer.bias is not None
+    projected = x @ layer.weight
+    return kipf_matrix(dense) @ projected + projected @ torch.diag(layer.skip) + layer.bias
 
 
 def loopy_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
@@ -281,6 +289,7 @@ LAYERS = [
     Layer("enhanced", lambda i, o: EnhancedConvolution(i, o, 0.7), enhanced_oracle),
     Layer("loopy, narrower", lambda i, o: LoopyConvolution(i, o), loopy_oracle, one_loop=False),
     Layer("loopy, wider", lambda i, o: LoopyConvolution(i, 2 * i), loopy_oracle, one_loop=False),
+    Layer("skip", lambda i, o: SkipConvolution(i, o), skip_oracle),
     Layer("gat", lambda i, o: GATConvolution(i, o), gat_oracle),
     Layer("gat, 3 heads", lambda i, o: GATConvolution(i, o, heads=3), gat_oracle),
     Layer("gat, mean of heads", lambda i, o: GATConvolution(i, o, heads=2, concat=False), gat_oracle),

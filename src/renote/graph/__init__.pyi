@@ -43,6 +43,7 @@ from .conv.precomputed import SimplifiedConvolution as SimplifiedConvolution
 from .conv.spatial import EnhancedConvolution as EnhancedConvolution
 from .conv.spatial import KipfConvolution as KipfConvolution
 from .conv.spatial import LoopyConvolution as LoopyConvolution
+from .conv.spatial import SkipConvolution as SkipConvolution
 from .conv.spectral import ChebyshevConvolution as ChebyshevConvolution
 from .convert import from_edge_list as from_edge_list
 from .convert import from_networkx as from_networkx
@@ -51,6 +52,9 @@ from .convert import from_scipy as from_scipy
 from .convert import to_networkx as to_networkx
 from .convert import to_pyg as to_pyg
 from .convert import to_scipy as to_scipy
+from .enclosing import double_radius_labels as double_radius_labels
+from .enclosing import enclosing_subgraphs as enclosing_subgraphs
+from .enclosing import with_label_features as with_label_features
 from .features import degree_features as degree_features
 from .features import identity_features as identity_features
 from .features import unit_scale as unit_scale
@@ -112,8 +116,12 @@ from .pool.keep import highest as highest
 from .pool.matching import cut_matching as cut_matching
 from .pool.matching import dominant_matching as dominant_matching
 from .pool.matching import merge as merge
+from .pool.modularity import Communities as Communities
+from .pool.modularity import community_losses as community_losses
+from .pool.modularity import dmon_pool as dmon_pool
 from .pool.networks import AttentionPoolNetwork as AttentionPoolNetwork
 from .pool.networks import ClusterNetwork as ClusterNetwork
+from .pool.networks import ClusterScores as ClusterScores
 from .pool.networks import DenseConvolution as DenseConvolution
 from .pool.networks import GraphUNet as GraphUNet
 from .pool.networks import MeanMax as MeanMax
@@ -185,7 +193,15 @@ from .structure import six_cycles as six_cycles
 from .subgraph import Subgraph as Subgraph
 from .subgraph import induced as induced
 from .subgraph import neighborhood as neighborhood
+from .task.cluster import NodeClustering as NodeClustering
+from .task.cluster import conductance as conductance
+from .task.cluster import contingency as contingency
+from .task.cluster import matched_f1 as matched_f1
+from .task.cluster import modularity as modularity
+from .task.cluster import mutual_information as mutual_information
+from .task.cluster import pairwise_f1 as pairwise_f1
 from .task.context import ContextNodeClassification as ContextNodeClassification
+from .task.enclosed import EnclosedLinkPrediction as EnclosedLinkPrediction
 from .task.graph import GraphClassification as GraphClassification
 from .task.graph import GraphRegression as GraphRegression
 from .task.graph import GraphTask as GraphTask
