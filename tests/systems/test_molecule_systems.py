@@ -18,7 +18,7 @@ from renote.graph import Adjacency, Graph, batch
 
 pytest.importorskip("rdkit", reason="RDKit is not installed: pip install 'renote[molecules]'")
 
-NAMES = ["circular-fingerprint", "neural-fingerprint", "weave"]
+NAMES = ["circular-fingerprint", "neural-fingerprint", "weave", "mpnn"]
 each = pytest.mark.parametrize("name", NAMES)
 SMALL: dict[str, Any] = {"steps": 150, "hidden": 16, "batch_size": 16, "learning_rate": 0.01, "validate_every": 25}
 

@@ -29,6 +29,7 @@ from .conv.attention import GaANConvolution as GaANConvolution
 from .conv.attention import GATConvolution as GATConvolution
 from .conv.column import ColumnConvolution as ColumnConvolution
 from .conv.degree import DegreeConvolution as DegreeConvolution
+from .conv.edge_network import EdgeNetworkConvolution as EdgeNetworkConvolution
 from .conv.fourier import FourierConvolution as FourierConvolution
 from .conv.fourier import spline_basis as spline_basis
 from .conv.isomorphism import IsomorphismConvolution as IsomorphismConvolution
@@ -61,6 +62,8 @@ from .graph import Field as Field
 from .graph import Graph as Graph
 from .inference import layerwise as layerwise
 from .jumping import JumpingKnowledge as JumpingKnowledge
+from .message_passing import MessagePassingNetwork as MessagePassingNetwork
+from .message_passing import Set2SetAggregation as Set2SetAggregation
 from .minibatch import ClusterSampling as ClusterSampling
 from .minibatch import NeighborSampling as NeighborSampling
 from .minibatch import Sampling as Sampling
