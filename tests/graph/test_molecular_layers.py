@@ -14,14 +14,18 @@ from renote.graph import (
     EdgeNetworkConvolution,
     GaussianHistogram,
     Graph,
+    GraphNetwork,
     GraphRegression,
     MessagePassingNetwork,
     NeuralFingerprint,
+    NodeMap,
     Perceptron,
     Set2SetAggregation,
+    SumAggregation,
     WeaveConvolution,
     WeaveNetwork,
     batch,
+    occlusion,
     pair_graph,
     pick,
 )
@@ -285,3 +289,31 @@ def test_messages_on_a_batch_are_a_loop() -> None:
     network = MessagePassingNetwork(4, 3, Perceptron([10, 2]), 5, 2, 3, 2).double().eval()
     whole = batch(GRAPHS)
     torch.testing.assert_close(network(whole), torch.cat([network(graph) for graph in GRAPHS]))
+
+
+def test_what_a_node_adds_to_a_sum_is_what_it_says() -> None:
+    network = GraphNetwork([NodeMap(4, 3)], [SumAggregation()], nn.Linear(3, 2)).double()
+    whole = batch(GRAPHS)
+    x = whole.x
+    assert isinstance(x, Tensor)
+    own, nothing = (network.head(network.convolutions[0](part).relu()) for part in (x, torch.zeros_like(x)))
+    torch.testing.assert_close(occlusion(network, whole), own - nothing)
+
+
+def test_what_a_node_adds_is_the_prediction_less_that_without_it() -> None:
+    network = MessagePassingNetwork(4, 3, Perceptron([10, 2]), 5, 2, 3, 2).double().eval()
+    whole = batch(GRAPHS)
+    found = occlusion(network, whole)
+    assert found.shape == (19, 2)
+    graph, at = GRAPHS[3], 4
+    x, edges = graph.x, graph.edge_features
+    assert isinstance(x, Tensor)
+    assert edges is not None
+    x, edges = x.clone(), edges.clone()
+    x[at] = 0
+    edges[(graph.adjacency.source == at) | (graph.adjacency.target == at)] = 0
+    expected = network(graph) - network(Graph(x, graph.adjacency, edges))
+    torch.testing.assert_close(found[7 + at], expected[0])
+    assert occlusion(network, batch([GRAPHS[1]])).shape == (0, 2)
+    with pytest.raises(UsageError, match="dense node features"):
+        occlusion(network, graph.with_x(None))

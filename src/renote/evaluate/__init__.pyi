@@ -10,6 +10,7 @@ from .kernel import kernel_distance_blocks as kernel_distance_blocks
 from .manifold import density_coverage as density_coverage
 from .manifold import nearest_radii as nearest_radii
 from .manifold import precision_recall as precision_recall
+from .molecule_picture import draw_molecules as draw_molecules
 from .picture import draw_comparison as draw_comparison
 from .picture import draw_costs as draw_costs
 from .picture import draw_curves as draw_curves

@@ -51,6 +51,7 @@ from .convert import from_scipy as from_scipy
 from .convert import to_networkx as to_networkx
 from .convert import to_pyg as to_pyg
 from .convert import to_scipy as to_scipy
+from .explain import occlusion as occlusion
 from .features import degree_features as degree_features
 from .features import identity_features as identity_features
 from .features import unit_scale as unit_scale
