@@ -36,6 +36,7 @@ _LOADERS = {
     "graphs": ("graph_folder", "load"),
     "molecules": ("molecule_sets", "load"),
     **dict.fromkeys(MOLECULES, ("molecule_sets", "load")),
+    "superpixels": ("superpixels", "load"),
     "npz": ("arrays", "load"),
     "heartbeat": ("heartbeat", "load"),
     "power-law": ("power_law", "load"),
@@ -46,7 +47,15 @@ _LOADERS = {
     **{name: ("toy", "load") for name in CARDS if name.startswith("toy-")},
 }
 
-OWN = ("folder:PATH", "FILE.npz", "graph:EDGES.csv,NODES.csv", "graphs:PATH", "molecules:FILE.csv", "FILE.txt")
+OWN = (
+    "folder:PATH",
+    "FILE.npz",
+    "graph:EDGES.csv,NODES.csv",
+    "graphs:PATH",
+    "molecules:FILE.csv",
+    "superpixels:IMAGES",
+    "FILE.txt",
+)
 """Forms that name the user's own data."""
 
 
@@ -65,7 +74,8 @@ def load(name: str | os.PathLike[str], **options: Any) -> SampleData | NodeData 
 
     Args:
         name: one of `names()`; `folder:PATH` or a folder of images; a `.npz` file; `graph:EDGES.csv,NODES.csv` (or .parquet);
-            `graphs:PATH`, a folder of tables of edges with a table of labels; `molecules:FILE.csv`, a table with a column of SMILES; a `.txt` file or `text:PATH`.
+            `graphs:PATH`, a folder of tables of edges with a table of labels; `molecules:FILE.csv`, a table with a column of SMILES;
+            `superpixels:NAME`, graphs of regions of images; a `.txt` file or `text:PATH`.
         options: of the loader, e.g. `size=14` for images, `n=1000` for toy points, `seed` of a split.
 
     Raises:
@@ -139,7 +149,7 @@ def _resolve(name: str) -> tuple[str, Card | str]:
     if canonical.startswith("toy-"):
         raise unknown("data set", name, CARDS)
     form, colon, path = name.partition(":")
-    if colon and form in ("folder", "graph", "graphs", "molecules"):
+    if colon and form in ("folder", "graph", "graphs", "molecules", "superpixels"):
         if not path:
             raise DataError(
                 f"{name!r} names no path: write {' or '.join(own for own in OWN if own.startswith(form + ':'))}"

@@ -120,6 +120,7 @@ from .propagation import LabelPropagation as LabelPropagation
 from .propagation import class_mass_normalization as class_mass_normalization
 from .propagation import label_propagation as label_propagation
 from .propagation import label_spreading as label_spreading
+from .readout import CoordinateNetwork as CoordinateNetwork
 from .readout import GraphNetwork as GraphNetwork
 from .readout import NodeMap as NodeMap
 from .readout import Perceptron as Perceptron
