@@ -20,6 +20,7 @@ from .manifold import density_coverage as density_coverage
 from .manifold import nearest_radii as nearest_radii
 from .manifold import precision_recall as precision_recall
 from .maps import map_measures as map_measures
+from .molecule_picture import draw_molecules as draw_molecules
 from .molecules import draw_properties as draw_properties
 from .molecules import molecule_measures as molecule_measures
 from .molecules import molecule_strings as molecule_strings

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from renote.data import GraphData, MoleculeData
-from renote.errors import UsageError
+from renote.errors import UsageError, unknown
 from renote.experiment.predictions import write_table, write_values
 from renote.experiment.run import Run
 from renote.graph import GraphClassification, GraphRegression, GraphTask
 from renote.train.learner import Batch, PlainLearner
 from renote.train.options import TrainOptions
 from renote.train.order import EpochOrder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class GraphLearner(PlainLearner):
@@ -110,6 +113,37 @@ class GraphValueRun(Run):
         if isinstance(data, MoleculeData):
             return write_values(path, {"row": data.rows, "smiles": data.smiles}, data.targets, values)
         return write_values(path, {"graph": range(len(values))}, data.targets, values)
+
+    def draw_contributions(self, most: int = 12, target: str | None = None) -> Figure:
+        """Molecules with the values that are predicted, and their atoms coloured by what each adds: the prediction less that with the atom's features set to 0.
+
+        Args:
+            most: molecules that are drawn, the first ones.
+            target: of several, which; the first by default.
+
+        Raises:
+            UsageError: the data are no molecules, the system looks at no atoms, or there is no such target.
+        """
+        from renote import evaluate
+
+        data = self.data
+        if not isinstance(data, MoleculeData) or getattr(self.system, "reads_smiles", False):
+            why = "looks at no atoms" if isinstance(data, MoleculeData) else f"saw {data.name}, which are no molecules"
+            raise UsageError(f"{self.system.name} {why}: atoms cannot be coloured")
+        if most < 1:
+            raise UsageError(f"{most} molecules to draw: at least one")
+        if target is not None and target not in data.targets:
+            raise unknown("target", target, data.targets)
+        column = 0 if target is None else data.targets.index(target)
+        numbers = torch.arange(min(most, data.num_graphs))
+        chosen = numbers.to(self.module.center.device)
+        values = self.module.predict(chosen)[:, column].tolist()
+        added = self.module.contributions(chosen)[:, column].cpu()
+        atoms = torch.split(added, data.graphs.members.count[numbers].tolist())
+        unit = data.units[column]
+        titles = [f"{value:.3g} {unit}".strip() for value in values]
+        label = f"added to {data.targets[column]}{f' ({unit})' if unit else ''}"
+        return evaluate.draw_molecules(data.smiles[: len(numbers)], atoms, titles, label)
 
     def evaluate(self) -> dict[str, Any]:
         """Root mean square and mean absolute error, in the target's unit, on each part of the split; of several targets one each, and their means."""

@@ -30,6 +30,7 @@ from .conv.attention import GATConvolution as GATConvolution
 from .conv.collaborative import CollaborativeConvolution as CollaborativeConvolution
 from .conv.column import ColumnConvolution as ColumnConvolution
 from .conv.degree import DegreeConvolution as DegreeConvolution
+from .conv.edge_network import EdgeNetworkConvolution as EdgeNetworkConvolution
 from .conv.fourier import FourierConvolution as FourierConvolution
 from .conv.fourier import spline_basis as spline_basis
 from .conv.isomorphism import IsomorphismConvolution as IsomorphismConvolution
@@ -55,6 +56,7 @@ from .convert import to_scipy as to_scipy
 from .enclosing import double_radius_labels as double_radius_labels
 from .enclosing import enclosing_subgraphs as enclosing_subgraphs
 from .enclosing import with_label_features as with_label_features
+from .explain import occlusion as occlusion
 from .features import degree_features as degree_features
 from .features import identity_features as identity_features
 from .features import unit_scale as unit_scale
@@ -77,6 +79,8 @@ from .heuristic import rooted_pagerank as rooted_pagerank
 from .heuristic import simrank as simrank
 from .inference import layerwise as layerwise
 from .jumping import JumpingKnowledge as JumpingKnowledge
+from .message_passing import MessagePassingNetwork as MessagePassingNetwork
+from .message_passing import Set2SetAggregation as Set2SetAggregation
 from .minibatch import ClusterSampling as ClusterSampling
 from .minibatch import NeighborSampling as NeighborSampling
 from .minibatch import Sampling as Sampling
@@ -149,6 +153,7 @@ from .propagation import LabelPropagation as LabelPropagation
 from .propagation import class_mass_normalization as class_mass_normalization
 from .propagation import label_propagation as label_propagation
 from .propagation import label_spreading as label_spreading
+from .readout import CoordinateNetwork as CoordinateNetwork
 from .readout import GraphNetwork as GraphNetwork
 from .readout import NodeMap as NodeMap
 from .readout import Perceptron as Perceptron
