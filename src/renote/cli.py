@@ -69,7 +69,7 @@ def _train(arguments: Sequence[str]) -> None:
 
         Args:
             out: The run folder: new, or one to go on with by --resume.
-            data: A data set (renote data list), a folder of images, a .npz file, graph:EDGES.csv,NODES.csv, graphs:PATH, a folder of edge lists and labels.csv, or ratings:FILE.csv with columns user and item.
+            data: A data set, or your own: a folder of images, a .npz or .txt file, or another form that `renote data list` tells.
             data_option: Options of the data set's loader as KEY=VALUE, e.g. size=14.
             preset: Where the defaults below come from: laptop (minutes), paper, or another of the system.
             resume: Go on from the newest checkpoint in the run folder.
@@ -104,6 +104,7 @@ Train a system on built-in data or your own. renote train NAME --help lists ever
   renote train ddpm --data digits --out runs/digits
   renote train cfg --data folder:pictures --data-option size=32 --out runs/mine
   renote train gcn --data graph:edges.csv,nodes.csv --out runs/graph
+  renote train link-baselines --data links:friends.csv --out runs/friends
   renote train gin --data graphs:molecules --out runs/molecules
   renote train lightgcn --data ratings:ratings.csv --out runs/ratings"""
 

@@ -91,22 +91,16 @@ def sample(
 
 
 def predict(run: Positional[str], out: str = "predictions.csv", data: str | None = None) -> None:
-    """Predict the class of every node or graph with a trained classifier of those, or of every held-out sample with one of signals.
+    """Predict the class of every node or graph with a trained classifier of those, of every held-out sample with one of signals, or which pairs of nodes have a link.
 
     Example: renote predict runs/cora --out predictions.csv
 
     Args:
         run: The run folder.
-        out: The table: node, graph or sample, class, probability.
+        out: The table: node, graph or sample, class, probability; of links source, target, score, the likeliest first.
         data: Another graph or other graphs with the same features, or other samples of the same shape and classes.
     """
-    from renote import experiment
-
     loaded = systems.load_run(run, data)
-    if not isinstance(loaded, experiment.NodeRun | experiment.SignalRun | experiment.GraphRun):
-        raise UsageError(
-            f"{run} holds {loaded.system.name}, which predicts no classes: use renote {'recommend' if isinstance(loaded, experiment.RecommendRun) else 'sample'}"
-        )
     say(f"{loaded.write_predictions(Path(out))} predictions in {out}")
 
 
@@ -142,7 +136,7 @@ def evaluate(
     bits: Literal["bound", "ode"] | None = None,
     json: Json = False,
 ) -> None:
-    """Measure a trained run: accuracy of predictions, or distance, variety and class accuracy of samples.
+    """Measure a trained run: accuracy of predictions, ranks of links, or distance, variety and class accuracy of samples.
 
     Example: renote evaluate runs/digits --samples 2000 --bits bound
 

@@ -2,6 +2,12 @@ from .card import Card as Card
 from .card import File as File
 from .edges import grid_points as grid_points
 from .edges import similarity_graph as similarity_graph
+from .forms import FORMS as FORMS
+from .forms import Data as Data
+from .links import LinkData as LinkData
+from .links import split_links as split_links
+from .molecule_sets import MoleculeData as MoleculeData
+from .molecule_sets import scaffold_split as scaffold_split
 from .ratings_data import RatingData as RatingData
 from .registry import cards as cards
 from .registry import describe as describe

@@ -42,7 +42,7 @@ class Card:
     Args:
         name: what `renote.data.load` takes.
         title: one line.
-        kind: `"samples"`: things to generate; `"nodes"`: a graph whose nodes have classes; `"graphs"`: many graphs with a class each; `"ratings"`: which user took which item.
+        kind: `"samples"`: things to generate; `"nodes"`: a graph whose nodes have classes; `"graphs"`: many graphs, with a class or values each, or neither; `"ratings"`: which user took which item; `"links"`: a graph whose missing links are looked for.
         size: number of samples, of nodes, of graphs, or of ratings.
         shape: of one sample (channels, *space), or (features,) of one node; (users, items) of ratings.
         classes: names of the classes in the order of their numbers; empty if there are none.
@@ -55,7 +55,7 @@ class Card:
 
     name: str
     title: str
-    kind: Literal["samples", "nodes", "graphs", "ratings"]
+    kind: Literal["samples", "nodes", "graphs", "ratings", "links"]
     size: int
     shape: tuple[int, ...]
     classes: tuple[str, ...]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from renote.data.card import Card, File
 from renote.data.catalog_graphs import GRAPHS
+from renote.data.catalog_links import LINKS
+from renote.data.catalog_molecules import MOLECULES
 from renote.data.catalog_ratings import RATINGS
 
 _PLANETOID = {
@@ -302,7 +304,9 @@ _ALL = (
         "ba32ada7ee52517649fb67d71e22f54a05bfb118840d6ecca36e4ba141fb47db",
     ),
     *GRAPHS,
+    *MOLECULES.values(),
     *RATINGS,
+    *LINKS,
     _toy("swiss-roll", "A spiral in the plane"),
     _toy("checkerboard", "The black squares of a 4 × 4 board"),
     _toy("gaussian-mixture", "Eight Gaussians on a circle", tuple(f"mode {k}" for k in range(8))),

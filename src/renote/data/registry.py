@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from renote.data.card import Card
 from renote.data.catalog import CARDS
+from renote.data.catalog_molecules import MOLECULES
 from renote.errors import DataError, unknown
 
 if TYPE_CHECKING:
-    from renote.data.ratings_data import RatingData
-    from renote.data.types import GraphData, NodeData, SampleData
+    from renote.data.forms import Data
 
 _LOADERS = {
     "digits": ("digits", "load"),
@@ -31,12 +31,16 @@ _LOADERS = {
     "amazon-computers": ("gnn_benchmark", "load"),
     "coauthor-cs": ("gnn_benchmark", "load"),
     **{name: ("tu", "load") for name, card in CARDS.items() if card.folder == "tu"},
+    **{name: ("seal", "load") for name, card in CARDS.items() if card.folder == "seal"},
     "folder": ("images", "load"),
     "graph": ("table", "load"),
     "graphs": ("graph_folder", "load"),
+    "molecules": ("molecule_sets", "load"),
+    **dict.fromkeys(MOLECULES, ("molecule_sets", "load")),
     "ratings": ("ratings", "load"),
     "movielens-100k": ("ratings", "load_movielens"),
     "gowalla": ("ratings", "load_gowalla"),
+    "links": ("links", "load"),
     "npz": ("arrays", "load"),
     "heartbeat": ("heartbeat", "load"),
     "power-law": ("power_law", "load"),
@@ -47,8 +51,17 @@ _LOADERS = {
     **{name: ("toy", "load") for name in CARDS if name.startswith("toy-")},
 }
 
-OWN = ("folder:PATH", "FILE.npz", "graph:EDGES.csv,NODES.csv", "graphs:PATH", "ratings:FILE.csv", "FILE.txt")
-"""Forms that name the user's own data."""
+OWN: dict[str, tuple[str, str]] = {
+    "folder": ("folder:PATH", "a folder of images"),
+    "npz": ("FILE.npz", "arrays"),
+    "text": ("FILE.txt", "text"),
+    "graph": ("graph:EDGES.csv,NODES.csv", "tables of edges and of nodes, .parquet too"),
+    "graphs": ("graphs:PATH", "a folder of tables of edges and labels.csv"),
+    "molecules": ("molecules:FILE.csv", "a table with a column of SMILES"),
+    "links": ("links:EDGES.csv", "a table of edges, whose missing links are looked for"),
+    "ratings": ("ratings:FILE.csv", "a table with the columns user and item"),
+}
+"""The user's own data, by the word before the colon: how it is written, and what is there."""
 
 
 def names() -> list[str]:
@@ -61,12 +74,11 @@ def cards() -> dict[str, Card]:
     return dict(CARDS)
 
 
-def load(name: str | os.PathLike[str], **options: Any) -> SampleData | NodeData | GraphData | RatingData:
+def load(name: str | os.PathLike[str], **options: Any) -> Data:
     """Reads a data set by name, or the user's own by path.
 
     Args:
-        name: one of `names()`; `folder:PATH` or a folder of images; a `.npz` file; `graph:EDGES.csv,NODES.csv` (or .parquet);
-            `graphs:PATH`, a folder of tables of edges with a table of labels; `ratings:FILE.csv`, or a table with the columns user and item; a `.txt` file or `text:PATH`.
+        name: one of `names()`, a folder of images, a `.npz` or `.txt` file, or another form of `OWN`.
         options: of the loader, e.g. `size=14` for images, `n=1000` for toy points, `seed` of a split.
 
     Raises:
@@ -86,7 +98,7 @@ def load(name: str | os.PathLike[str], **options: Any) -> SampleData | NodeData 
     for option in options:
         if option not in known:
             raise unknown(f"option of the data set {os.fspath(name)!r}:", option, known)
-    loaded: SampleData | NodeData | GraphData | RatingData = loader(argument, **options)
+    loaded: Data = loader(argument, **options)
     return loaded
 
 
@@ -140,13 +152,9 @@ def _resolve(name: str) -> tuple[str, Card | str]:
     if canonical.startswith("toy-"):
         raise unknown("data set", name, CARDS)
     form, colon, path = name.partition(":")
-    if colon and form in ("folder", "graph", "graphs", "ratings"):
+    if colon and form in OWN:
         if not path:
-            raise DataError(
-                f"{name!r} names no path: write {' or '.join(own for own in OWN if own.startswith(form + ':'))}"
-            )
-        return form, path
-    if colon and form in ("npz", "text"):
+            raise DataError(f"{name!r} names no path: write {OWN[form][0]}")
         return form, path
     if name.lower().endswith((".npz", ".txt")):
         return "npz" if name.lower().endswith(".npz") else "text", name
@@ -156,11 +164,11 @@ def _resolve(name: str) -> tuple[str, Card | str]:
         return "ratings", name
     if name.lower().endswith((".csv", ".parquet", ".pq")):
         raise DataError(
-            f"{name!r}: a graph needs two tables; write graph:EDGES.csv,NODES.csv (or .parquet). Ratings have the columns user and item: ratings:{name}"
+            f"{name!r}: a graph needs two tables; write graph:EDGES.csv,NODES.csv (or .parquet), or links:{name} to predict links. Ratings have the columns user and item: ratings:{name}"
         )
     if "/" in name or os.sep in name or Path(name).suffix:
         there = "is not data of a known form" if Path(name).expanduser().exists() else "does not exist"
-        raise DataError(f"{name!r} {there}: give a data set's name, or {', '.join(OWN)}")
+        raise DataError(f"{name!r} {there}: give a data set's name, or {', '.join(form for form, _ in OWN.values())}")
     raise unknown("data set", name, CARDS)
 
 

@@ -221,7 +221,7 @@ class NodeData:
 
 @dataclass(frozen=True)
 class GraphData:
-    """Many graphs, of which each has a class.
+    """Many graphs, of which each has a class, or values, or neither.
 
     Args:
         name: what it was loaded as.
@@ -233,9 +233,12 @@ class GraphData:
         test: (test graphs,) int64.
         classes: their names by number.
         folds: the test part of each fold of a cross-validation; empty if there is none.
+        values: (graphs, targets) of floating point, which becomes float64, NaN where unknown; then there are no classes. None if there are none.
+        targets: names of the values' columns.
+        units: that each is measured in, maybe empty.
 
     Raises:
-        DataError: as `NodeData`; or a fold lacks a class that is there, or has a graph of another fold.
+        DataError: as `NodeData`; values of another shape or type, with classes, or unknown in a part; or a fold lacks a class that is there, or has a graph of another fold.
     """
 
     name: str
@@ -247,11 +250,15 @@ class GraphData:
     test: Tensor
     classes: tuple[str, ...]
     folds: tuple[Tensor, ...] = ()
+    values: Tensor | None = None
+    targets: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         labels = checked_labels(self.labels, self.num_graphs, self.num_classes, "graph")
         object.__setattr__(self, "labels", labels)
-        for name, numbers in checked_parts(self.splits, labels, "graph").items():
+        known = labels if self.values is None else self._values_checked()
+        for name, numbers in checked_parts(self.splits, known, "graph").items():
             object.__setattr__(self, name, numbers)
         folds = checked_parts({f"fold {k}": part for k, part in enumerate(self.folds, 1)}, labels, "graph")
         object.__setattr__(self, "folds", tuple(folds.values()))
@@ -264,10 +271,34 @@ class GraphData:
                     "make fewer folds, or put graphs of each class in all of them"
                 )
 
+    def _values_checked(self) -> Tensor:
+        """Of float64; and 0 where all values of a graph are known, else -1."""
+        values, wanted = self.values, (self.num_graphs, len(self.targets))
+        assert values is not None
+        if values.shape != wanted or not values.is_floating_point() or not self.targets:
+            raise DataError(
+                f"values of shape {tuple(values.shape)} and {values.dtype}, but graphs and targets are {wanted}: give numbers, a row a graph"
+            )
+        if self.classes:
+            raise DataError(f"{self.name} has classes and values: give one of both")
+        if bool(values.isinf().any()):
+            raise DataError(f"the values of graph {int(values.isinf().any(1).nonzero()[0])} are not finite")
+        units = self.units or ("",) * len(self.targets)
+        if len(units) != len(self.targets):
+            raise DataError(f"units are {self.units} for the targets {self.targets}: give one each")
+        object.__setattr__(self, "values", values.double())
+        object.__setattr__(self, "units", units)
+        return (~values.isnan().any(1)).long() - 1
+
     @property
     def num_graphs(self) -> int:
         """Number of graphs."""
         return self.graphs.num_graphs
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that a network gives for a graph: one a target, or one a class."""
+        return len(self.targets) if self.values is not None else self.num_classes
 
     @property
     def num_classes(self) -> int:

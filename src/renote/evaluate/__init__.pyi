@@ -7,6 +7,8 @@ from .frechet import frechet_distance as frechet_distance
 from .inception import inception_score as inception_score
 from .kernel import kernel_distance as kernel_distance
 from .kernel import kernel_distance_blocks as kernel_distance_blocks
+from .layout import draw_links as draw_links
+from .layout import force_layout as force_layout
 from .manifold import density_coverage as density_coverage
 from .manifold import nearest_radii as nearest_radii
 from .manifold import precision_recall as precision_recall

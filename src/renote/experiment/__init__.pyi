@@ -11,6 +11,8 @@ from .graph import GraphLearner as GraphLearner
 from .graph import GraphRun as GraphRun
 from .graph_options import GraphOptions as GraphOptions
 from .lab import Lab as Lab
+from .link import LinkLearner as LinkLearner
+from .link import LinkRun as LinkRun
 from .node import NodeLearner as NodeLearner
 from .node import NodeRun as NodeRun
 from .node import node_learner as node_learner
@@ -45,6 +47,7 @@ from .signal_options import signal_classifier as signal_classifier
 from .system import Claim as Claim
 from .system import GenerativeSystem as GenerativeSystem
 from .system import GraphSystem as GraphSystem
+from .system import LinkSystem as LinkSystem
 from .system import NodeSystem as NodeSystem
 from .system import Outcome as Outcome
 from .system import Paper as Paper

@@ -12,8 +12,9 @@ from typing import Any
 
 from rich.console import Console
 
+from renote.data import Data
 from renote.errors import UsageError
-from renote.experiment.run import Data, completed, load_data, train
+from renote.experiment.run import completed, load_data, train
 from renote.experiment.system import Size, System
 from renote.experiment.workers import Task, workers
 from renote.train.checkpoint import latest, write_json

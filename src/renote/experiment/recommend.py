@@ -7,7 +7,7 @@ import difflib
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -64,6 +64,8 @@ class RecommendLearner(PlainLearner):
 
 class RecommendRun(Run):
     """A trained recommender."""
+
+    instead: ClassVar[str] = "recommend"
 
     module: Recommendation
     config: RecommendOptions

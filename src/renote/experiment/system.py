@@ -14,9 +14,10 @@ from renote.train.options import TrainOptions
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from renote.data import GraphData, NodeData, RatingData, SampleData
+    from renote.data import Data, GraphData, LinkData, NodeData, RatingData, SampleData
     from renote.experiment.graph import GraphRun
     from renote.experiment.lab import Lab
+    from renote.experiment.link import LinkRun
     from renote.experiment.node import NodeRun
     from renote.experiment.recommend import RecommendRun
     from renote.experiment.run import Run
@@ -120,7 +121,7 @@ class System(Generic[R]):
     family: ClassVar[str]
     task: ClassVar[str]
     kind: ClassVar[str]
-    """Of data that it needs: samples, nodes of a graph, graphs, or ratings."""
+    """Of data that it needs: one of `renote.data.FORMS`."""
     generates: ClassVar[bool] = False
     """Whether it makes samples; else it predicts."""
 
@@ -158,7 +159,7 @@ class System(Generic[R]):
 
     def train(
         self,
-        data: str | SampleData | NodeData | GraphData | RatingData | None = None,
+        data: str | Data | None = None,
         out: str | Path | None = None,
         *,
         preset: str = "laptop",
@@ -335,3 +336,24 @@ class RecommendSystem(System["RecommendRun"]):
         from renote.experiment.recommend import RecommendRun
 
         return RecommendRun(self, config, data, learner.module, folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkSystem(System["LinkRun"]):
+    """A system that tells which pairs of a graph's nodes have a link."""
+
+    family: ClassVar[str] = "graph"
+    task: ClassVar[str] = "link prediction"
+    kind: ClassVar[str] = "links"
+
+    def learner(self, config: TrainOptions, data: LinkData) -> Learner:
+        """The predictor with batches of the training pairs."""
+        from renote.experiment.link import LinkLearner
+
+        return LinkLearner(self.build(config, data), config)
+
+    def run(self, config: TrainOptions, data: LinkData, learner: Learner, folder: Path | None) -> LinkRun:
+        """A run that can predict."""
+        from renote.experiment.link import LinkRun
+
+        return LinkRun(self, config, data, learner.module, folder)

@@ -11,6 +11,7 @@ Q̄_t masks (absorbing), replaces by any category (uniform), or jumps to others 
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -97,9 +98,8 @@ def _text_figure(found: dict[str, list[float]], texts: dict[str, str]) -> Figure
     axes = figure.subplots(1, 1 + len(texts), width_ratios=(1, 1.5, 1.5))
     contrast.bar(axes[0], "bits a character", found)
     for panel, (name, sample) in zip(axes[1:], texts.items()):
-        panel.text(
-            0, 1, sample.replace("$", r"\$"), family="monospace", fontsize=7, va="top", transform=panel.transAxes
-        )
+        lines = "\n".join(textwrap.fill(line, 52) for line in sample.splitlines()).replace("$", r"\$")
+        panel.text(0, 1, lines, family="monospace", fontsize=7, va="top", transform=panel.transAxes)
         panel.set_title(f"samples: {name}", fontsize=10)
         panel.axis("off")
     return figure
