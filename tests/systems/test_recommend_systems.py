@@ -154,3 +154,12 @@ def test_the_claim_on_gowalla_goes_on_from_mark_to_mark(monkeypatch: pytest.Monk
 def shortened(real: Any, system: Any, data: Any, config: Any, *given: Any, **options: Any) -> Any:
     small = {"steps": config.steps // 396 * 3, "hidden": 8, "batch_size": 50, "log_every": 3}
     return real(system, data, dataclasses.replace(config, **small), *given, **options)
+
+
+def test_walks_in_the_place_of_all_neighbours_are_kept_and_learn(tmp_path: Path) -> None:
+    system = systems.get("lightgcn")
+    config = system.configure(**SMALL, k=5, neighbors="walks", top=8, walks=20)
+    run = train(system, groups(), config, tmp_path / "run", progress=False)
+    assert run.evaluate()["test_recall@5"] > 0.4
+    with pytest.raises(UsageError, match="walks = 0"):
+        system.configure(walks=0)

@@ -184,3 +184,4 @@ from .task.recommend import Recommendation as Recommendation
 from .task.recommend import Unseen as Unseen
 from .task.sets import SetRegression as SetRegression
 from .task.signal import SignalClassification as SignalClassification
+from .walks import important_neighbors as important_neighbors
