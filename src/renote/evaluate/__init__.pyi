@@ -12,6 +12,8 @@ from .layout import force_layout as force_layout
 from .manifold import density_coverage as density_coverage
 from .manifold import nearest_radii as nearest_radii
 from .manifold import precision_recall as precision_recall
+from .many import draw_graphs as draw_graphs
+from .many import draw_recommendations as draw_recommendations
 from .picture import draw_comparison as draw_comparison
 from .picture import draw_costs as draw_costs
 from .picture import draw_curves as draw_curves
