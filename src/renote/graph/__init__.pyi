@@ -225,6 +225,7 @@ from .task.sets import SetRegression as SetRegression
 from .task.signal import SignalClassification as SignalClassification
 from .transformer import GraphTransformer as GraphTransformer
 from .transformer import GraphTransformerLayer as GraphTransformerLayer
+from .walks import important_neighbors as important_neighbors
 from .weave import GaussianHistogram as GaussianHistogram
 from .weave import WeaveConvolution as WeaveConvolution
 from .weave import WeaveNetwork as WeaveNetwork
