@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from renote import systems
-from renote.commands.terminal import Json, number, parse_options, print_json, print_table, say
+from renote.commands.terminal import Json, number, parse_options, picture_path, print_json, print_table, say
 from renote.errors import UsageError
 from renote.experiment import shipped
 
@@ -94,18 +94,37 @@ def sample(
         say(f"the way from noise in {film}")
 
 
-def predict(run: Positional[str], out: str = "predictions.csv", data: str | None = None) -> None:
-    """Predict the class of every node or graph with a trained classifier of those, of every held-out sample with one of signals, or which pairs of nodes have a link.
+def predict(
+    run: Positional[str],
+    out: str = "predictions.csv",
+    data: str | None = None,
+    picture: str | None = None,
+    molecules: int = 12,
+) -> None:
+    """Predict the class or the values of every node or graph, the class of every held-out sample of signals, or which pairs of nodes have a link.
 
     Example: renote predict runs/cora --out predictions.csv
 
     Args:
         run: The run folder.
-        out: The table: node, graph or sample, class, probability; of links source, target, score, the likeliest first.
-        data: Another graph or other graphs with the same features, or other samples of the same shape and classes.
+        out: The table: node, graph or sample, class, probability; or graph and values, of molecules their rows and SMILES before these; of links source, target, score, the likeliest first.
+        data: Another graph or other graphs with the same features, e.g. molecules:NEW.csv, or other samples of the same shape and classes.
+        picture: Of values of molecules: also draw them (.png, .svg, .pdf), each atom coloured by what it adds.
+        molecules: How many to draw, the first of the table.
     """
+    from renote import evaluate, experiment
+
+    target = None if picture is None else picture_path(picture)
+
     loaded = systems.load_run(run, data)
+    if target is not None and not isinstance(loaded, experiment.GraphValueRun):
+        raise UsageError(
+            f"picture = {picture}: only values of molecules are drawn, and {run} tells classes; leave picture out"
+        )
     say(f"{loaded.write_predictions(Path(out))} predictions in {out}")
+    if target is not None and isinstance(loaded, experiment.GraphValueRun):
+        evaluate.save_figure(loaded.draw_contributions(molecules), target)
+        say(f"what each atom adds, the prediction less that without the atom's features: {target}")
 
 
 def recommend(

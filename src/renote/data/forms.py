@@ -13,6 +13,7 @@ FORMS: dict[str, tuple[type[Data], str]] = {
     "nodes": (NodeData, "a graph with node classes"),
     "graphs": (GraphData, "graphs with a class each, or values"),
     "links": (LinkData, "a graph whose missing links are looked for"),
+    "clusters": (NodeData, "a graph"),
     "ratings": (RatingData, "ratings, which user took which item"),
 }
 """By `kind` of a card: the class, and what it is in words."""

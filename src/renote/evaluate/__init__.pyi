@@ -19,7 +19,10 @@ from .layout import force_layout as force_layout
 from .manifold import density_coverage as density_coverage
 from .manifold import nearest_radii as nearest_radii
 from .manifold import precision_recall as precision_recall
+from .many import draw_graphs as draw_graphs
+from .many import draw_recommendations as draw_recommendations
 from .maps import map_measures as map_measures
+from .molecule_picture import draw_molecules as draw_molecules
 from .molecules import draw_properties as draw_properties
 from .molecules import molecule_measures as molecule_measures
 from .molecules import molecule_strings as molecule_strings

@@ -100,10 +100,12 @@ def completed(run: Run) -> Run:
 
 
 def test_score(measures: Mapping[str, Any]) -> tuple[str, float]:
-    """What predictors are compared by, in percent, with its name: test accuracy, micro-F1 where nodes are of several classes, area under the curve, or recall; the error of values in their unit."""
+    """What predictors are compared by, in percent, with its name: test accuracy, micro-F1 where nodes are of several classes, area under the curve, recall, or modularity; the error of values in their unit."""
     if "test_rmse" in measures:
         unit = measures.get("unit", "")
         return f"test RMSE{f' ({unit})' if unit else ''}", float(measures["test_rmse"])
+    if "modularity" in measures:
+        return "modularity (%)", float(measures["modularity"])
     if "test_auc" in measures:
         return "test AUC (%)", float(measures["test_auc"])
     for name, value in measures.items():

@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
-from renote.errors import UsageError, unknown
+from renote.errors import DataError, UsageError, unknown
 from renote.train.options import TrainOptions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from renote.data import Data, GraphData, LinkData, NodeData, RatingData, SampleData
+    from renote.data import Data, GraphData, NodeData, RatingData, SampleData
     from renote.experiment.lab import Lab
-    from renote.experiment.link import LinkRun
     from renote.experiment.node import NodeRun
     from renote.experiment.recommend import RecommendRun
     from renote.experiment.run import Run
@@ -256,6 +255,7 @@ class NodeSystem(System["NodeRun"]):
         """The network on its graph, with the batches that the configuration asks for.
 
         Raises:
+            DataError: no node has a label.
             UsageError: the nodes have no features and the system needs some; or it is not inductive and nodes are of several classes, or of graphs without training nodes.
         """
         if not self.inductive and (data.several or data.inductive):
@@ -263,6 +263,10 @@ class NodeSystem(System["NodeRun"]):
             raise UsageError(
                 f"{self.name} passes known labels along the edges of their own graph, but of {data.name} {why}: take a system that learns, "
                 "e.g. mlp or gcn"
+            )
+        if not data.num_classes:
+            raise DataError(
+                f"{data.name}: no node has a label; add a column 'label' where it is known, or cluster the nodes, e.g. by dmon"
             )
         if self.reads_features and data.graph.num_features == 0:
             raise UsageError(
@@ -359,24 +363,3 @@ class RecommendSystem(System["RecommendRun"]):
         from renote.experiment.recommend import RecommendRun
 
         return RecommendRun(self, config, data, learner.module, folder)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LinkSystem(System["LinkRun"]):
-    """A system that tells which pairs of a graph's nodes have a link."""
-
-    family: ClassVar[str] = "graph"
-    task: ClassVar[str] = "link prediction"
-    kind: ClassVar[str] = "links"
-
-    def learner(self, config: TrainOptions, data: LinkData) -> Learner:
-        """The predictor with batches of the training pairs."""
-        from renote.experiment.link import LinkLearner
-
-        return LinkLearner(self.build(config, data), config)
-
-    def run(self, config: TrainOptions, data: LinkData, learner: Learner, folder: Path | None) -> LinkRun:
-        """A run that can predict."""
-        from renote.experiment.link import LinkRun
-
-        return LinkRun(self, config, data, learner.module, folder)
