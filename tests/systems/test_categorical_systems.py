@@ -161,7 +161,7 @@ def test_claims_of_multinomial_diffusion_run(claim, tmp_path, monkeypatch, text)
     from renote.experiment import Lab
 
     module = importlib.import_module("renote.systems.multinomial_diffusion")
-    for preset in ("small", "digits"):
+    for preset in ("small", "maps"):
         changes = (TINY if preset == "small" else PICTURES) | {"steps": 12, "device": "cpu", "layers": 2}
         monkeypatch.setitem(module.SYSTEM.presets, preset, module.SYSTEM.presets[preset] | changes)
     lab = Lab(module.SYSTEM, "laptop", tmp_path, progress=False)
