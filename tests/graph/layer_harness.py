@@ -15,6 +15,7 @@ from renote.graph import (
     ColumnConvolution,
     DegreeConvolution,
     DiffusionConvolution,
+    EdgeNetworkConvolution,
     EnhancedConvolution,
     GaANConvolution,
     GATConvolution,
@@ -281,6 +282,11 @@ def degree_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
     return torch.stack(rows) if rows else x.new_zeros(0, layer.out_features)
 
 
+def edge_network_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    """A X B_0 + b, without features of edges."""
+    return dense @ x @ layer.matrices[0] + layer.bias
+
+
 LAYERS = [
     Layer("kipf, narrower", lambda i, o: KipfConvolution(i, o), kipf_oracle),
     Layer("kipf, no bias", lambda i, o: KipfConvolution(i, o, bias=False), kipf_oracle),
@@ -320,6 +326,7 @@ LAYERS = [
     Layer("simplified, wider", lambda i, o: SimplifiedConvolution(i, 2 * i, bias=False), simplified_oracle),
     Layer("inception", lambda i, o: InceptionConvolution(i, o), inception_oracle),
     Layer("degree", lambda i, o: DegreeConvolution(i, o, max_degree=3), degree_oracle, one_loop=False, weighted=False),
+    Layer("edge network", lambda i, o: EdgeNetworkConvolution(i, o, 0), edge_network_oracle, one_loop=False),
     Layer("diffusion", lambda i, o: DiffusionConvolution(i), diffusion_oracle, one_loop=False),
 ]
 

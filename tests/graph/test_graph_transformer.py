@@ -13,6 +13,7 @@ from renote.graph import (
     cycle_counts,
     heat_signature,
     matrices,
+    node_pairs,
     nodes_of,
     reachable,
     rows,

@@ -11,14 +11,21 @@ from renote.errors import DataError, UsageError
 from renote.graph import (
     Adjacency,
     DegreeConvolution,
+    EdgeNetworkConvolution,
     GaussianHistogram,
     Graph,
+    GraphNetwork,
     GraphRegression,
+    MessagePassingNetwork,
     NeuralFingerprint,
+    NodeMap,
     Perceptron,
+    Set2SetAggregation,
+    SumAggregation,
     WeaveConvolution,
     WeaveNetwork,
     batch,
+    occlusion,
     pair_graph,
     pick,
 )
@@ -218,3 +225,95 @@ def test_weave_on_a_batch_is_a_loop_and_can_be_picked_from() -> None:
     some = torch.tensor([3, 1, 0])
     torch.testing.assert_close(network(pick(whole, some)), expected[some])
     torch.testing.assert_close(network(GRAPHS[3]), expected[3:4])
+
+
+@pytest.mark.parametrize("widths", [(4, 5), (4, 3)])
+def test_the_edge_network_is_that_of_the_peer(widths: tuple[int, int]) -> None:
+    peers = pytest.importorskip("torch_geometric.nn", reason="PyTorch Geometric is not installed")
+    graph = drawn(30, 4)
+    layer = EdgeNetworkConvolution(*widths, 3, hidden=6).double()
+    nn.init.normal_(layer.bias)
+    inner = nn.Sequential(nn.Linear(3, 6), nn.ReLU(), nn.Linear(6, widths[0] * widths[1]))
+    peer = peers.NNConv(*widths, inner, aggr="add", root_weight=False).double()
+    with torch.no_grad():
+        inner[0].load_state_dict(layer.edge.state_dict())  # type: ignore[union-attr]
+        inner[2].weight.copy_(layer.matrices[1:].flatten(1).T)
+        inner[2].bias.copy_(layer.matrices[0].flatten())
+        peer.bias.copy_(layer.bias)
+    x = graph.x
+    assert isinstance(x, Tensor)
+    x, other = x.clone().requires_grad_(), x.clone().requires_grad_()
+    found = layer(x, graph.adjacency, graph.edge_features)
+    expected = peer(other, graph.adjacency.edge_index(), graph.edge_features)
+    torch.testing.assert_close(found, expected)
+    found.square().sum().backward()
+    expected.square().sum().backward()
+    torch.testing.assert_close(x.grad, other.grad)
+    torch.testing.assert_close(layer.edge.weight.grad, inner[0].weight.grad)  # type: ignore[union-attr]
+
+
+def test_the_edge_network_counts_weights_and_refuses_other_edges() -> None:
+    graph = drawn(9, 5)
+    layer = EdgeNetworkConvolution(4, 2, 3, bias=False).double()
+    x, edges = graph.x, graph.edge_features
+    assert isinstance(x, Tensor)
+    once = layer(x, graph.adjacency, edges)
+    twice = graph.adjacency.with_weight(torch.full((graph.num_edges,), 2.0, dtype=torch.float64))
+    torch.testing.assert_close(layer(x, twice, edges), 2 * once)
+    with pytest.raises(UsageError, match="one row an edge"):
+        layer(x, graph.adjacency)
+    with pytest.raises(UsageError, match="hidden is 0"):
+        EdgeNetworkConvolution(4, 2, 3, hidden=0)
+
+
+def test_set2set_is_that_of_the_peer_and_an_empty_set_gives_zeros() -> None:
+    peers = pytest.importorskip("torch_geometric.nn.aggr", reason="PyTorch Geometric is not installed")
+    whole = batch(GRAPHS)
+    ours = Set2SetAggregation(4, 3).double()
+    peer = peers.Set2Set(4, 3).double()
+    peer.lstm.load_state_dict({f"{name}_l0": value for name, value in ours.lstm.state_dict().items()})
+    x = whole.x
+    assert isinstance(x, Tensor)
+    found = ours(x, whole.members)
+    expected = peer(x, whole.graph_of_node, dim_size=whole.num_graphs)
+    filled = whole.members.count > 0
+    torch.testing.assert_close(found[filled], expected[filled])
+    assert bool((found[~filled] == 0).all())
+    order = torch.tensor([4, 2, 0, 5, 1, 3])
+    torch.testing.assert_close(ours(x[order], GRAPHS[0].members), found[:1])
+    with pytest.raises(UsageError, match="at least once"):
+        Set2SetAggregation(4, 0)
+
+
+def test_messages_on_a_batch_are_a_loop() -> None:
+    network = MessagePassingNetwork(4, 3, Perceptron([10, 2]), 5, 2, 3, 2).double().eval()
+    whole = batch(GRAPHS)
+    torch.testing.assert_close(network(whole), torch.cat([network(graph) for graph in GRAPHS]))
+
+
+def test_what_a_node_adds_to_a_sum_is_what_it_says() -> None:
+    network = GraphNetwork([NodeMap(4, 3)], [SumAggregation()], nn.Linear(3, 2)).double()
+    whole = batch(GRAPHS)
+    x = whole.x
+    assert isinstance(x, Tensor)
+    own, nothing = (network.head(network.convolutions[0](part).relu()) for part in (x, torch.zeros_like(x)))
+    torch.testing.assert_close(occlusion(network, whole), own - nothing)
+
+
+def test_what_a_node_adds_is_the_prediction_less_that_without_it() -> None:
+    network = MessagePassingNetwork(4, 3, Perceptron([10, 2]), 5, 2, 3, 2).double().eval()
+    whole = batch(GRAPHS)
+    found = occlusion(network, whole)
+    assert found.shape == (19, 2)
+    graph, at = GRAPHS[3], 4
+    x, edges = graph.x, graph.edge_features
+    assert isinstance(x, Tensor)
+    assert edges is not None
+    x, edges = x.clone(), edges.clone()
+    x[at] = 0
+    edges[(graph.adjacency.source == at) | (graph.adjacency.target == at)] = 0
+    expected = network(graph) - network(Graph(x, graph.adjacency, edges))
+    torch.testing.assert_close(found[7 + at], expected[0])
+    assert occlusion(network, batch([GRAPHS[1]])).shape == (0, 2)
+    with pytest.raises(UsageError, match="dense node features"):
+        occlusion(network, graph.with_x(None))

@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from renote.errors import DataError, UsageError
-from renote.graph import NGCF, LightGCN, Pattern, Recommendation, Unseen, bipartite
+from renote.graph import (
+    NGCF,
+    Adjacency,
+    LightGCN,
+    Pattern,
+    Recommendation,
+    Unseen,
+    bipartite,
+    important_neighbors,
+)
 
 
 def drawn(users: int, items: int, share: float, seed: int = 0) -> torch.Tensor:
@@ -161,3 +170,36 @@ def test_vectors_follow_a_new_order_of_users() -> None:
     two = other(bipartite(place[pairs[:, 0]], pairs[:, 1], 6, 5))
     torch.testing.assert_close(two[:6], one[:6][order])
     torch.testing.assert_close(two[6:], one[6:])
+
+
+def test_walks_find_the_neighbours_that_they_visit_most() -> None:
+    """On a path a - b - c, walks of one step from b see a and c alike; of two steps from a they come back or reach c."""
+    path = Adjacency.from_edges([0, 1, 1, 2], [1, 0, 2, 1], 4)
+    one = important_neighbors(path, 5, 20_000, 1).to_dense()
+    torch.testing.assert_close(one[1], torch.tensor([0.5, 0, 0.5, 0], dtype=torch.double), atol=0.02, rtol=0)
+    assert one[3].sum() == 0
+    two = important_neighbors(path, 5, 20_000, 2).to_dense()
+    # of the visits away from a there is one of b in each walk, and one of c in every other
+    torch.testing.assert_close(two[0], torch.tensor([0, 2 / 3, 1 / 3, 0], dtype=torch.double), atol=0.02, rtol=0)
+    best = important_neighbors(path, 1, 500, 2)
+    assert best.source[best.target == 0].tolist() == [1]
+    assert best.weight is not None
+    torch.testing.assert_close(best.weight, torch.ones_like(best.weight))
+
+
+def test_a_node_has_the_same_walks_in_any_set_of_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = drawn(7, 6, 0.4)
+    adjacency = bipartite(pairs[:, 0], pairs[:, 1], 7, 6)
+    whole = important_neighbors(adjacency, 4, 30, 3, seed=5).to_dense()
+    some = important_neighbors(adjacency, 4, 30, 3, seed=5, nodes=torch.tensor([9, 2])).to_dense()
+    torch.testing.assert_close(some[[9, 2]], whole[[9, 2]])
+    assert some.sum(1).nonzero().squeeze(1).tolist() == [n for n in (2, 9) if whole[n].sum() > 0]
+    monkeypatch.setattr("renote.graph.walks._VISITS", 100)
+    torch.testing.assert_close(important_neighbors(adjacency, 4, 30, 3, seed=5).to_dense(), whole)
+    with pytest.raises(UsageError, match="top = 0"):
+        important_neighbors(adjacency, 0)
+
+
+def test_a_graph_without_nodes_has_no_walks() -> None:
+    assert important_neighbors(Adjacency.from_edges([], [], 0)).num_edges == 0
+    assert important_neighbors(Adjacency.from_edges([], [], 3)).num_edges == 0

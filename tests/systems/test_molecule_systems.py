@@ -18,7 +18,7 @@ from renote.graph import Adjacency, Graph, batch
 
 pytest.importorskip("rdkit", reason="RDKit is not installed: pip install 'renote[molecules]'")
 
-NAMES = ["circular-fingerprint", "neural-fingerprint", "weave"]
+NAMES = ["circular-fingerprint", "neural-fingerprint", "weave", "mpnn"]
 each = pytest.mark.parametrize("name", NAMES)
 SMALL: dict[str, Any] = {"steps": 150, "hidden": 16, "batch_size": 16, "learning_rate": 0.01, "validate_every": 25}
 
@@ -64,6 +64,29 @@ def test_it_learns_values_and_predicts_for_others(name: str, tmp_path: Path) -> 
     assert [float(row["oxygens"]) for row in rows] == pytest.approx(run.predict().squeeze(1).tolist(), abs=1e-3)
 
 
+def test_atoms_are_coloured_by_what_they_add(tmp_path: Path) -> None:
+    run = systems.get("neural-fingerprint").train(table(tmp_path), tmp_path / "run", progress=False, **SMALL)
+    (tmp_path / "n.csv").write_text("smiles\nCCCOC\nCCCCCC\nC(\nCOCC\n")
+    line = ["predict", str(tmp_path / "run"), "--data", f"molecules:{tmp_path}/n.csv", "--out", str(tmp_path / "p.csv")]
+    run_command([*line, "--picture", str(tmp_path / "atoms.svg"), "--molecules", "2"])
+    assert (tmp_path / "atoms.svg").read_text().count("<image") >= 2
+    run_command([*line, "--picture", str(tmp_path / "atoms.png")])
+    assert (tmp_path / "atoms.png").stat().st_size > 10_000
+    # the oxygen adds most to the number of oxygens
+    other = systems.load_run(tmp_path / "run", f"molecules:{tmp_path}/n.csv")
+    added = other.module.contributions().squeeze(1)  # type: ignore[operator]
+    assert len(added) == 5 + 6 + 4
+    assert int(added[:5].argmax()) == 3
+    assert int(added[11:].argmax()) == 1
+    with pytest.raises(UsageError, match="at least one"):
+        run.draw_contributions(0)
+    with pytest.raises(UsageError, match="unknown target"):
+        run.draw_contributions(2, "oxygen")
+    fixed = systems.get("circular-fingerprint").train(table(tmp_path), progress=False, **SMALL)
+    with pytest.raises(UsageError, match="circular-fingerprint looks at no atoms"):
+        fixed.draw_contributions()
+
+
 def test_classes_of_molecules_are_kept_for_others(tmp_path: Path) -> None:
     rows = [f"{'C' * k}{end},{label}" for k in range(2, 22) for end, label in (("O", "alcohol"), ("N", "amine"))]
     (tmp_path / "c.csv").write_text("smiles,label\n" + "\n".join(rows) + "\n")
@@ -77,6 +100,8 @@ def test_classes_of_molecules_are_kept_for_others(tmp_path: Path) -> None:
     assert one.data.labels.tolist() == [1]
     (tmp_path / "none.csv").write_text("smiles,other\nCCCN,x\nCCCCO,y\n")
     commands.predict(out, str(tmp_path / "p.csv"), f"molecules:{tmp_path}/none.csv")
+    with pytest.raises(UsageError, match="only values of molecules are drawn"):
+        commands.predict(out, str(tmp_path / "p.csv"), f"molecules:{tmp_path}/none.csv", str(tmp_path / "a.png"))
     told = [line.split(",")[1] for line in (tmp_path / "p.csv").read_text().splitlines()]
     assert told == ["class", "amine", "alcohol"]
 

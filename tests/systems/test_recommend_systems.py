@@ -154,3 +154,29 @@ def test_the_claim_on_gowalla_goes_on_from_mark_to_mark(monkeypatch: pytest.Monk
 def shortened(real: Any, system: Any, data: Any, config: Any, *given: Any, **options: Any) -> Any:
     small = {"steps": config.steps // 396 * 3, "hidden": 8, "batch_size": 50, "log_every": 3}
     return real(system, data, dataclasses.replace(config, **small), *given, **options)
+
+
+def test_walks_in_the_place_of_all_neighbours_are_kept_and_learn(tmp_path: Path) -> None:
+    system = systems.get("lightgcn")
+    config = system.configure(**SMALL, k=5, neighbors="walks", top=8, walks=20)
+    run = train(system, groups(), config, tmp_path / "run", progress=False)
+    assert run.evaluate()["test_recall@5"] > 0.4
+    with pytest.raises(UsageError, match="walks = 0"):
+        system.configure(walks=0)
+
+
+def test_a_picture_of_what_is_recommended(tmp_path: Path) -> None:
+    ratings, run = write(tmp_path / "r.csv"), tmp_path / "run"
+    run_command(["train", "lightgcn", "--data", str(ratings), "--out", str(run), "--steps", "20", "--hidden", "4"])
+    run_command(["show", str(run), "--node", "3", "--out", str(tmp_path / "items.png")])
+    assert (tmp_path / "items.png").stat().st_size > 10_000
+    found = systems.load_run(run)
+    axes = found.picture(3).axes[0]
+    assert axes.get_title().endswith("items for u11")  # names are in alphabetical order
+    # items, what the user has, what is recommended, and what of it was held out
+    sizes = [len(points.get_offsets()) for points in axes.collections]
+    assert sizes[0] == found.data.num_items
+    assert sizes[1] == int((found.data.train[:, 0] == 3).sum())
+    assert sizes[3] <= sizes[2] <= 20
+    with pytest.raises(UsageError, match="node = 40"):
+        found.picture(40)

@@ -30,8 +30,8 @@ def show(name: Positional[str], node: int | None = None, out: str = "attention.p
     Example: renote show gcn
 
     Args:
-        name: Name of a system (renote list), or a run folder: of one that attends over edges (gat, gaan), or that predicts links.
-        node: Of a run: the node it is about; by default the first test node, or links of all nodes.
+        name: Name of a system (renote list), or a run folder: of one that attends over edges (gat, gaan), or that predicts links, classes of graphs, or items.
+        node: Of a run: the node it is about, by default the first test node, or links of all nodes; of many graphs the first to draw; of recommendations the user.
         out: Of a run: the picture (.png, .svg, .pdf).
     """
     import dataclasses

@@ -132,6 +132,17 @@ _ALL = (
         counts={"train": 1_500, "test": 297},
     ),
     Card(
+        name="digit-maps",
+        title="Label maps of handwritten digits, 8 × 8: background, or which digit a pixel is of",
+        kind="samples",
+        size=1_797,
+        shape=(1, 8, 8),
+        classes=_DIGITS,
+        source=_DIGITS_SOURCE,
+        licence="CC BY 4.0",
+        counts={"train": 1_500, "test": 297},
+    ),
+    Card(
         name="digits-knn",
         title="Handwritten digits, each joined to its 8 nearest by Euclidean distance",
         kind="nodes",

@@ -9,7 +9,7 @@ from renote.errors import DataError
 
 @dataclass(frozen=True)
 class GraphForm:
-    """Graphs as rows of the types of nodes and pairs (`renote.graph.pairs`).
+    """Graphs as rows of the types of nodes and pairs (`renote.graph.row`).
 
     Args:
         nodes: N, most of a graph.

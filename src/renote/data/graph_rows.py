@@ -19,7 +19,7 @@ from renote.data.molecules import ATOM_TYPES, BOND_TYPES, atom_types_of, read_sm
 from renote.data.types import GraphData, SampleData
 from renote.errors import DataError, UsageError
 from renote.graph import Graph
-from renote.graph.pairs import node_pairs, pair_table, sites_of, sites_there
+from renote.graph.row import node_pairs, pair_table, sites_of, sites_there
 
 _log = logging.getLogger("renote")
 MOST_NODES = 100

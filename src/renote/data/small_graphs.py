@@ -18,7 +18,7 @@ from renote.data.card import Card
 from renote.data.form import GraphForm
 from renote.data.types import SampleData
 from renote.errors import DataError
-from renote.graph.pairs import node_pairs, sites_there
+from renote.graph.row import node_pairs, sites_there
 
 EDGES = ("none", "edge")
 

@@ -76,6 +76,23 @@ class CategoricalDenoiser(nn.Module):
         return logits + self.process.likelihood(noisy, t, logits.dtype).log_()
 
 
+def categories_of(clean: Tensor, categories: int) -> Tensor:
+    """Evenly spaced values in [-1, 1] → the numbers (n, …) int64 of the categories that they are.
+
+    Raises:
+        UsageError: for a value that is no category's.
+    """
+    place = (clean.double() + 1) * ((categories - 1) / 2)
+    near = place.round()
+    if bool(((place - near).abs() > 0.05).any()):
+        bad = float(clean[(place - near).abs() > 0.05][0])
+        raise UsageError(
+            f"a value of {bad:.4g} in the data: {categories} categories are the evenly spaced values from -1 to 1"
+        )
+    check_categories(near.long(), categories)
+    return near.long()
+
+
 class CategoricalModel(Walker):
     """A denoiser of categories with its objective; data are K evenly spaced values in [-1, 1], of which value c is category c.
 
@@ -124,20 +141,16 @@ class CategoricalModel(Walker):
         Raises:
             UsageError: for a value that is no category's.
         """
-        place = (clean.double() + 1) * ((self.process.categories - 1) / 2)
-        near = place.round()
-        if bool(((place - near).abs() > 0.05).any()):
-            bad = float(clean[(place - near).abs() > 0.05][0])
-            raise UsageError(
-                f"a value of {bad:.4g} in the data: {self.process.categories} categories are the evenly spaced values from -1 to 1"
-            )
-        check_categories(near.long(), self.process.categories)
-        return near.long()
+        return categories_of(clean, self.process.categories)
 
     def values_of(self, state: Tensor) -> Tensor:
-        """States → values in [-1, 1]; the mask is 0."""
+        """States → values in [-1, 1]; the mask is NaN, as it has none."""
         value = state * (2 / (self.process.categories - 1)) - 1.0
-        return value if self.process.transition.mask is None else value.masked_fill(state == self.process.categories, 0)
+        return (
+            value
+            if self.process.transition.mask is None
+            else value.masked_fill(state == self.process.categories, torch.nan)
+        )
 
     def draw(self, clean: Tensor, label: Tensor | None, generator: torch.Generator) -> Batch:
         """As for any model; what is no category is refused here."""

@@ -3,6 +3,7 @@ from .classifier import Classifier as Classifier
 from .classifier import train_classifier as train_classifier
 from .features import Features as Features
 from .features import features as features
+from .film import write_film_of as write_film_of
 from .frechet import frechet_distance as frechet_distance
 from .graph_picture import graph_grid as graph_grid
 from .graph_picture import write_graph_film as write_graph_film
@@ -18,6 +19,10 @@ from .layout import force_layout as force_layout
 from .manifold import density_coverage as density_coverage
 from .manifold import nearest_radii as nearest_radii
 from .manifold import precision_recall as precision_recall
+from .many import draw_graphs as draw_graphs
+from .many import draw_recommendations as draw_recommendations
+from .maps import map_measures as map_measures
+from .molecule_picture import draw_molecules as draw_molecules
 from .molecules import draw_properties as draw_properties
 from .molecules import molecule_measures as molecule_measures
 from .molecules import molecule_strings as molecule_strings

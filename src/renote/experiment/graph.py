@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from renote.data import GraphData, MoleculeData
-from renote.errors import UsageError
+from renote.errors import UsageError, unknown
 from renote.experiment.predictions import write_table, write_values
 from renote.experiment.run import Run
-from renote.graph import GraphClassification, GraphRegression, GraphTask
+from renote.graph import GraphClassification, GraphRegression, GraphTask, pick, unbatch
 from renote.train.learner import Batch, PlainLearner
 from renote.train.options import TrainOptions
 from renote.train.order import EpochOrder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_DRAWN = 12
 
 
 class GraphLearner(PlainLearner):
@@ -77,6 +82,27 @@ class GraphRun(Run):
         """
         return write_table(path, "graph", self.probabilities(), self.data.classes)
 
+    def picture(self, node: int | None = None) -> Figure:
+        """A dozen graphs with their predicted classes.
+
+        Args:
+            node: number of the graph to begin with; None takes those that are tested on.
+
+        Raises:
+            UsageError: there is no such graph, or none at all.
+        """
+        from renote.evaluate import draw_graphs
+
+        count = self.data.num_graphs
+        if not 0 <= (node or 0) < count:
+            raise UsageError(f"node = {node}: it is the graph to begin with, and there are {count}, from 0")
+        numbers = self.data.test if node is None and len(self.data.test) else torch.arange(node or 0, count)
+        numbers = numbers[:_DRAWN]
+        shares, found = self.module.logits(numbers.to(self.module.labels.device)).softmax(1).cpu().max(1)
+        graphs = unbatch(pick(self.data.graphs, numbers))
+        title = f"{self.system.name} on {self.data.name}: predicted classes"
+        return draw_graphs(graphs, found, shares, self.data.labels[numbers], self.data.classes, title)
+
     def evaluate(self) -> dict[str, Any]:
         """Accuracy, in percent, on each part of the split."""
         logits = self.module.logits()
@@ -110,6 +136,37 @@ class GraphValueRun(Run):
         if isinstance(data, MoleculeData):
             return write_values(path, {"row": data.rows, "smiles": data.smiles}, data.targets, values)
         return write_values(path, {"graph": range(len(values))}, data.targets, values)
+
+    def draw_contributions(self, most: int = 12, target: str | None = None) -> Figure:
+        """Molecules with the values that are predicted, and their atoms coloured by what each adds: the prediction less that with the atom's features set to 0.
+
+        Args:
+            most: molecules that are drawn, the first ones.
+            target: of several, which; the first by default.
+
+        Raises:
+            UsageError: the data are no molecules, the system looks at no atoms, or there is no such target.
+        """
+        from renote import evaluate
+
+        data = self.data
+        if not isinstance(data, MoleculeData) or getattr(self.system, "reads_smiles", False):
+            why = "looks at no atoms" if isinstance(data, MoleculeData) else f"saw {data.name}, which are no molecules"
+            raise UsageError(f"{self.system.name} {why}: atoms cannot be coloured")
+        if most < 1:
+            raise UsageError(f"{most} molecules to draw: at least one")
+        if target is not None and target not in data.targets:
+            raise unknown("target", target, data.targets)
+        column = 0 if target is None else data.targets.index(target)
+        numbers = torch.arange(min(most, data.num_graphs))
+        chosen = numbers.to(self.module.center.device)
+        values = self.module.predict(chosen)[:, column].tolist()
+        added = self.module.contributions(chosen)[:, column].cpu()
+        atoms = torch.split(added, data.graphs.members.count[numbers].tolist())
+        unit = data.units[column]
+        titles = [f"{value:.3g} {unit}".strip() for value in values]
+        label = f"added to {data.targets[column]}{f' ({unit})' if unit else ''}"
+        return evaluate.draw_molecules(data.smiles[: len(numbers)], atoms, titles, label)
 
     def evaluate(self) -> dict[str, Any]:
         """Root mean square and mean absolute error, in the target's unit, on each part of the split; of several targets one each, and their means."""

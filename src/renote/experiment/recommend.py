@@ -7,7 +7,7 @@ import difflib
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -19,6 +19,9 @@ from renote.graph import Recommendation
 from renote.train.checkpoint import write_atomic
 from renote.train.learner import Batch, PlainLearner
 from renote.train.order import EpochOrder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class RecommendLearner(PlainLearner):
@@ -127,6 +130,33 @@ class RecommendRun(Run):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, text.getvalue().encode())
         return len(rows)
+
+    def picture(self, node: int | None = None) -> Figure:
+        """What is recommended to a user, among all items.
+
+        Args:
+            node: number of the user in the order of names; None takes the one with the most items held out to test on.
+
+        Raises:
+            UsageError: there is no such user.
+        """
+        from renote.evaluate import draw_recommendations
+
+        data, parts = self.data, {name: part.cpu() for name, part in self.data.parts.items()}
+        if node is None:
+            held = torch.bincount(parts["test"][:, 0], minlength=data.num_users)
+            node = int(held.argmax())
+        if not 0 <= node < data.num_users:
+            raise UsageError(f"node = {node}: it is a user, and those of {data.name} go from 0 to {data.num_users - 1}")
+        user = torch.tensor([node], device=self.module.adjacency.device)
+        before = tuple(name for name in parts if name != "test")
+        (items,), (scores,) = self.module.recommend(user, self.config.k, before)
+        of = {name: part[part[:, 0] == node, 1] for name, part in parts.items()}
+        title = f"{self.system.name} on {data.name}: items for {data.users[node]}"
+        vectors = self.module.vectors()[1]
+        return draw_recommendations(
+            vectors, of["train"], items[scores > -torch.inf].cpu(), of["test"], data.items, title
+        )
 
     def evaluate(self) -> dict[str, Any]:
         """Recall and NDCG at k on the validation and the test pairs."""

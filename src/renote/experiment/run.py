@@ -236,6 +236,7 @@ def _describe(
         dtype = str(data.train.dtype).removeprefix("torch.")
         form |= {"shape": list(data.shape), "range": list(data.range) if data.range else None, "dtype": dtype}
         form |= {"alphabet": data.alphabet} if data.alphabet else {}
+        form |= {"categories": list(data.categories)} if data.categories else {}
         form |= {"graphs": dataclasses.asdict(data.graphs)} if data.graphs else {}
     return {"system": system.name, "data": form, "config": dataclasses.asdict(config)}
 
@@ -293,9 +294,11 @@ def _data_of(saved: Mapping[str, Any]) -> Data:
     )
     limits = tuple(form["range"]) if form["range"] else None
     alphabet = form.get("alphabet", "")
+    alphabet = alphabet if isinstance(alphabet, str) else tuple(alphabet)
     graphs = data_sets.GraphForm(**_tuples(form["graphs"])) if "graphs" in form else None
     classes = tuple(form["classes"])
-    return SampleData(form["name"], card, empty, None, empty, None, classes, limits, alphabet, graphs)
+    maps = tuple(form.get("categories", ()))
+    return SampleData(form["name"], card, empty, None, empty, None, classes, limits, alphabet, maps, graphs)
 
 
 _FORM_OF_MOLECULES = ("atom_types", "kekulize")

@@ -93,7 +93,7 @@ class SampleLearner(PlainLearner):
         label = torch.arange(64) % model.num_classes if model.num_classes else None
         options = {"sampler": "ddim", "steps": 25} if isinstance(model, DiffusionModel) else {}
         (last,) = deque(model.states(64, label=label, **options), maxlen=1)
-        return image_grid(self.data.raw(last.noisy.cpu()))
+        return image_grid(self.data.shown(self.data.raw(last.noisy.cpu())))
 
 
 class SampleRun(Run):
@@ -160,9 +160,13 @@ class SampleRun(Run):
         Returns:
             At most `frames` tensors (n, *shape) in the data's own units.
         """
-        states = [(state.step, state.steps, state.noisy) for state in self.states(n, **options)]
+        return [self.data.raw(frame) for frame in self.clean_film(n, frames, **options)]
+
+    def clean_film(self, n: int = 8, frames: int = 10, **options: Any) -> list[Tensor]:
+        """The frames of `film` as the model has them, in [-1, 1], NaN where a mask is; arguments as there."""
+        states = [state.noisy for state in self.states(n, **options)]
         chosen = sorted({round(i * (len(states) - 1) / max(1, frames - 1)) for i in range(frames)})
-        return [self.data.raw(states[index][2].cpu()) for index in chosen]
+        return [states[index].cpu() for index in chosen]
 
     def evaluate(
         self,
@@ -198,6 +202,8 @@ class SampleRun(Run):
             return dict(evaluate.text_measures(samples, data))
         if data.graphs is not None:
             return evaluate.graph_measures(samples, data)
+        if data.categories:
+            return dict(evaluate.map_measures(samples, data))
         wanted = None if labels is None else torch.tensor(labels)
         return evaluate.features(data, network=features).measures(samples, wanted)
 
@@ -215,7 +221,7 @@ class SampleRun(Run):
             options: of the model's `bits`.
 
         Returns:
-            `bits_per_dimension` with its standard error over samples, `method`, `samples`, `split`.
+            `bits_per_dimension` with its standard error over samples, `method`, `samples`, `split`; of tokens also `bits_per_character`.
         """
         data = self.training_data()
         split = "test" if len(data.test) else "train"
@@ -227,7 +233,11 @@ class SampleRun(Run):
             [self.module.bits(part, seed + 500 * i, **options) for i, part in enumerate(torch.split(clean, 500))]
         )
         error = float(found.double().std()) / max(1, len(found)) ** 0.5
-        return {
+        per_character = {}
+        if isinstance(data.alphabet, tuple):
+            written = sum(map(len, data.text(raw[:n])))
+            per_character["bits_per_character"] = float(found.double().sum()) * data.shape[0] / max(1, written)
+        return per_character | {
             "bits_per_dimension": float(found.double().mean()),
             "standard_error": error,
             "method": method,

@@ -30,6 +30,7 @@ from .conv.attention import GATConvolution as GATConvolution
 from .conv.collaborative import CollaborativeConvolution as CollaborativeConvolution
 from .conv.column import ColumnConvolution as ColumnConvolution
 from .conv.degree import DegreeConvolution as DegreeConvolution
+from .conv.edge_network import EdgeNetworkConvolution as EdgeNetworkConvolution
 from .conv.fourier import FourierConvolution as FourierConvolution
 from .conv.fourier import spline_basis as spline_basis
 from .conv.isomorphism import IsomorphismConvolution as IsomorphismConvolution
@@ -55,6 +56,7 @@ from .convert import to_scipy as to_scipy
 from .enclosing import double_radius_labels as double_radius_labels
 from .enclosing import enclosing_subgraphs as enclosing_subgraphs
 from .enclosing import with_label_features as with_label_features
+from .explain import occlusion as occlusion
 from .features import degree_features as degree_features
 from .features import identity_features as identity_features
 from .features import unit_scale as unit_scale
@@ -77,6 +79,8 @@ from .heuristic import rooted_pagerank as rooted_pagerank
 from .heuristic import simrank as simrank
 from .inference import layerwise as layerwise
 from .jumping import JumpingKnowledge as JumpingKnowledge
+from .message_passing import MessagePassingNetwork as MessagePassingNetwork
+from .message_passing import Set2SetAggregation as Set2SetAggregation
 from .minibatch import ClusterSampling as ClusterSampling
 from .minibatch import NeighborSampling as NeighborSampling
 from .minibatch import Sampling as Sampling
@@ -98,13 +102,6 @@ from .operator import random_walk as random_walk
 from .operator import scaled_laplacian as scaled_laplacian
 from .operator import symmetric as symmetric
 from .operator import triangles as triangles
-from .pair_graph import pair_graph as pair_graph
-from .pairs import matrices as matrices
-from .pairs import node_pairs as node_pairs
-from .pairs import nodes_of as nodes_of
-from .pairs import rows as rows
-from .pairs import sites_of as sites_of
-from .pairs import sites_there as sites_there
 from .pattern import Pattern as Pattern
 from .pool.cluster import Clustered as Clustered
 from .pool.cluster import DenseGraphs as DenseGraphs
@@ -156,6 +153,7 @@ from .propagation import LabelPropagation as LabelPropagation
 from .propagation import class_mass_normalization as class_mass_normalization
 from .propagation import label_propagation as label_propagation
 from .propagation import label_spreading as label_spreading
+from .readout import CoordinateNetwork as CoordinateNetwork
 from .readout import GraphNetwork as GraphNetwork
 from .readout import NodeMap as NodeMap
 from .readout import Perceptron as Perceptron
@@ -164,6 +162,12 @@ from .recommender import NGCF as NGCF
 from .recommender import LightGCN as LightGCN
 from .recommender import bipartite as bipartite
 from .residual import GraphResidualNetwork as GraphResidualNetwork
+from .row import matrices as matrices
+from .row import node_pairs as node_pairs
+from .row import nodes_of as nodes_of
+from .row import rows as rows
+from .row import sites_of as sites_of
+from .row import sites_there as sites_there
 from .sampling import sample_neighbors as sample_neighbors
 from .segment import neighbor_max as neighbor_max
 from .segment import neighbor_mean as neighbor_mean
@@ -221,6 +225,8 @@ from .task.sets import SetRegression as SetRegression
 from .task.signal import SignalClassification as SignalClassification
 from .transformer import GraphTransformer as GraphTransformer
 from .transformer import GraphTransformerLayer as GraphTransformerLayer
+from .walks import important_neighbors as important_neighbors
 from .weave import GaussianHistogram as GaussianHistogram
 from .weave import WeaveConvolution as WeaveConvolution
 from .weave import WeaveNetwork as WeaveNetwork
+from .weave_pairs import pair_graph as pair_graph

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from renote.errors import UsageError
-from renote.graph.pairs import matrices, node_pairs, sites_of
+from renote.graph.row import matrices, node_pairs, sites_of
 from renote.graph.structure import cycle_counts, heat_signature, reachable, six_cycles
 from renote.nets.embedding import check_each, sinusoidal
 
@@ -101,7 +101,7 @@ class GraphTransformerLayer(nn.Module):
 
 
 class GraphTransformer(nn.Module):
-    """Rows of node and edge types (see `renote.graph.pairs`) at a time → logits of each.
+    """Rows of node and edge types (see `renote.graph.row`) at a time → logits of each.
 
     Args:
         nodes: N, most of a graph.

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from renote.errors import DataError, UsageError, unknown
 from renote.graph.batch import pick
+from renote.graph.explain import occlusion
 from renote.graph.graph import Graph
 from renote.graph.task.node import groups_of, in_precision_of, numbers_of
 from renote.nets.evaluation import evaluation
@@ -61,6 +62,18 @@ class GraphTask(nn.Module):
             sizes = [size for size in torch.bincount(nodes).tolist() if size] or [0]
             parts = [self.network(pick(self.graphs, part)) for part in torch.split(numbers, sizes)]
         return torch.cat([part[0] if isinstance(part, tuple) else part for part in parts])
+
+    def contributions(self, numbers: Tensor | None = None) -> Tensor:
+        """What each node adds to the outputs of its graph, by `occlusion`: (nodes of these graphs, outputs)."""
+        graphs = self.graphs if numbers is None else pick(self.graphs, numbers)
+
+        def outputs(batch: Graph) -> Tensor:
+            found = self.network(batch)
+            only: Tensor = found[0] if isinstance(found, tuple) else found
+            return only
+
+        with evaluation(self.network):
+            return occlusion(outputs, graphs)
 
     def numbers(self, split: str) -> Tensor:
         """The graphs of a part."""
@@ -164,6 +177,10 @@ class GraphRegression(GraphTask):
     def predict(self, numbers: Tensor | None = None) -> Tensor:
         """(n, targets) in the targets' units, of some graphs or of all."""
         return self.outputs(numbers) * self.scale + self.center
+
+    def contributions(self, numbers: Tensor | None = None) -> Tensor:
+        """As `GraphTask`, in the targets' units."""
+        return super().contributions(numbers) * self.scale
 
     def errors(self, split: str, predicted: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Root mean square and mean absolute error of each target on a split, (targets,) each; `predicted` of all graphs, if it is there."""
