@@ -13,7 +13,9 @@ from renote.graph import (
     ChebyshevConvolution,
     CollaborativeConvolution,
     ColumnConvolution,
+    DegreeConvolution,
     DiffusionConvolution,
+    EdgeNetworkConvolution,
     EnhancedConvolution,
     GaANConvolution,
     GATConvolution,
@@ -27,6 +29,7 @@ from renote.graph import (
     PoolAggregation,
     SAGEConvolution,
     SimplifiedConvolution,
+    SkipConvolution,
 )
 
 
@@ -82,6 +85,13 @@ def enhanced_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
     """(Ã + λ diag Ã) X W + b."""
     walk = walk_matrix(with_loops(dense))
     return (walk + layer.strength * torch.diag(walk.diagonal())) @ x @ layer.weight + layer.bias
+
+
+def skip_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    assert isinstance(layer, SkipConvolution)
+    assert layer.bias is not None
+    projected = x @ layer.weight
+    return kipf_matrix(dense) @ projected + projected @ torch.diag(layer.skip) + layer.bias
 
 
 def loopy_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
@@ -262,6 +272,21 @@ def collaborative_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
     return (torch.stack(rows) if rows else x.new_zeros(0, layer.weight.shape[1])) + layer.bias
 
 
+def degree_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    """x_i W_d + Σ_j x_j V_d + b_d."""
+    rows = []
+    for i in range(len(x)):
+        degree = min(int(dense[i].sum()), layer.max_degree)
+        own, others = layer.weight[degree].split(x.shape[1])
+        rows.append(x[i] @ own + dense[i] @ x @ others + layer.bias[degree])
+    return torch.stack(rows) if rows else x.new_zeros(0, layer.out_features)
+
+
+def edge_network_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    """A X B_0 + b, without features of edges."""
+    return dense @ x @ layer.matrices[0] + layer.bias
+
+
 LAYERS = [
     Layer("kipf, narrower", lambda i, o: KipfConvolution(i, o), kipf_oracle),
     Layer("kipf, no bias", lambda i, o: KipfConvolution(i, o, bias=False), kipf_oracle),
@@ -270,6 +295,7 @@ LAYERS = [
     Layer("enhanced", lambda i, o: EnhancedConvolution(i, o, 0.7), enhanced_oracle),
     Layer("loopy, narrower", lambda i, o: LoopyConvolution(i, o), loopy_oracle, one_loop=False),
     Layer("loopy, wider", lambda i, o: LoopyConvolution(i, 2 * i), loopy_oracle, one_loop=False),
+    Layer("skip", lambda i, o: SkipConvolution(i, o), skip_oracle),
     Layer("gat", lambda i, o: GATConvolution(i, o), gat_oracle),
     Layer("gat, 3 heads", lambda i, o: GATConvolution(i, o, heads=3), gat_oracle),
     Layer("gat, mean of heads", lambda i, o: GATConvolution(i, o, heads=2, concat=False), gat_oracle),
@@ -299,6 +325,8 @@ LAYERS = [
     Layer("simplified, narrower", lambda i, o: SimplifiedConvolution(i, o, 3), simplified_oracle),
     Layer("simplified, wider", lambda i, o: SimplifiedConvolution(i, 2 * i, bias=False), simplified_oracle),
     Layer("inception", lambda i, o: InceptionConvolution(i, o), inception_oracle),
+    Layer("degree", lambda i, o: DegreeConvolution(i, o, max_degree=3), degree_oracle, one_loop=False, weighted=False),
+    Layer("edge network", lambda i, o: EdgeNetworkConvolution(i, o, 0), edge_network_oracle, one_loop=False),
     Layer("diffusion", lambda i, o: DiffusionConvolution(i), diffusion_oracle, one_loop=False),
 ]
 

@@ -13,10 +13,22 @@ from renote.cli import run_command
 from renote.data import Card, LinkData, split_links
 from renote.errors import RenoteError, UsageError
 from renote.experiment import LinkRun, compare, train
+from renote.graph import enclosing_subgraphs
 
 NAMES = [name for name in systems.names() if systems.get(name).kind == "links"]
 each = pytest.mark.parametrize("name", NAMES)
-SMALL: dict[str, dict[str, Any]] = {"link-baselines": {}}
+SMALL: dict[str, dict[str, Any]] = {
+    "link-baselines": {},
+    "seal": {
+        "epochs": 0,
+        "steps": 150,
+        "hidden": 16,
+        "hops": 1,
+        "learning_rate": 0.003,
+        "validate_every": 20,
+        "patience": 0,
+    },
+}
 CARD = Card("own", "", "links", 0, (), ("no link", "link"), "", "")
 
 
@@ -62,10 +74,10 @@ def test_a_graph_of_few_links(name: str) -> None:
 def test_from_the_users_list_of_links(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     edges, pairs, out = tmp_path / "edges.csv", tmp_path / "pairs.csv", str(tmp_path / "run")
     edges.write_text("source,target\n" + "".join(f"n{a},n{b}\n" for a, b in cliques().tolist()))
-    line = ["train", name, "--data", f"links:{edges}", "--out", out]
+    line = ["train", name, "--data", f"links:{edges}"]
     for key, value in SMALL[name].items():
         line += [f"--{key.replace('_', '-')}", str(value)]
-    run_command([*line, "--data-option", "candidates=20"])
+    run_command([*line, "--out", out, "--data-option", "candidates=20"])
     run_command(["predict", out, "--out", str(tmp_path / "likely.csv")])
     table = (tmp_path / "likely.csv").read_text().splitlines()
     assert table[0] == "source,target,score"
@@ -81,7 +93,7 @@ def test_from_the_users_list_of_links(name: str, tmp_path: Path, capsys: pytest.
     run_command(["evaluate", out, "--json"])
     assert '"test_auc"' in capsys.readouterr().out
     pairs.write_text("source,target\nn0,n9\nn3,n17\n")
-    run_command(["train", name, *line[2:-1], out + "2", "--data-option", f"pairs={pairs}"])
+    run_command([*line, "--out", out + "2", "--data-option", f"pairs={pairs}"])
     run_command(["predict", out + "2", "--out", str(tmp_path / "asked.csv")])
     table = (tmp_path / "asked.csv").read_text().splitlines()
     assert sorted(tuple(row.split(",")[:2]) for row in table[1:]) == [("n0", "n9"), ("n3", "n17")]
@@ -99,6 +111,65 @@ def test_what_is_wrong_is_told(tmp_path: Path) -> None:
         systems.get("link-baselines").configure(decay=1.0)
     with pytest.raises(RenoteError, match="beta is 1"):
         trained("link-baselines", own(), heuristic="katz", beta=1.0)
+
+
+def test_seal_settles_what_is_left_open() -> None:
+    """Steps by epochs, hops by heuristics, k and labels by the training subgraphs; and a pair's score does not depend on what was kept."""
+    system, given = systems.get("seal"), own()
+    assert system.settle is not None
+    config = system.settle(system.configure(epochs=2, batch_size=20), given)
+    assert config.steps == 2 * -(-len(given.train) // 20)
+    assert config.hops in (1, 2)
+    assert config.k >= 10
+    found = enclosing_subgraphs(given.graph.adjacency, given.pairs[given.train], config.hops)
+    assert config.labels == int(found["label"].max())
+    run = trained("seal", given, steps=2)
+    numbers = torch.cat([given.train[:5], given.test[:5]])
+    before = run.module.scores(numbers)
+    run.module._kept = None  # type: ignore[attr-defined]
+    torch.testing.assert_close(run.module.scores(numbers), before)
+    few = trained("seal", given, steps=2, max_nodes_per_hop=2)
+    assert int(few.module.subgraphs(given.train).members.count.max()) <= 4  # type: ignore[attr-defined]
+    for wrong in ({"k": 5}, {"hops": -1}, {"dropout": 1.0}, {"exceed": 0.0}, {"hidden": 0}):
+        with pytest.raises(UsageError, match=f"{next(iter(wrong))} = "):
+            system.configure(**wrong)
+
+
+def test_the_claim_of_seal_on_small_graphs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole experiment, on rings of cliques in the place of the eight graphs."""
+    from renote.experiment import Lab
+    from renote.systems import seal
+
+    class Small(Lab):
+        def data(self, name: str, **options: Any) -> Any:
+            return own(seed=options["seed"])
+
+        def train(self, data: str, key: str, *given: Any, **changes: Any) -> Any:
+            options = changes.pop("data_options")
+            config = {**SMALL["seal"], "steps": 3, "seed": changes["seed"]}
+            return trained("seal", self.data(data, **options), **config)
+
+    monkeypatch.setattr(seal, "GRAPHS", ("usair", "pb"))
+    monkeypatch.setattr(seal, "runs", lambda data: 2)
+    found = seal.auc(Small(systems.get("seal"), "laptop", tmp_path, progress=False))
+    assert found.holds is False
+    assert set(found.measured) >= {"usair", "pb", "best heuristic on pb"}
+    assert 0 <= found.measured["pb"]["mean"] <= 100
+
+
+def test_the_claim_of_the_baselines_on_small_graphs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from renote.experiment import Lab
+    from renote.systems import link_baselines
+
+    class Small(Lab):
+        def data(self, name: str, **options: Any) -> Any:
+            return own(seed=options["seed"])
+
+    monkeypatch.setattr(link_baselines, "GRAPHS", ("usair", "pb"))
+    monkeypatch.setattr(link_baselines, "runs", lambda data: 2)
+    found = link_baselines.table(Small(systems.get("link-baselines"), "laptop", tmp_path, progress=False))
+    assert found.holds is False  # these are not the papers' graphs
+    assert len(found.measured) == 2 * 8 + 2
 
 
 def test_they_are_compared() -> None:

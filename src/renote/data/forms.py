@@ -11,8 +11,9 @@ Data = SampleData | NodeData | GraphData | LinkData | RatingData
 FORMS: dict[str, tuple[type[Data], str]] = {
     "samples": (SampleData, "samples to generate"),
     "nodes": (NodeData, "a graph with node classes"),
-    "graphs": (GraphData, "graphs with a class each"),
+    "graphs": (GraphData, "graphs with a class each, or values"),
     "links": (LinkData, "a graph whose missing links are looked for"),
+    "clusters": (NodeData, "a graph"),
     "ratings": (RatingData, "ratings, which user took which item"),
 }
 """By `kind` of a card: the class, and what it is in words."""

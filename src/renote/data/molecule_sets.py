@@ -61,6 +61,7 @@ def load(
     atom_types: str | Sequence[str] | None = None,
     kekulize: bool = False,
     n: int = 0,
+    without: bool = False,
 ) -> MoleculeData:
     """Molecules; rows that are none are left out, and told.
 
@@ -78,6 +79,7 @@ def load(
         atom_types: as `to_graphs` takes them, commas between; molecules with other atoms are left out.
         kekulize: whether aromatic rings have single and double bonds in turn.
         n: only the first so many rows; 0 for all.
+        without: whether a target that a table does not have is unknown, in the place of an error: for predictions.
 
     Raises:
         DataError: a file, column or value is missing or wrong, or no row is a molecule; the message names it.
@@ -88,7 +90,7 @@ def load(
     if n < 0:
         raise DataError(f"n is {n}: give the number of rows, or 0 for all")
     types = atom_types.split(",") if isinstance(atom_types, str) else atom_types
-    table = _named(given) if isinstance(given, Card) else _own(given, smiles, target, unit)
+    table = _named(given) if isinstance(given, Card) else _own(given, smiles, target, unit, without)
     if n:
         table = table.first(n)
     read = read_smiles(table.smiles, kekulize) if table.key is None else _cached(table, kekulize)
@@ -281,7 +283,9 @@ def with_last(cut: str) -> str | None:
     return cut + open_rings.pop()
 
 
-def _own(path: str, smiles: str | None, target: str | Sequence[str] | None, unit: str | Sequence[str]) -> _Rows:
+def _own(
+    path: str, smiles: str | None, target: str | Sequence[str] | None, unit: str | Sequence[str], without: bool
+) -> _Rows:
     file = Path(path).expanduser()
     table = Table.read(file, required=())
     columns = list(table.columns)
@@ -293,10 +297,12 @@ def _own(path: str, smiles: str | None, target: str | Sequence[str] | None, unit
     labels, classes = torch.full((len(texts),), -1), tuple[str, ...]()
     chosen = tuple(name.strip() for name in target.split(",")) if isinstance(target, str) else tuple(target or ())
     for name in chosen:
-        if chosen != ("none",) and name not in columns:
+        if chosen != ("none",) and name not in columns and not without:
             raise DataError(f"{file} has the columns {columns}: the target {name!r} is missing")
     values = None
-    if (target is None and "label" in columns) or chosen == ("label",):
+    if without and chosen == ("label",) and "label" not in columns:
+        chosen = ()
+    elif (target is None and "label" in columns) or chosen == ("label",):
         labels, classes = labels_of(table.text("label"))
         chosen = ()
     elif chosen == ("none",):
@@ -342,8 +348,10 @@ def _is_numeric(cells: Iterable[str]) -> bool:
 
 
 def _values(table: Table, column: str) -> NDArray[np.float64]:
-    """A column of numbers; empty cells are NaN."""
+    """A column of numbers; empty cells are NaN, and all if there is no such column."""
     found = np.full(len(table.lines), np.nan)
+    if column not in table.columns:
+        return found
     for row, cell in enumerate(table.text(column)):
         if not cell:
             continue

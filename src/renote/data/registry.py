@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _LOADERS = {
     "digits": ("digits", "load"),
+    "digit-maps": ("digits", "load_maps"),
     "digits-knn": ("digits", "load_graph"),
     "mnist": ("idx", "load"),
     "fashion-mnist": ("idx", "load"),
@@ -41,11 +42,14 @@ _LOADERS = {
     "movielens-100k": ("ratings", "load_movielens"),
     "gowalla": ("ratings", "load_gowalla"),
     "links": ("links", "load"),
+    "superpixels": ("superpixels", "load"),
     "npz": ("arrays", "load"),
     "heartbeat": ("heartbeat", "load"),
     "power-law": ("power_law", "load"),
     "communities-many": ("communities", "load"),
     "ppi": ("ppi", "load"),
+    "small-communities": ("small_graphs", "load"),
+    "small-planar": ("small_graphs", "load"),
     "text": ("text", "load"),
     "tinyshakespeare": ("text", "load"),
     **{name: ("toy", "load") for name in CARDS if name.startswith("toy-")},
@@ -58,6 +62,7 @@ OWN: dict[str, tuple[str, str]] = {
     "graph": ("graph:EDGES.csv,NODES.csv", "tables of edges and of nodes, .parquet too"),
     "graphs": ("graphs:PATH", "a folder of tables of edges and labels.csv"),
     "molecules": ("molecules:FILE.csv", "a table with a column of SMILES"),
+    "superpixels": ("superpixels:IMAGES", "graphs of the regions of images"),
     "links": ("links:EDGES.csv", "a table of edges, whose missing links are looked for"),
     "ratings": ("ratings:FILE.csv", "a table with the columns user and item"),
 }

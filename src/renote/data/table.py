@@ -1,7 +1,7 @@
 """The user's own graph as two tables: `graph:EDGES.csv,NODES.csv`, or with .parquet.
 
 Edges have the columns `source`, `target` and optionally `weight`; nodes have `id`, `label`, optionally `split`, and
-every other column is a feature. An empty label is unknown.
+every other column is a feature. An empty label is unknown; without that column, nodes can be clustered.
 """
 
 from __future__ import annotations
@@ -53,22 +53,27 @@ def load(
         DataError: a file, column or value is missing or wrong; the message names the file and the line.
     """
     edges_path, nodes_path = _two_paths(path)
-    nodes = Table.read(nodes_path, required=("id", "label"))
+    nodes = Table.read(nodes_path, required=("id",))
     ids = nodes.text("id")
     number = dict(zip(ids, range(len(nodes.lines))))
     if len(number) < len(nodes.lines):
         place = next(k for k, name in enumerate(ids) if number[name] != k)
         raise DataError(f"{nodes.at(place)}: the id {ids[place]!r} appears again further down")
 
-    labels, classes = labels_of(nodes.text("label"))
-    if not classes:
-        raise DataError(f"{nodes_path}: no node has a label; fill the column 'label' where it is known")
+    # without a column of labels the nodes can be clustered, if not classified
+    labels, classes = labels_of(nodes.text("label") if "label" in nodes.columns else [""] * len(ids))
+    if "label" in nodes.columns and not classes:
+        raise DataError(
+            f"{nodes_path}: no node has a label; fill the column 'label' where it is known, or leave it out"
+        )
     adjacency = adjacency_of(Table.read(edges_path, required=("source", "target")), number, nodes_path, directed)
     x = _features(nodes, adjacency, features)
     train, validation, test = (
         given_split(nodes, labels)
         if "split" in nodes.columns
         else partition(labels, validation_fraction, test_fraction, seed)
+        if classes
+        else [torch.empty(0, dtype=torch.long)] * 3
     )
     card = Card(
         name=f"graph:{path}",
@@ -87,7 +92,7 @@ def load(
         },
     )
     graph = Graph(x=x, adjacency=adjacency)
-    return NodeData(card.name, card, graph, labels, train, validation, test, classes)
+    return NodeData(card.name, card, graph, labels, train, validation, test, classes, names=ids)
 
 
 def _features(nodes: Table, adjacency: Adjacency, kind: str | None) -> Tensor | SparseFeatures:

@@ -3,7 +3,14 @@ from .classifier import Classifier as Classifier
 from .classifier import train_classifier as train_classifier
 from .features import Features as Features
 from .features import features as features
+from .film import write_film_of as write_film_of
 from .frechet import frechet_distance as frechet_distance
+from .graph_picture import graph_grid as graph_grid
+from .graph_picture import write_graph_film as write_graph_film
+from .graph_picture import write_graphs as write_graphs
+from .graphs import graph_measures as graph_measures
+from .graphs import mmd as mmd
+from .graphs import orbit_counts as orbit_counts
 from .inception import inception_score as inception_score
 from .kernel import kernel_distance as kernel_distance
 from .kernel import kernel_distance_blocks as kernel_distance_blocks
@@ -14,6 +21,12 @@ from .manifold import nearest_radii as nearest_radii
 from .manifold import precision_recall as precision_recall
 from .many import draw_graphs as draw_graphs
 from .many import draw_recommendations as draw_recommendations
+from .maps import map_measures as map_measures
+from .molecule_picture import draw_molecules as draw_molecules
+from .molecules import draw_properties as draw_properties
+from .molecules import molecule_measures as molecule_measures
+from .molecules import molecule_strings as molecule_strings
+from .molecules import properties as properties
 from .picture import draw_comparison as draw_comparison
 from .picture import draw_costs as draw_costs
 from .picture import draw_curves as draw_curves

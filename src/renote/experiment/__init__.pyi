@@ -2,6 +2,8 @@ from .autoencoder import AutoencoderOptions as AutoencoderOptions
 from .backbone import BackboneOptions as BackboneOptions
 from .backbone import backbone as backbone
 from .categorical import CategoricalOptions as CategoricalOptions
+from .cluster import ClusterLearner as ClusterLearner
+from .cluster import ClusterRun as ClusterRun
 from .compare import SPLITS as SPLITS
 from .compare import compare as compare
 from .contrast import groups as groups
@@ -9,10 +11,14 @@ from .contrast import spread as spread
 from .gaussian import GaussianOptions as GaussianOptions
 from .graph import GraphLearner as GraphLearner
 from .graph import GraphRun as GraphRun
+from .graph import GraphValueRun as GraphValueRun
 from .graph_options import GraphOptions as GraphOptions
 from .lab import Lab as Lab
 from .link import LinkLearner as LinkLearner
 from .link import LinkRun as LinkRun
+from .molecule_options import MoleculeOptions as MoleculeOptions
+from .molecules import property_claim as property_claim
+from .molecules import property_errors as property_errors
 from .node import NodeLearner as NodeLearner
 from .node import NodeRun as NodeRun
 from .node import node_learner as node_learner
@@ -44,10 +50,11 @@ from .signal import SignalLearner as SignalLearner
 from .signal import SignalRun as SignalRun
 from .signal_options import SignalOptions as SignalOptions
 from .signal_options import signal_classifier as signal_classifier
+from .structure import ClusterSystem as ClusterSystem
+from .structure import LinkSystem as LinkSystem
 from .system import Claim as Claim
 from .system import GenerativeSystem as GenerativeSystem
 from .system import GraphSystem as GraphSystem
-from .system import LinkSystem as LinkSystem
 from .system import NodeSystem as NodeSystem
 from .system import Outcome as Outcome
 from .system import Paper as Paper

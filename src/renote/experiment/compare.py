@@ -110,7 +110,9 @@ def compare(
     ]
     return {
         "data": loaded.name,
-        "protocol": _protocol(loaded, seeds, samples, systems[0].generates, split, data_options or {}, preset),
+        "protocol": _protocol(
+            loaded, seeds, samples, systems[0].generates, split, data_options or {}, preset, systems[0].kind
+        ),
         "seeds": seeds,
         "rows": rows,
     }
@@ -133,7 +135,14 @@ def told_options(options: Mapping[str, Any]) -> str:
 
 
 def _protocol(
-    data: Data, seeds: int, samples: int, generates: bool, split: str, options: Mapping[str, Any], preset: str
+    data: Data,
+    seeds: int,
+    samples: int,
+    generates: bool,
+    split: str,
+    options: Mapping[str, Any],
+    preset: str,
+    kind: str,
 ) -> str:
     over = f"seeds 0 to {seeds - 1}" if seeds > 1 else "seed 0"
     set_up = "" if preset == "laptop" else f", preset {preset}"
@@ -152,6 +161,10 @@ def _protocol(
         )
     else:
         parts = f"one split ({len(data.train)} samples to train and select on, {len(data.test)} test samples)"
+    if kind == "clusters":
+        return (
+            f"all nodes, no label is looked at, the last weights, modularity of the clusters in percent, {over}{set_up}"
+        )
     if isinstance(data, LinkData):
         return f"{parts}, weights selected by validation loss, area under the curve of the test pairs in percent, {over}{set_up}"
     measure = "micro-F1" if isinstance(data, NodeData) and data.several else "accuracy"

@@ -1,4 +1,4 @@
-"""Classification of graphs as an experiment: a batch is a few of them."""
+"""Classes or values of whole graphs as an experiment: a batch is a few of them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from renote.data import GraphData
-from renote.errors import UsageError
-from renote.experiment.predictions import write_table
+from renote.data import GraphData, MoleculeData
+from renote.errors import UsageError, unknown
+from renote.experiment.predictions import write_table, write_values
 from renote.experiment.run import Run
-from renote.graph import GraphClassification, pick, unbatch
+from renote.graph import GraphClassification, GraphRegression, GraphTask, pick, unbatch
 from renote.train.learner import Batch, PlainLearner
 from renote.train.options import TrainOptions
 from renote.train.order import EpochOrder
@@ -25,19 +25,19 @@ _DRAWN = 12
 
 
 class GraphLearner(PlainLearner):
-    """A classifier of graphs; weights are selected by validation loss.
+    """What tells classes or values of graphs; weights are selected by validation loss.
 
     Args:
-        task: network, graphs, labels and splits.
+        task: network, graphs, what they have, and splits.
         config: batch size and seed.
 
     Raises:
         UsageError: there are no graphs to train on.
     """
 
-    module: GraphClassification
+    module: GraphTask
 
-    def __init__(self, task: GraphClassification, config: TrainOptions) -> None:
+    def __init__(self, task: GraphTask, config: TrainOptions) -> None:
         self.module, self._train = task, task.splits["train"].cpu()
         self.order = EpochOrder(max(1, len(self._train)), config.batch_size or max(1, len(self._train)), config.seed)
         self.metric = "loss" if task.splits.get("validation", torch.empty(0)).numel() else None
@@ -53,7 +53,7 @@ class GraphLearner(PlainLearner):
         return self.module.parameter_groups(weight_decay)
 
     def validate(self) -> Mapping[str, float]:
-        """Loss and accuracy on the validation graphs."""
+        """Loss and accuracy, or errors, on the validation graphs."""
         return self.module.validate()
 
 
@@ -111,3 +111,80 @@ class GraphRun(Run):
             for split, numbers in self.module.splits.items()
             if numbers.numel()
         }
+
+
+class GraphValueRun(Run):
+    """Trained to tell values of graphs."""
+
+    module: GraphRegression
+    data: GraphData
+
+    def predict(self) -> Tensor:
+        """The values of each graph, (graphs, targets), in the targets' units."""
+        return self.module.predict().cpu()
+
+    def write_predictions(self, path: Path) -> int:
+        """Write a table with a row a graph: its number and its values; of molecules the line or row of their file and the SMILES before these.
+
+        Args:
+            path: of the .csv file.
+
+        Returns:
+            The number of rows.
+        """
+        data, values = self.data, self.predict()
+        if isinstance(data, MoleculeData):
+            return write_values(path, {"row": data.rows, "smiles": data.smiles}, data.targets, values)
+        return write_values(path, {"graph": range(len(values))}, data.targets, values)
+
+    def draw_contributions(self, most: int = 12, target: str | None = None) -> Figure:
+        """Molecules with the values that are predicted, and their atoms coloured by what each adds: the prediction less that with the atom's features set to 0.
+
+        Args:
+            most: molecules that are drawn, the first ones.
+            target: of several, which; the first by default.
+
+        Raises:
+            UsageError: the data are no molecules, the system looks at no atoms, or there is no such target.
+        """
+        from renote import evaluate
+
+        data = self.data
+        if not isinstance(data, MoleculeData) or getattr(self.system, "reads_smiles", False):
+            why = "looks at no atoms" if isinstance(data, MoleculeData) else f"saw {data.name}, which are no molecules"
+            raise UsageError(f"{self.system.name} {why}: atoms cannot be coloured")
+        if most < 1:
+            raise UsageError(f"{most} molecules to draw: at least one")
+        if target is not None and target not in data.targets:
+            raise unknown("target", target, data.targets)
+        column = 0 if target is None else data.targets.index(target)
+        numbers = torch.arange(min(most, data.num_graphs))
+        chosen = numbers.to(self.module.center.device)
+        values = self.module.predict(chosen)[:, column].tolist()
+        added = self.module.contributions(chosen)[:, column].cpu()
+        atoms = torch.split(added, data.graphs.members.count[numbers].tolist())
+        unit = data.units[column]
+        titles = [f"{value:.3g} {unit}".strip() for value in values]
+        label = f"added to {data.targets[column]}{f' ({unit})' if unit else ''}"
+        return evaluate.draw_molecules(data.smiles[: len(numbers)], atoms, titles, label)
+
+    def evaluate(self) -> dict[str, Any]:
+        """Root mean square and mean absolute error, in the target's unit, on each part of the split; of several targets one each, and their means."""
+        predicted, found = self.module.predict(), dict[str, Any]()
+        for split, numbers in self.module.splits.items():
+            if not numbers.numel():
+                continue
+            for name, errors in zip(("rmse", "mae"), self.module.errors(split, predicted)):
+                found[f"{split}_{name}"] = float(errors.mean())
+                if len(errors) > 1:
+                    by_target = zip(self.data.targets, errors.tolist())
+                    found |= {f"{split}_{name}_{target}": error for target, error in by_target}
+        if any(self.data.units):
+            found["unit"] = ", ".join(self.data.units)
+        return found
+
+
+def graph_run(system: Any, config: TrainOptions, data: GraphData, task: Any, folder: Path | None) -> Run:
+    """The run of a task: of values or of classes."""
+    kind = GraphValueRun if isinstance(task, GraphRegression) else GraphRun
+    return kind(system, config, data, task, folder)

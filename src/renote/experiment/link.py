@@ -11,9 +11,9 @@ from torch import Tensor
 
 from renote.data import LinkData
 from renote.errors import UsageError
+from renote.experiment.predictions import write_values
 from renote.experiment.run import Run
 from renote.graph import LinkPrediction
-from renote.train.checkpoint import write_atomic
 from renote.train.learner import Batch, PlainLearner
 from renote.train.options import TrainOptions
 from renote.train.order import EpochOrder
@@ -82,14 +82,9 @@ class LinkRun(Run):
             The number of rows.
         """
         numbers = self.asked()
-        scores = self.scores(numbers.to(self.module.pairs.device)).tolist()
-        rows = [
-            f"{_cell(self.data.named(a))},{_cell(self.data.named(b))},{score:.6g}"
-            for (a, b), score in zip(self.data.pairs[numbers].tolist(), scores)
-        ]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, ("\n".join(["source,target,score", *rows]) + "\n").encode())
-        return len(rows)
+        scores = self.scores(numbers.to(self.module.pairs.device))
+        ends = [[self.data.named(node) for node in end] for end in self.data.pairs[numbers].T.tolist()]
+        return write_values(path, {"source": ends[0], "target": ends[1]}, ["score"], scores[:, None])
 
     def picture(self, node: int | None = None) -> Figure:
         """The graph, and the likeliest of the pairs that were asked for as dashed lines; of one node, if one is named.
@@ -126,8 +121,3 @@ class LinkRun(Run):
             found = self.module.measures(split)
             measures |= {f"{split}_{name}": 100 * value for name, value in found.items()}
         return measures
-
-
-def _cell(text: str) -> str:
-    quoted = text.replace('"', '""')
-    return f'"{quoted}"' if any(letter in text for letter in ',"\n') else text

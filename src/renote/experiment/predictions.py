@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -38,3 +40,25 @@ def write_table(path: Path, first: str, probabilities: Tensor, classes: Sequence
     ]
     write_atomic(path, ("\n".join([f"{first},class,probability", *rows]) + "\n").encode())
     return len(rows)
+
+
+def write_values(path: Path, what: Mapping[str, Sequence[object]], targets: Sequence[str], values: Tensor) -> int:
+    """Write a row for each thing whose values were predicted.
+
+    Args:
+        path: of the .csv file.
+        what: columns that say which thing a row is, by name.
+        targets: names of the values' columns.
+        values: (n, targets).
+
+    Returns:
+        The number of rows.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stream = io.StringIO()
+    table = csv.writer(stream, lineterminator="\n")
+    table.writerow([*what, *targets])
+    for names, row in zip(zip(*what.values()), values.tolist()):
+        table.writerow([*names, *(f"{value:.6g}" for value in row)])
+    write_atomic(path, stream.getvalue().encode())
+    return len(values)

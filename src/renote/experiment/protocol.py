@@ -69,7 +69,7 @@ def fair(lab: Lab, system: System[Any], data: str, protocol: Protocol, **changes
 
     Args:
         lab: keeps them, so that a stopped one goes on.
-        system: any whose task is graph classification.
+        system: any for whole graphs.
         data: name of the data set.
         protocol: how.
         changes: to the configuration at every point of the grid.
@@ -131,7 +131,7 @@ def fair_ahead(lab: Lab, asked: Sequence[tuple[System[Any], str, Mapping[str, An
 def check_fair(system: System[Any], protocol: Protocol, **changes: Any) -> None:
     """Refuse, before anything is trained, a system of another task or a grid with options that it does not have."""
     if system.kind != "graphs":
-        raise UsageError(f"{system.name} does {system.task}: the fair protocol is for graph classification")
+        raise UsageError(f"{system.name} does {system.task}: the fair protocol is for graph prediction")
     for point in protocol.grid:
         system.configure(protocol.preset, **{**changes, **point})
 
@@ -200,8 +200,10 @@ def _folds(lab: Lab, system: System[Any], data: str, protocol: Protocol, changes
 
 
 def _with_folds(loaded: Any, data: str, system: System[Any], protocol: Protocol) -> GraphData:
-    if not isinstance(loaded, GraphData):
+    if not isinstance(loaded, GraphData) or not loaded.num_classes:
         raise UsageError(f"{data} is not graphs with a class each: choose other data, e.g. {system.data}")
+    if loaded.values is not None or not loaded.num_classes:
+        raise UsageError(f"{data} has no classes, and the protocol is for these: choose other data, e.g. proteins")
     return loaded if loaded.folds else with_folds(loaded, stratified_folds(loaded.labels, protocol.folds, 0))
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from renote import data as data_sets
-from renote.data import FORMS, Data, SampleData
+from renote.data import FORMS, Data, GraphData, SampleData
 from renote.errors import CheckpointError, UsageError
 from renote.experiment import environment
 from renote.experiment.shipped import is_shipped, read_card, restore_shipped
@@ -100,7 +100,12 @@ def completed(run: Run) -> Run:
 
 
 def test_score(measures: Mapping[str, Any]) -> tuple[str, float]:
-    """What predictors are compared by, in percent, with its name: test accuracy, micro-F1 where nodes are of several classes, area under the curve, or recall."""
+    """What predictors are compared by, in percent, with its name: test accuracy, micro-F1 where nodes are of several classes, area under the curve, recall, or modularity; the error of values in their unit."""
+    if "test_rmse" in measures:
+        unit = measures.get("unit", "")
+        return f"test RMSE{f' ({unit})' if unit else ''}", float(measures["test_rmse"])
+    if "modularity" in measures:
+        return "modularity (%)", float(measures["modularity"])
     if "test_auc" in measures:
         return "test AUC (%)", float(measures["test_auc"])
     for name, value in measures.items():
@@ -139,7 +144,7 @@ def train(
     Raises:
         UsageError: if the data do not suit the system, or the folder holds something else.
     """
-    loaded = data if isinstance(data, Data) else load_data(data, data_options)
+    loaded = system.prepared(data if isinstance(data, Data) else load_data(data, data_options))
     if not isinstance(loaded, FORMS[system.kind][0]):
         raise UsageError(
             f"{system.name} needs {FORMS[system.kind][1]}, but {loaded.name} is {FORMS[loaded.card.kind][1]}: "
@@ -179,7 +184,11 @@ def open_run(
         CheckpointError: if there is no checkpoint, or it is damaged.
     """
     config = system.configure("paper", **_tuples(saved["config"]))
-    loaded = _data_of(saved) if data is None else data if isinstance(data, Data) else load_data(data)
+    loaded = system.prepared(
+        _data_of(saved) if data is None else data if isinstance(data, Data) else _like(saved, data)
+    )
+    if isinstance(loaded, GraphData):
+        loaded = _with_outputs(saved, loaded)
     learner = system.learner(config, loaded)
     if is_shipped(folder):
         restore_shipped(folder, learner.module)
@@ -221,10 +230,14 @@ def _describe(
     system: System[Any], data: Data, config: TrainOptions, options: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     form: dict[str, Any] = {"name": data.name, "options": dict(options or {}), "classes": list(data.classes)}
+    if isinstance(data, GraphData) and data.values is not None:
+        form |= {"targets": list(data.targets), "units": list(data.units)}
     if isinstance(data, SampleData):
         dtype = str(data.train.dtype).removeprefix("torch.")
         form |= {"shape": list(data.shape), "range": list(data.range) if data.range else None, "dtype": dtype}
         form |= {"alphabet": data.alphabet} if data.alphabet else {}
+        form |= {"categories": list(data.categories)} if data.categories else {}
+        form |= {"graphs": dataclasses.asdict(data.graphs)} if data.graphs else {}
     return {"system": system.name, "data": form, "config": dataclasses.asdict(config)}
 
 
@@ -281,7 +294,41 @@ def _data_of(saved: Mapping[str, Any]) -> Data:
     )
     limits = tuple(form["range"]) if form["range"] else None
     alphabet = form.get("alphabet", "")
-    return SampleData(form["name"], card, empty, None, empty, None, tuple(form["classes"]), limits, alphabet)
+    alphabet = alphabet if isinstance(alphabet, str) else tuple(alphabet)
+    graphs = data_sets.GraphForm(**_tuples(form["graphs"])) if "graphs" in form else None
+    classes = tuple(form["classes"])
+    maps = tuple(form.get("categories", ()))
+    return SampleData(form["name"], card, empty, None, empty, None, classes, limits, alphabet, maps, graphs)
+
+
+_FORM_OF_MOLECULES = ("atom_types", "kekulize")
+
+
+def _like(saved: Mapping[str, Any], name: str | os.PathLike[str]) -> Data:
+    """Other data, of the form that those of a run had."""
+    form = saved["data"]
+    if not os.fspath(name).startswith("molecules:"):
+        return load_data(name)
+    options = {key: value for key, value in form["options"].items() if key in _FORM_OF_MOLECULES}
+    targets = form.get("targets", ["label"] if form["classes"] else [])
+    return load_data(name, {**options, "target": targets or "none", "without": True})
+
+
+def _with_outputs(saved: Mapping[str, Any], data: GraphData) -> GraphData:
+    """Graphs with the targets or the classes of a run, which are unknown if these graphs do not have them."""
+    targets, classes = tuple(saved["data"].get("targets", ())), tuple(saved["data"]["classes"])
+    if targets:
+        if data.targets == targets:
+            return data
+        nothing = torch.empty(0, dtype=torch.long)
+        values = torch.full((data.num_graphs, len(targets)), float("nan"), dtype=torch.float64)
+        changes: dict[str, Any] = {"train": nothing, "validation": nothing, "test": nothing, "classes": (), "folds": ()}
+        changes |= {"labels": torch.full_like(data.labels, -1), "values": values, "targets": targets}
+        return dataclasses.replace(data, units=tuple(saved["data"].get("units", ())), **changes)
+    if data.classes != classes and set(data.classes) <= set(classes):
+        number = torch.tensor([*map(classes.index, data.classes), -1])
+        return dataclasses.replace(data, labels=number[data.labels], classes=classes)
+    return data
 
 
 def _tuples(config: Mapping[str, Any]) -> dict[str, Any]:

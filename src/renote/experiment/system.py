@@ -8,16 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
-from renote.errors import UsageError, unknown
+from renote.errors import DataError, UsageError, unknown
 from renote.train.options import TrainOptions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from renote.data import Data, GraphData, LinkData, NodeData, RatingData, SampleData
-    from renote.experiment.graph import GraphRun
+    from renote.data import Data, GraphData, NodeData, RatingData, SampleData
     from renote.experiment.lab import Lab
-    from renote.experiment.link import LinkRun
     from renote.experiment.node import NodeRun
     from renote.experiment.recommend import RecommendRun
     from renote.experiment.run import Run
@@ -102,6 +100,7 @@ class System(Generic[R]):
         build: `build(config, data)` gives the module that is trained.
         settle: `settle(config, data)` gives the configuration with what is measured on the training data in the place of options that were left open; it
             is what is built, and what the run folder keeps.
+        prepare: `prepare(data)` gives data in the form that it takes, if it takes more than one.
         presets: changes to the paper's values, by name; `laptop` trains in minutes on two cores.
         claims: what its paper says of it.
         notes: what holds here and what does not.
@@ -115,6 +114,7 @@ class System(Generic[R]):
     config: type[TrainOptions]
     build: Callable[[Any, Any], Any]
     settle: Callable[[Any, Any], Any] | None = None
+    prepare: Callable[[Any], Any] | None = None
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"laptop": {}})
     claims: tuple[Claim, ...] = ()
     notes: str = ""
@@ -186,6 +186,10 @@ class System(Generic[R]):
         run: Any = train(self, self.data if data is None else data, config, out, resume, progress)
         return run  # type: ignore[no-any-return]
 
+    def prepared(self, data: Any) -> Any:
+        """Data in the form that it takes."""
+        return data if self.prepare is None else self.prepare(data)
+
     def learner(self, config: TrainOptions, data: Any) -> Learner:
         """The module, its loss and its batches, for the trainer."""
         raise NotImplementedError
@@ -251,6 +255,7 @@ class NodeSystem(System["NodeRun"]):
         """The network on its graph, with the batches that the configuration asks for.
 
         Raises:
+            DataError: no node has a label.
             UsageError: the nodes have no features and the system needs some; or it is not inductive and nodes are of several classes, or of graphs without training nodes.
         """
         if not self.inductive and (data.several or data.inductive):
@@ -258,6 +263,10 @@ class NodeSystem(System["NodeRun"]):
             raise UsageError(
                 f"{self.name} passes known labels along the edges of their own graph, but of {data.name} {why}: take a system that learns, "
                 "e.g. mlp or gcn"
+            )
+        if not data.num_classes:
+            raise DataError(
+                f"{data.name}: no node has a label; add a column 'label' where it is known, or cluster the nodes, e.g. by dmon"
             )
         if self.reads_features and data.graph.num_features == 0:
             raise UsageError(
@@ -297,24 +306,42 @@ class SignalSystem(System["SignalRun"]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GraphSystem(System["GraphRun"]):
-    """A system that tells the classes of whole graphs."""
+class GraphSystem(System["Any"]):
+    """A system that tells the classes or values of whole graphs.
+
+    Args:
+        reads_smiles: whether it looks at molecules' SMILES, and so at molecules alone.
+    """
+
+    reads_smiles: bool = False
 
     family: ClassVar[str] = "graph"
-    task: ClassVar[str] = "graph classification"
+    task: ClassVar[str] = "graph prediction"
     kind: ClassVar[str] = "graphs"
 
     def learner(self, config: TrainOptions, data: GraphData) -> Learner:
-        """The network with batches of the training graphs."""
+        """The network with batches of the training graphs.
+
+        Raises:
+            UsageError: the graphs have neither classes nor values; or are no molecules, and the system looks at SMILES.
+        """
+        from renote.data import MoleculeData
         from renote.experiment.graph import GraphLearner
+
+        if not data.outputs:
+            raise UsageError(
+                f"the graphs of {data.name} have neither classes nor values to learn: choose other data, or for a table of molecules target=COLUMN"
+            )
+        if self.reads_smiles and not isinstance(data, MoleculeData):
+            raise UsageError(f"{self.name} reads SMILES, which {data.name} has not: choose molecules, e.g. {self.data}")
 
         return GraphLearner(self.build(config, data), config)
 
-    def run(self, config: TrainOptions, data: GraphData, learner: Learner, folder: Path | None) -> GraphRun:
+    def run(self, config: TrainOptions, data: GraphData, learner: Learner, folder: Path | None) -> Any:
         """A run that can predict."""
-        from renote.experiment.graph import GraphRun
+        from renote.experiment.graph import graph_run
 
-        return GraphRun(self, config, data, learner.module, folder)
+        return graph_run(self, config, data, learner.module, folder)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -336,24 +363,3 @@ class RecommendSystem(System["RecommendRun"]):
         from renote.experiment.recommend import RecommendRun
 
         return RecommendRun(self, config, data, learner.module, folder)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LinkSystem(System["LinkRun"]):
-    """A system that tells which pairs of a graph's nodes have a link."""
-
-    family: ClassVar[str] = "graph"
-    task: ClassVar[str] = "link prediction"
-    kind: ClassVar[str] = "links"
-
-    def learner(self, config: TrainOptions, data: LinkData) -> Learner:
-        """The predictor with batches of the training pairs."""
-        from renote.experiment.link import LinkLearner
-
-        return LinkLearner(self.build(config, data), config)
-
-    def run(self, config: TrainOptions, data: LinkData, learner: Learner, folder: Path | None) -> LinkRun:
-        """A run that can predict."""
-        from renote.experiment.link import LinkRun
-
-        return LinkRun(self, config, data, learner.module, folder)

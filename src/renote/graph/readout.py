@@ -90,6 +90,35 @@ class GraphNetwork(nn.Module):
         return logits
 
 
+class CoordinateNetwork(nn.Module):
+    """As `GraphNetwork`, for convolutions that look at coordinates of edges: h^l = ReLU(norm(conv_l(h^(l-1), edges, u))).
+
+    Args:
+        convolutions: each is called as `convolution(x, adjacency, u)`; u are the features of the graph's edges, None if there are none.
+        readout: called as `readout(x, members)`.
+        head: from that to the outputs.
+        widths: of each convolution's output.
+    """
+
+    def __init__(
+        self, convolutions: Iterable[nn.Module], readout: nn.Module, head: nn.Module, widths: Sequence[int]
+    ) -> None:
+        super().__init__()
+        self.convolutions, self.readout, self.head = nn.ModuleList(convolutions), readout, head
+        self.norms = nn.ModuleList(NodeNorm(width) for width in widths)
+
+    def forward(self, graph: Graph) -> Tensor:
+        """(graphs, outputs)."""
+        x = features_of(graph)
+        coordinates = graph.edge_features
+        if coordinates is not None:
+            coordinates = coordinates.to(x.dtype)
+        for convolution, norm in zip(self.convolutions, self.norms):
+            x = norm(convolution(x, graph.adjacency, coordinates)).relu()
+        out: Tensor = self.head(self.readout(x, graph.members))
+        return out
+
+
 class ReadNodes(nn.Module):
     """Z = head(readout(f(graph))), for a network f that gives each node a vector.
 

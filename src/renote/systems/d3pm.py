@@ -153,5 +153,7 @@ SYSTEM = GenerativeSystem(
         ),
     ),
     notes="Jumps run in continuous time, so that every pair of times has its matrix in closed form from one eigenbasis; the paper multiplies T matrices of rising width. "
-    "The cross-entropy is that of the estimate given what is seen, which the exact denoiser minimizes; the paper's is that of the logits alone.",
+    "Which noise is ahead on text depends on how long is trained: in trials of the small preset with one seed, "
+    "uniform noise was ahead after 250 steps (3.67 against 3.77 bits a character) and the mask after 500 (3.40 against 3.45). Both have the paper's schedules (1 / (T - k + 1) for the mask, cosine for uniform "
+    "noise) and its λ = 0.01; T is 100, where the paper has 1000. The cross-entropy is that of the estimate given what is seen, which the exact denoiser minimizes; the paper's is that of the logits alone.",
 )

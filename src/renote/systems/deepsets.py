@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from renote.data import GraphData
     from renote.experiment import Lab
-    from renote.graph import GraphClassification, SetRegression
+    from renote.graph import GraphTask, SetRegression
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,14 +33,14 @@ class Config(GraphOptions):
     layers: int = 2
 
 
-def build(config: Config, data: GraphData) -> GraphClassification:
+def build(config: Config, data: GraphData) -> GraphTask:
     """A sum over the nodes of what each says alone."""
     from renote import graph
 
     *inner, last = itertools.pairwise([data.graphs.num_features, *[config.hidden] * config.layers])
-    head = graph.Perceptron([config.hidden, data.num_classes], config.dropout)
+    head = graph.Perceptron([config.hidden, data.outputs], config.dropout)
     network = graph.GraphNetwork([graph.NodeMap(i, o) for i, o in inner], [graph.DeepSetsAggregation(*last)], head)
-    return graph.GraphClassification(network, data.graphs, data.labels, data.splits)
+    return graph.graph_task(network, data)
 
 
 READERS = ("deepsets", "lstm", "gru")

@@ -18,7 +18,7 @@ from renote.experiment import GraphOptions, GraphSystem, Paper
 
 if TYPE_CHECKING:
     from renote.data import GraphData
-    from renote.graph import GraphClassification
+    from renote.graph import GraphTask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +52,12 @@ def settle(config: Config, data: GraphData) -> Config:
     return dataclasses.replace(config, clusters=clusters)
 
 
-def build(config: Config, data: GraphData) -> GraphClassification:
+def build(config: Config, data: GraphData) -> GraphTask:
     """GraphSAGE stacks that embed and assign, DiffPool between them, a maximum of each level."""
     from renote import graph
 
     clusters = config.clusters or (1,) * config.poolings
-    head = graph.Perceptron([config.hidden * (len(clusters) + 1), config.hidden, data.num_classes], config.dropout)
+    head = graph.Perceptron([config.hidden * (len(clusters) + 1), config.hidden, data.outputs], config.dropout)
     network = graph.ClusterNetwork(
         lambda i, o: graph.SAGEConvolution(i, o, "mean"),
         data.graphs.num_features,
@@ -68,7 +68,7 @@ def build(config: Config, data: GraphData) -> GraphClassification:
         config.link,
         config.entropy,
     )
-    return graph.GraphClassification(network, data.graphs, data.labels, data.splits)
+    return graph.graph_task(network, data)
 
 
 SYSTEM = GraphSystem(

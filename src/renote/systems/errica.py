@@ -20,7 +20,7 @@ from renote.experiment import Claim, GraphOptions, GraphSystem, Outcome, Paper
 if TYPE_CHECKING:
     from renote.data import GraphData
     from renote.experiment import Lab
-    from renote.graph import GraphClassification
+    from renote.graph import GraphTask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Config(GraphOptions):
     """Whether each node is mapped before the sum, else the features themselves are added: for tags, how many there are of each."""
 
 
-def build(config: Config, data: GraphData) -> GraphClassification:
+def build(config: Config, data: GraphData) -> GraphTask:
     """No edge is looked at."""
     from torch import nn
 
@@ -41,10 +41,10 @@ def build(config: Config, data: GraphData) -> GraphClassification:
     features = data.graphs.num_features
     maps = [graph.NodeMap(features, config.hidden)] if config.embed else []
     width = config.hidden if config.embed else features
-    dense = graph.Perceptron([width, *[config.hidden] * max(1, config.layers - 1), data.num_classes], config.dropout)
+    dense = graph.Perceptron([width, *[config.hidden] * max(1, config.layers - 1), data.outputs], config.dropout)
     head = nn.Sequential(graph.NodeNorm(width), dense)
     network = graph.GraphNetwork(maps, [graph.SumAggregation()], head)
-    return graph.GraphClassification(network, data.graphs, data.labels, data.splits)
+    return graph.graph_task(network, data)
 
 
 PUBLISHED = {

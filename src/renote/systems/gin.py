@@ -18,7 +18,7 @@ from renote.experiment import GraphOptions, GraphSystem, Paper
 
 if TYPE_CHECKING:
     from renote.data import GraphData
-    from renote.graph import GraphClassification
+    from renote.graph import GraphTask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Config(GraphOptions):
     """Whether ε is learned, else 0; the paper finds no difference."""
 
 
-def build(config: Config, data: GraphData) -> GraphClassification:
+def build(config: Config, data: GraphData) -> GraphTask:
     """Isomorphism convolutions, each layer read by a sum."""
     from renote import graph
 
@@ -41,9 +41,9 @@ def build(config: Config, data: GraphData) -> GraphClassification:
         graph.IsomorphismConvolution(i, o, learn_epsilon=config.learn_epsilon, norm=True)
         for i, o in itertools.pairwise(widths)
     ]
-    head = graph.Perceptron([sum(widths), data.num_classes], config.dropout)
+    head = graph.Perceptron([sum(widths), data.outputs], config.dropout)
     network = graph.GraphNetwork(convolutions, [graph.SumAggregation()], head, widths[1:], every=True)
-    return graph.GraphClassification(network, data.graphs, data.labels, data.splits)
+    return graph.graph_task(network, data)
 
 
 SYSTEM = GraphSystem(

@@ -15,7 +15,7 @@ from renote.experiment import GraphOptions, GraphSystem, Paper
 
 if TYPE_CHECKING:
     from renote.data import GraphData
-    from renote.graph import GraphClassification
+    from renote.graph import GraphTask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,14 +31,14 @@ class Config(GraphOptions):
     """How many pools, the first ones, connect nodes that two hops joined."""
 
 
-def build(config: Config, data: GraphData) -> GraphClassification:
+def build(config: Config, data: GraphData) -> GraphTask:
     """Top-k pools down, unpooling and skip connections up, mean and maximum of the nodes."""
     from renote import graph
 
     unet = graph.GraphUNet(data.graphs.num_features, config.hidden, config.layers, config.ratio, squares=config.squares)
-    head = graph.Perceptron([2 * config.hidden, config.hidden, data.num_classes], config.dropout)
+    head = graph.Perceptron([2 * config.hidden, config.hidden, data.outputs], config.dropout)
     network = graph.ReadNodes(unet, graph.MeanMax(), head)
-    return graph.GraphClassification(network, data.graphs, data.labels, data.splits)
+    return graph.graph_task(network, data)
 
 
 SYSTEM = GraphSystem(

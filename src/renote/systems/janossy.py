@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from renote.data import GraphData
     from renote.experiment import Lab
-    from renote.graph import GraphClassification, SetRegression
+    from renote.graph import GraphTask, SetRegression
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,15 +45,15 @@ class Config(GraphOptions):
             raise UsageError(f"k = {self.k} and tuples = {self.tuples}: at least 1 and 0")
 
 
-def build(config: Config, data: GraphData) -> GraphClassification:
+def build(config: Config, data: GraphData) -> GraphTask:
     """Maps of each node alone, then a mean over tuples of nodes."""
     from renote import graph
 
     *inner, (i, o) = itertools.pairwise([data.graphs.num_features, *[config.hidden] * config.layers])
     readout = graph.JanossyAggregation(i, o, config.k, config.tuples)
-    head = graph.Perceptron([config.hidden, config.hidden, data.num_classes], config.dropout)
+    head = graph.Perceptron([config.hidden, config.hidden, data.outputs], config.dropout)
     network = graph.GraphNetwork([graph.NodeMap(*widths) for widths in inner], [readout], head)
-    return graph.GraphClassification(network, data.graphs, data.labels, data.splits)
+    return graph.graph_task(network, data)
 
 
 TASKS = ("sum", "range", "unique sum", "unique count", "variance")

@@ -18,7 +18,7 @@ from renote.experiment import Claim, GraphOptions, GraphSystem, Outcome, Paper
 if TYPE_CHECKING:
     from renote.data import GraphData
     from renote.experiment import Lab
-    from renote.graph import GraphClassification
+    from renote.graph import GraphTask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,16 +36,16 @@ class Config(GraphOptions):
     """Whether there is a pool after each convolution, else one after all."""
 
 
-def build(config: Config, data: GraphData) -> GraphClassification:
+def build(config: Config, data: GraphData) -> GraphTask:
     """Kipf convolutions with self-attention pools, mean and maximum of what is left, three dense layers."""
     from renote import graph
 
     width = 2 * config.hidden * (1 if config.hierarchical else config.layers)
-    head = graph.Perceptron([width, config.hidden, max(1, config.hidden // 2), data.num_classes], config.dropout)
+    head = graph.Perceptron([width, config.hidden, max(1, config.hidden // 2), data.outputs], config.dropout)
     network = graph.AttentionPoolNetwork(
         data.graphs.num_features, config.hidden, head, config.layers, config.ratio, config.hierarchical
     )
-    return graph.GraphClassification(network, data.graphs, data.labels, data.splits)
+    return graph.graph_task(network, data)
 
 
 PUBLISHED = {

@@ -19,7 +19,7 @@ from renote.experiment import Claim, GraphOptions, GraphSystem, Outcome, Paper
 if TYPE_CHECKING:
     from renote.data import GraphData
     from renote.experiment import Lab
-    from renote.graph import GraphClassification
+    from renote.graph import GraphTask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,15 +45,13 @@ def settle(config: Config, data: GraphData) -> Config:
     return dataclasses.replace(config, k=max(10, int(sizes[int((1 - config.exceed) * (len(sizes) - 1))])))
 
 
-def build(config: Config, data: GraphData) -> GraphClassification:
+def build(config: Config, data: GraphData) -> GraphTask:
     """Convolutions with tanh, SortPool, convolutions over the line."""
     from renote import graph
 
     widths = (*[config.hidden] * config.layers, 1)
-    network = graph.SortNetwork(
-        data.graphs.num_features, data.num_classes, config.k or 10, widths, dropout=config.dropout
-    )
-    return graph.GraphClassification(network, data.graphs, data.labels, data.splits)
+    network = graph.SortNetwork(data.graphs.num_features, data.outputs, config.k or 10, widths, dropout=config.dropout)
+    return graph.graph_task(network, data)
 
 
 PUBLISHED = {"mutag": (85.83, 1.66), "nci1": (74.44, 0.47), "proteins": (75.54, 0.94)}

@@ -1,3 +1,4 @@
+from .cluster import NodeClustering as NodeClustering
 from .graph import GraphClassification as GraphClassification
 from .link import LinkPrediction as LinkPrediction
 from .link import area_under_curve as area_under_curve
