@@ -22,7 +22,7 @@ usage: renote COMMAND [OPTIONS]        renote COMMAND --help has options and an 
   train NAME               train a system on built-in data or your own
   sample RUN               draw samples from a trained generative model
   checkpoints              trained models that come with renote, usable as a RUN
-  predict RUN              predict classes of nodes, graphs or signals
+  predict RUN              predict classes or values of nodes, graphs or signals
   evaluate RUN             measure a trained run
   compare NAME NAME …      several systems on one data set, over seeds
   compare-samplers RUN     all samplers on one model: quality against network evaluations
@@ -68,7 +68,7 @@ def _train(arguments: Sequence[str]) -> None:
 
         Args:
             out: The run folder: new, or one to go on with by --resume.
-            data: A data set (renote data list), a folder of images, a .npz file, graph:EDGES.csv,NODES.csv, or graphs:PATH, a folder of edge lists and labels.csv.
+            data: A data set (renote data list), a folder of images, a .npz file, graph:EDGES.csv,NODES.csv, graphs:PATH, a folder of edge lists and labels.csv, or molecules:FILE.csv, a table with a column of SMILES.
             data_option: Options of the data set's loader as KEY=VALUE, e.g. size=14.
             preset: Where the defaults below come from: laptop (minutes), paper, or another of the system.
             resume: Go on from the newest checkpoint in the run folder.
@@ -101,7 +101,8 @@ Train a system on built-in data or your own. renote train NAME --help lists ever
   renote train ddpm --data digits --out runs/digits
   renote train cfg --data folder:pictures --data-option size=32 --out runs/mine
   renote train gcn --data graph:edges.csv,nodes.csv --out runs/graph
-  renote train gin --data graphs:molecules --out runs/molecules"""
+  renote train gin --data graphs:molecules --out runs/molecules
+  renote train mpnn --data molecules:solubility.csv --out runs/solubility"""
 
 
 # options of several values, which a repeated flag adds to; of any other flag the last counts, as is usual

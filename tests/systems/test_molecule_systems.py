@@ -54,7 +54,10 @@ def test_it_learns_values_and_predicts_for_others(name: str, tmp_path: Path) -> 
     assert 0 < found["test_mae"] <= found["test_rmse"]
     again = systems.load_run(out)
     torch.testing.assert_close(again.predict(), run.predict())  # type: ignore[attr-defined]
+    assert again.data.units == ("atoms",)
     # a table without the target
+    other = systems.load_run(out, table(tmp_path, "other.csv", "smiles"))
+    assert (other.data.targets, other.data.units) == (("oxygens",), ("atoms",))
     commands.predict(str(out), str(tmp_path / "p.csv"), table(tmp_path, "other.csv", "smiles"))
     with (tmp_path / "p.csv").open() as stream:
         rows = list(csv.DictReader(stream))
