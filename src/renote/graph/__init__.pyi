@@ -86,6 +86,7 @@ from .operator import random_walk as random_walk
 from .operator import scaled_laplacian as scaled_laplacian
 from .operator import symmetric as symmetric
 from .operator import triangles as triangles
+from .pairs import OverPairs as OverPairs
 from .pairs import pair_graph as pair_graph
 from .pattern import Pattern as Pattern
 from .pool.cluster import Clustered as Clustered
