@@ -23,6 +23,7 @@ usage: renote COMMAND [OPTIONS]        renote COMMAND --help has options and an 
   sample RUN               draw samples from a trained generative model
   checkpoints              trained models that come with renote, usable as a RUN
   predict RUN              predict classes or values of nodes, graphs or signals
+  recommend RUN            items that users will take, by a trained recommender
   evaluate RUN             measure a trained run
   compare NAME NAME …      several systems on one data set, over seeds
   compare-samplers RUN     all samplers on one model: quality against network evaluations
@@ -68,7 +69,7 @@ def _train(arguments: Sequence[str]) -> None:
 
         Args:
             out: The run folder: new, or one to go on with by --resume.
-            data: A data set (renote data list), a folder of images, a .npz file, graph:EDGES.csv,NODES.csv, graphs:PATH, a folder of edge lists and labels.csv, or molecules:FILE.csv, a table with a column of SMILES.
+            data: A data set, or your own: a folder of images, a .npz or .txt file, or another form that `renote data list` tells.
             data_option: Options of the data set's loader as KEY=VALUE, e.g. size=14.
             preset: Where the defaults below come from: laptop (minutes), paper, or another of the system.
             resume: Go on from the newest checkpoint in the run folder.
@@ -84,7 +85,9 @@ def _train(arguments: Sequence[str]) -> None:
         if trained.interrupted:
             commands.say("interrupted: go on with the same command and --resume")
             raise SystemExit(130)
-        if system.generates:
+        if system.kind == "ratings":
+            follow = f"recommend {out} --out recommendations.csv"
+        elif system.generates:
             follow = f"sample {out} --out {commands.samples_file(run.data)}"
         else:
             follow = f"predict {out} --out predictions.csv"
@@ -101,12 +104,14 @@ Train a system on built-in data or your own. renote train NAME --help lists ever
   renote train ddpm --data digits --out runs/digits
   renote train cfg --data folder:pictures --data-option size=32 --out runs/mine
   renote train gcn --data graph:edges.csv,nodes.csv --out runs/graph
+  renote train link-baselines --data links:friends.csv --out runs/friends
   renote train gin --data graphs:molecules --out runs/molecules
-  renote train mpnn --data molecules:solubility.csv --out runs/solubility"""
+  renote train mpnn --data molecules:solubility.csv --out runs/solubility
+  renote train lightgcn --data ratings:ratings.csv --out runs/ratings"""
 
 
 # options of several values, which a repeated flag adds to; of any other flag the last counts, as is usual
-REPEATED = ("--data-option", "--option", "--only", "--grid")
+REPEATED = ("--data-option", "--option", "--only", "--grid", "--user")
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -114,6 +119,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "show": commands.show,
     "sample": commands.sample,
     "predict": commands.predict,
+    "recommend": commands.recommend,
     "evaluate": commands.evaluate,
     "checkpoints": commands.checkpoints,
     "compare": commands.compare,

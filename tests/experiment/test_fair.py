@@ -8,26 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
+from graph_files import told, write_graphs
 
 from renote import systems
 from renote.cli import run_command
 from renote.commands.terminal import parse_grid
-from renote.data import Card, GraphData
+from renote.data import GraphData
 from renote.errors import UsageError
 from renote.experiment import Lab, Protocol, fair
-from renote.graph import Adjacency, Graph, batch
 
 FAIR = __import__("renote.experiment.protocol", fromlist=["fair"])
-
-
-def told(count: int = 40) -> GraphData:
-    """One node each, whose feature is the class."""
-    labels = torch.arange(count) % 2
-    graphs = batch([Graph(torch.eye(2)[[label]], Adjacency.from_edges([], [], 1)) for label in labels.tolist()])
-    nothing = torch.empty(0, dtype=torch.long)
-    card = Card("told", "", "graphs", count, (2,), ("a", "b"), "", "")
-    return GraphData("told", card, graphs, labels, nothing, nothing, nothing, ("a", "b"))
 
 
 def lab(folder: Path) -> Lab:
@@ -168,3 +158,75 @@ def test_the_claim_is_judged_by_where_the_baseline_stands(tmp_path: Path, monkey
     assert "2 points of a grid" in outcome.note
     published["enzymes"]["gin"] = 70.0
     assert not systems.get("errica").claim("fair").experiment(made).holds
+
+
+def test_processes_find_what_one_does_and_nothing_is_done_twice(tmp_path: Path) -> None:
+    folder = write_graphs(tmp_path / "graphs")
+    line = ["fair", "gin", "--data", f"graphs:{folder}", "--grid", "hidden=4,8", "--epochs", "2", "--runs", "2"]
+    found = []
+    for name, more in (("two", ["--processes", "2"]), ("one", [])):
+        run_command([*line, "--work", str(tmp_path / name), "--out", str(tmp_path / f"{name}.json"), *more])
+        (kept,) = (tmp_path / name).glob("*/measurements.json")
+        found.append((json.loads((tmp_path / f"{name}.json").read_text())["rows"], json.loads(kept.read_text())))
+    (rows, cells), (rows_of_one, cells_of_one) = found
+    assert rows == rows_of_one
+    assert {key: cell["value"] for key, cell in cells.items()} == {
+        key: cell["value"] for key, cell in cells_of_one.items()
+    }
+    assert len(cells) == 2 * 10 * (2 + 2)
+
+
+def test_what_processes_did_is_kept_as_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_graphs(tmp_path / "graphs")
+    protocol = Protocol(runs=1, epochs=1, patience=0, folds=3)
+    made = Lab(systems.get("gin"), "laptop", tmp_path / "lab", progress=False, processes=2)
+    real, kept = Lab.keep, []
+
+    def stop(self: Lab, key: str, value: Any, seconds: float) -> None:
+        real(self, key, value, seconds)
+        kept.append(key)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Lab, "keep", stop)
+    with pytest.raises(KeyboardInterrupt):
+        fair(made, systems.get("gin"), f"graphs:{folder}", protocol, hidden=4)
+    assert len(json.loads((tmp_path / "lab" / "measurements.json").read_text())) == 1
+
+    def count(self: Lab, key: str, value: Any, seconds: float) -> None:
+        real(self, key, value, seconds)
+        kept.append(key)
+
+    monkeypatch.setattr(Lab, "keep", count)
+    again = Lab(systems.get("gin"), "laptop", tmp_path / "lab", progress=False)
+    assert len(fair(again, systems.get("gin"), f"graphs:{folder}", protocol, hidden=4)["accuracies"]) == 3
+    assert len(kept) == len(set(kept)) == 3
+
+
+def test_two_commands_do_not_work_in_one_folder(tmp_path: Path) -> None:
+    one, two = (Lab(systems.get("gin"), "laptop", tmp_path, progress=False) for _ in range(2))
+    with one.alone():
+        one.keep("a", 1.0, 0.0)
+        with pytest.raises(UsageError, match="another process works in"), two.alone():
+            pass
+    with two.alone():
+        assert two.has("a")
+    with pytest.raises(UsageError, match="processes = 0"):
+        Lab(systems.get("gin"), "laptop", tmp_path, processes=0)
+
+
+def test_a_changed_preset_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    real = FAIR.train
+    monkeypatch.setattr(FAIR, "train", lambda *given, **options: (calls.append(1), real(*given, **options))[1])
+    protocol = Protocol(runs=1, epochs=1, patience=0, folds=2)
+    fair(lab(tmp_path), systems.get("errica"), "told", protocol)
+    other = dataclasses.replace(systems.get("errica"), presets={"laptop": {"hidden": 3}})
+    fair(lab(tmp_path), other, "told", protocol)
+    assert len(calls) == 4
+
+
+@pytest.mark.parametrize("name", [name for name in systems.names() if systems.get(name).kind == "graphs"])
+def test_a_system_can_be_sent_to_a_process(name: str) -> None:
+    import pickle
+
+    assert pickle.loads(pickle.dumps(systems.get(name))).name == name

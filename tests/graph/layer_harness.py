@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from renote.graph import (
     Adjacency,
     ChebyshevConvolution,
+    CollaborativeConvolution,
     ColumnConvolution,
     DegreeConvolution,
     DiffusionConvolution,
@@ -28,6 +29,7 @@ from renote.graph import (
     PoolAggregation,
     SAGEConvolution,
     SimplifiedConvolution,
+    SkipConvolution,
 )
 
 
@@ -83,6 +85,13 @@ def enhanced_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
     """(Ã + λ diag Ã) X W + b."""
     walk = walk_matrix(with_loops(dense))
     return (walk + layer.strength * torch.diag(walk.diagonal())) @ x @ layer.weight + layer.bias
+
+
+def skip_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    assert isinstance(layer, SkipConvolution)
+    assert layer.bias is not None
+    projected = x @ layer.weight
+    return kipf_matrix(dense) @ projected + projected @ torch.diag(layer.skip) + layer.bias
 
 
 def loopy_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
@@ -251,6 +260,18 @@ def diffusion_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
     return torch.cat([weight * (torch.linalg.matrix_power(walk, hop) @ x) for hop, weight in hops], 1)
 
 
+def collaborative_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    """x_i W₁ + Σ_j L_ij (x_j W₁ + (x_j ⊙ x_i) W₂) + b."""
+    scale = torch.where(dense.abs().sum(1) > 0, dense.abs().sum(1).pow(-0.5), 0.0)
+    step = scale[:, None] * dense * scale
+    rows = [
+        x[i] @ layer.weight
+        + sum(step[i, j] * (x[j] @ layer.weight + (x[j] * x[i]) @ layer.weight_common) for j in range(len(x)))
+        for i in range(len(x))
+    ]
+    return (torch.stack(rows) if rows else x.new_zeros(0, layer.weight.shape[1])) + layer.bias
+
+
 def degree_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
     """x_i W_d + Σ_j x_j V_d + b_d."""
     rows = []
@@ -274,6 +295,7 @@ LAYERS = [
     Layer("enhanced", lambda i, o: EnhancedConvolution(i, o, 0.7), enhanced_oracle),
     Layer("loopy, narrower", lambda i, o: LoopyConvolution(i, o), loopy_oracle, one_loop=False),
     Layer("loopy, wider", lambda i, o: LoopyConvolution(i, 2 * i), loopy_oracle, one_loop=False),
+    Layer("skip", lambda i, o: SkipConvolution(i, o), skip_oracle),
     Layer("gat", lambda i, o: GATConvolution(i, o), gat_oracle),
     Layer("gat, 3 heads", lambda i, o: GATConvolution(i, o, heads=3), gat_oracle),
     Layer("gat, mean of heads", lambda i, o: GATConvolution(i, o, heads=2, concat=False), gat_oracle),
@@ -295,6 +317,7 @@ LAYERS = [
         chebyshev_oracle,
         one_loop=False,
     ),
+    Layer("collaborative", lambda i, o: CollaborativeConvolution(i, o), collaborative_oracle, one_loop=False),
     Layer("column", lambda i, o: ColumnConvolution(i), column_oracle, one_loop=False),
     Layer("column, no gates", lambda i, o: ColumnConvolution(i, gated=False), column_oracle, one_loop=False),
     Layer("isomorphism, narrower", lambda i, o: isomorphism(i, 2), isomorphism_oracle, one_loop=False),

@@ -1,5 +1,6 @@
 """Systems of categories: trained on text and pictures from the registry, kept, opened again, sampled, measured."""
 
+import importlib
 import math
 
 import pytest
@@ -111,3 +112,63 @@ def test_bad_options(text, tmp_path):
 
     with pytest.raises(UsageError, match="is text"):
         ship(systems.load_run(tmp_path / "run"), tmp_path / "small")
+
+
+def test_argmax_flows_of_text(text, tmp_path):
+    system = systems.get("multinomial-diffusion")
+    run = system.train(text, tmp_path / "run", progress=False, **TINY, model="argmax-flow", couplings=2, device="cpu")
+    run = systems.load_run(tmp_path / "run")
+    assert run.data.text(run.sample(3))[0] != ""
+    assert 0 < run.bits(4)["bits_per_dimension"] < 20
+    with pytest.raises(UsageError, match="digits is no text"):
+        system.train("digits", preset="digits", progress=False, model="argmax-flow", steps=1)
+    with pytest.raises(UsageError, match="couplings = 0"):
+        system.configure(couplings=0)
+
+
+def test_label_maps(tmp_path):
+    from renote import data, evaluate
+
+    maps = data.load("digit-maps")
+    assert maps.levels == len(maps.categories) == 11
+    assert torch.equal(maps.raw(maps.clean(maps.train)), maps.train)
+    real = evaluate.map_measures(maps.test, maps)
+    assert real["purity"] == real["real purity"] == 1
+    assert real["labels"] == real["neighbours"] == pytest.approx(0)
+    noise = torch.randint(0, 11, maps.test.shape, dtype=torch.uint8)
+    found = evaluate.map_measures(noise, maps)
+    assert found["purity"] < 0.4 < 1 == found["real purity"]
+    assert found["neighbours"] > 0.3
+    # one label of a map changed: 1 of its inked pixels
+    one = maps.test[:1].clone()
+    place = one.nonzero()[0]
+    ink = int((one > 0).sum())
+    one[tuple(place)] = one.max() % 10 + 1
+    assert evaluate.map_measures(one, maps)["purity"] == pytest.approx((ink - 1) / ink)
+    shown = maps.shown(maps.test[:2])
+    assert shown.shape == (2, 3, 8, 8)
+    assert (shown.movedim(1, -1)[maps.test[:2, 0] == 0] == 255).all()
+    run = systems.get("multinomial-diffusion").train(
+        "digit-maps", tmp_path / "run", preset="digits", progress=False, **PICTURES, device="cpu"
+    )
+    run = systems.load_run(tmp_path / "run")
+    assert set(run.evaluate(20)) == set(real)
+
+
+@pytest.mark.parametrize("claim", ["text", "maps"])
+def test_claims_of_multinomial_diffusion_run(claim, tmp_path, monkeypatch, text):
+    from renote import data
+    from renote.experiment import Lab
+
+    module = importlib.import_module("renote.systems.multinomial_diffusion")
+    for preset in ("small", "digits"):
+        changes = (TINY if preset == "small" else PICTURES) | {"steps": 12, "device": "cpu", "layers": 2}
+        monkeypatch.setitem(module.SYSTEM.presets, preset, module.SYSTEM.presets[preset] | changes)
+    lab = Lab(module.SYSTEM, "laptop", tmp_path, progress=False)
+    if claim == "text":
+        monkeypatch.setattr(lab, "data", lambda name, **options: data.load(text, length=16))
+        monkeypatch.setattr(module, "_bits", lambda run, count: run.bits(8))
+    outcome = module.SYSTEM.claim(claim).experiment(lab)
+    assert outcome.seeds == (0, 1, 2)
+    assert isinstance(outcome.holds, bool)
+    assert all(isinstance(value, float | dict) for value in outcome.measured.values())

@@ -182,3 +182,19 @@ def test_they_are_compared(mirror: Path) -> None:
     found = compare([systems.get("gin")], data.load("mutag"), 2, steps=40)
     assert "153 training, 17 validation, 18 test graphs" in found["protocol"]
     assert found["rows"][0]["metric"] == "test accuracy (%)"
+
+
+def test_a_picture_of_graphs_says_which_are_wrong() -> None:
+    run = trained("gin", RINGS_AND_STARS, steps=10)
+    panels = run.picture().axes
+    assert len(panels) == 12
+    tested = RINGS_AND_STARS.test[:12]
+    wrong = run.predict()[tested] != RINGS_AND_STARS.labels[tested]
+    assert ["\nis " in axes.get_title() for axes in panels] == wrong.tolist()
+    lines, nodes = panels[0].collections
+    first = RINGS_AND_STARS.graphs.members.count[tested[0]]
+    assert len(nodes.get_offsets()) == int(first)
+    assert len(lines.get_segments()) > 0
+    assert len([axes for axes in run.picture(RINGS_AND_STARS.num_graphs - 2).axes if axes.get_title()]) == 2
+    with pytest.raises(UsageError, match="there are 80"):
+        run.picture(80)

@@ -366,7 +366,7 @@ def test_a_run_shows_where_it_attends(digits_run: Path, tmp_path: Path) -> None:
     run = str(tmp_path / "gat")
     renote("train", "gat", "--data", "digits-knn", "--out", run, "--steps", "2")
     _, err = renote("show", run, "--node", "5", "--out", "shares.png", cwd=tmp_path)
-    assert "where gat attends on digits-knn: shares.png" in err
+    assert "what gat finds on digits-knn: shares.png" in err
     assert Image.open(tmp_path / "shares.png").size[1] > 300
     for arguments, message in (
         ([run, "--node", "1797"], "go from 0 to 1796"),

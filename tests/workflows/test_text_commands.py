@@ -21,11 +21,18 @@ def test_text_from_a_file_to_a_file(tmp_path: Path) -> None:
     assert all(text[3:7] == "the " and len(text[3:].removesuffix("\n\n")) == 20 for text in texts)
     renote("sample", run, "-n", "2", "--out", str(tmp_path / "numbers.npy"))
     assert np.load(tmp_path / "numbers.npy").shape == (2, 20)
+    renote("sample", run, "-n", "2", "--out", str(out), "--film", str(tmp_path / "way.html"))
+    assert (tmp_path / "way.html").read_text().count("<tr>") == 10  # two samples in five steps
+    renote("sample", run, "-n", "2", "--out", str(out), "--film", str(tmp_path / "way.txt"))
+    frames = (tmp_path / "way.txt").read_text().split("--- ")[1:6]
+    hidden = [frame.count("_") for frame in frames]
+    assert hidden == sorted(hidden, reverse=True)
+    assert hidden[0] > 0 == hidden[-1]
     measures = json.loads(renote("evaluate", run, "--samples", "4", "--bits", "bound", "--json")[0])["measures"]
     assert {"known_words", "pair_divergence", "distinct", "bits"} == set(measures)
     for wrong, message in (
         (["--out", str(tmp_path / "samples.png")], ".txt file"),
-        (["--film", "way.png"], "leave film out"),
+        (["--film", "way.png"], "a page (.html)"),
         (["--option", "given=zebra"], "is not in the alphabet"),
         (["--class", "3"], "without classes"),
     ):

@@ -9,7 +9,6 @@ from tyro.conf import Positional
 
 from renote import systems
 from renote.commands.terminal import Json, console, number, picture_path, print_json, print_table, say
-from renote.errors import UsageError
 
 
 def list_(json: Json = False) -> None:
@@ -26,13 +25,13 @@ def list_(json: Json = False) -> None:
 
 
 def show(name: Positional[str], node: int | None = None, out: str = "attention.png", json: Json = False) -> None:
-    """Show one system: its equations, parts, options, and claims. Or draw where a trained run attends, if it does.
+    """Show one system: its equations, parts, options, and claims. Or draw what a trained run found: where it attends, which links are likely.
 
     Example: renote show gcn
 
     Args:
-        name: Name of a system (renote list), or the run folder of one that attends over edges (gat, gaan).
-        node: Of a run: the node whose neighbours are drawn; the first test node by default.
+        name: Name of a system (renote list), or a run folder: of one that attends over edges (gat, gaan), or that predicts links, classes of graphs, or items.
+        node: Of a run: the node it is about, by default the first test node, or links of all nodes; of many graphs the first to draw; of recommendations the user.
         out: Of a run: the picture (.png, .svg, .pdf).
     """
     import dataclasses
@@ -71,15 +70,11 @@ def show(name: Positional[str], node: int | None = None, out: str = "attention.p
 
 def _show_run(run: str, node: int | None, out: str) -> None:
     target = picture_path(out)
-    from renote import evaluate, experiment
+    from renote import evaluate
 
     loaded = systems.load_run(run)
-    if not isinstance(loaded, experiment.NodeRun):
-        raise UsageError(
-            f"{run} holds {loaded.system.name}, which attends over no edges: use renote sample or evaluate"
-        )
-    evaluate.save_figure(loaded.draw_attention(node), target)
-    say(f"where {loaded.system.name} attends on {loaded.data.name}: {target}")
+    evaluate.save_figure(loaded.picture(node), target)
+    say(f"what {loaded.system.name} finds on {loaded.data.name}: {target}")
 
 
 def checkpoints(json: Json = False) -> None:
@@ -117,6 +112,7 @@ def data_list(json: Json = False) -> None:
     Example: renote data list
     """
     from renote.data import cards
+    from renote.data.registry import OWN
 
     rows = [card.to_dict() for card in cards().values()]
     if json:
@@ -126,9 +122,7 @@ def data_list(json: Json = False) -> None:
         [r["name"], r["title"], r["kind"], r["size"], "×".join(map(str, r["shape"])), len(r["classes"])] for r in rows
     ]
     print_table(("name", "data", "kind", "size", "shape", "classes"), body)
-    say(
-        "your own: a folder of images, FILE.npz, graph:EDGES.csv,NODES.csv (.parquet too), graphs:PATH, a folder of edge lists and labels.csv, or molecules:FILE.csv, a table with a column of SMILES"
-    )
+    say("your own:\n" + "\n".join(f"  {form}  {what}" for form, what in OWN.values()))
 
 
 def data_describe(name: Positional[str], json: Json = False) -> None:

@@ -204,6 +204,7 @@ def fair(
     patience: int = 20,
     preset: str = "laptop",
     baseline: bool = True,
+    processes: int = 1,
     out: str | None = None,
     work: str = "runs/fair",
     fresh: bool = False,
@@ -222,6 +223,7 @@ def fair(
         patience: Passes without a lower validation loss after which training stops; 0 never stops early.
         preset: Of every configuration: laptop, paper, or another that all have.
         baseline: Whether to put the baseline (errica) through it too.
+        processes: How many trainings at once, each in a process with its share of the cores.
         out: A .json file for the result, with command, versions and machine.
         work: Folder of trainings' results that are kept while it runs.
         fresh: Forget what the work folder holds.
@@ -242,10 +244,10 @@ def fair(
     folder = Path(work) / re.sub(r"[^\w.-]+", "-", data)
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
-    for system in chosen:
-        experiment.check_fair(system, protocol)
-    lab = experiment.Lab(chosen[0], "laptop", folder)
-    rows = [experiment.fair(lab, system, data, protocol) for system in chosen]
+    lab = experiment.Lab(chosen[0], "laptop", folder, processes=processes)
+    with lab.alone():
+        experiment.fair_ahead(lab, [(system, data, {}) for system in chosen], protocol)
+        rows = [experiment.fair(lab, system, data, protocol) for system in chosen]
     found = {"data": data, "protocol": protocol.told(), "grid": [dict(point) for point in protocol.grid], "rows": rows}
     if target is not None:
         keep(target, found)
@@ -264,6 +266,7 @@ def reproduce(
     out: str = "results",
     work: str = "runs/reproduce",
     fresh: bool = False,
+    processes: int = 1,
     json: Json = False,
 ) -> None:
     """Run the experiment behind a paper's claim; a stopped one goes on where it was. Exit status 3: it did not hold.
@@ -277,10 +280,13 @@ def reproduce(
         out: Folder of the results: a JSON document and a figure.
         work: Folder of trainings and measurements that are kept while it runs.
         fresh: Forget what the work folder holds.
+        processes: How many trainings at once, where the experiment can: the fair protocol's.
     """
     from renote import experiment
 
-    found = experiment.reproduce(systems.get(name), size, claim=claim, out=out, work=work, fresh=fresh)
+    found = experiment.reproduce(
+        systems.get(name), size, claim=claim, out=out, work=work, fresh=fresh, processes=processes
+    )
     if json:
         print_json(found)
     else:

@@ -37,6 +37,8 @@ def generative(run: str) -> SampleRun:
 
 def samples_file(data: SampleData) -> str:
     """Where samples of such data go, if nothing else is asked for."""
+    if data.graphs is not None and data.graphs.molecules:
+        return "samples.smi"
     return "samples.txt" if data.alphabet else "samples.png"
 
 
@@ -60,7 +62,7 @@ def sample(
     Args:
         run: The run folder, or the name of a checkpoint.
         n: How many.
-        out: A picture (.png, .jpg, .webp), text (.txt) or an array (.npy); samples.png or samples.txt by default.
+        out: A picture (.png, .jpg, .webp), text (.txt), molecules (.smi, with a picture beside) or an array (.npy); samples.png, .txt or .smi by default.
         class_: Number or name of a class; without it, classes at random.
         sampler: ancestral, ddim, heun, …; the system's own by default.
         steps: Steps of the sampler.
@@ -68,25 +70,27 @@ def sample(
         guidance_scale: 0 ignores the class, 1 is plainly conditional, above 1 exaggerates it.
         option: Other options of the sampler as KEY=VALUE, e.g. spacing=rho churn=40, or given="ROMEO: ____" to fill in text.
         seed: Sample i depends on seed + i alone.
-        film: Also write the way from noise to samples as a strip of pictures.
+        film: Also write the way from noise to samples as a strip of pictures; of text as a text (.txt) or a page (.html).
     """
     from renote import evaluate
 
     loaded = generative(run)
-    written = bool(loaded.data.alphabet)
+    written, graphs = bool(loaded.data.alphabet), loaded.data.graphs
     path = Path(out or samples_file(loaded.data))
-    if written and film is not None:
-        raise UsageError(f"film = {film}: the way to text is no picture; leave film out")
+    where = str(path)
     options: dict[str, Any] = {"sampler": sampler, "steps": steps, "eta": eta, "guidance_scale": guidance_scale}
     options |= parse_options(option)
     samples = loaded.sample(n, seed=seed, label=class_, progress=True, **options)
     if written and path.suffix.lower() != ".npy":
         evaluate.write_texts(loaded.data.text(samples), path)
+    elif graphs is not None:
+        where = " and ".join(map(str, evaluate.write_graphs(samples, graphs, path)))
     else:
-        evaluate.write_samples(samples, path)
-    say(f"{n} samples in {path}")
+        evaluate.write_samples(samples if path.suffix.lower() == ".npy" else loaded.data.shown(samples), path)
+    say(f"{n} samples in {where}")
     if film is not None:
-        evaluate.write_film(loaded.film(min(n, 8), seed=seed, label=class_, **options), Path(film))
+        frames = loaded.clean_film(min(n, 8), seed=seed, label=class_, **options)
+        evaluate.write_film_of(loaded.data, frames, Path(film))
         say(f"the way from noise in {film}")
 
 
@@ -97,13 +101,13 @@ def predict(
     picture: str | None = None,
     molecules: int = 12,
 ) -> None:
-    """Predict the class or the values of every node or graph with what was trained on those, or the class of every held-out sample of signals.
+    """Predict the class or the values of every node or graph, the class of every held-out sample of signals, or which pairs of nodes have a link.
 
     Example: renote predict runs/cora --out predictions.csv
 
     Args:
         run: The run folder.
-        out: The table: node, graph or sample, class, probability; or graph and values, of molecules their rows and SMILES before these.
+        out: The table: node, graph or sample, class, probability; or graph and values, of molecules their rows and SMILES before these; of links source, target, score, the likeliest first.
         data: Another graph or other graphs with the same features, e.g. molecules:NEW.csv, or other samples of the same shape and classes.
         picture: Of values of molecules: also draw them (.png, .svg, .pdf), each atom coloured by what it adds.
         molecules: How many to draw, the first of the table.
@@ -113,10 +117,6 @@ def predict(
     target = None if picture is None else picture_path(picture)
 
     loaded = systems.load_run(run, data)
-    if not isinstance(
-        loaded, experiment.NodeRun | experiment.SignalRun | experiment.GraphRun | experiment.GraphValueRun
-    ):
-        raise UsageError(f"{run} holds {loaded.system.name}, which predicts nothing: use renote sample")
     if target is not None and not isinstance(loaded, experiment.GraphValueRun):
         raise UsageError(
             f"picture = {picture}: only values of molecules are drawn, and {run} tells classes; leave picture out"
@@ -127,6 +127,30 @@ def predict(
         say(f"what each atom adds, the prediction less that without the atom's features: {target}")
 
 
+def recommend(
+    run: Positional[str],
+    user: tuple[str, ...] = (),
+    k: Annotated[int | None, arg(aliases=["-k"])] = None,
+    out: str = "recommendations.csv",
+) -> None:
+    """Recommend items to users with a trained recommender: those of the highest score that a user does not have.
+
+    Example: renote recommend runs/films --user 42 -k 10 --out recommendations.csv
+
+    Args:
+        run: The run folder.
+        user: Names of users that were there in training; all of them by default.
+        k: Items for each; the run's own k by default.
+        out: The table: user, rank, item, score.
+    """
+    from renote import experiment
+
+    loaded = systems.load_run(run)
+    if not isinstance(loaded, experiment.RecommendRun):
+        raise UsageError(f"{run} holds {loaded.system.name}, which recommends nothing: use renote predict or sample")
+    say(f"{loaded.write_recommendations(Path(out), user or None, k)} recommendations in {out}")
+
+
 def evaluate(
     run: RunName,
     data: str | None = None,
@@ -135,7 +159,7 @@ def evaluate(
     bits: Literal["bound", "ode"] | None = None,
     json: Json = False,
 ) -> None:
-    """Measure a trained run: accuracy of predictions, or distance, variety and class accuracy of samples.
+    """Measure a trained run: accuracy of predictions, ranks of links, or distance, variety and class accuracy of samples.
 
     Example: renote evaluate runs/digits --samples 2000 --bits bound
 

@@ -2,8 +2,17 @@ from .card import Card as Card
 from .card import File as File
 from .edges import grid_points as grid_points
 from .edges import similarity_graph as similarity_graph
+from .form import GraphForm as GraphForm
+from .forms import FORMS as FORMS
+from .forms import Data as Data
+from .graph_rows import row_smiles as row_smiles
+from .graph_rows import rows_of as rows_of
+from .graph_rows import smiles_rows as smiles_rows
+from .links import LinkData as LinkData
+from .links import split_links as split_links
 from .molecule_sets import MoleculeData as MoleculeData
 from .molecule_sets import scaffold_split as scaffold_split
+from .ratings_data import RatingData as RatingData
 from .registry import cards as cards
 from .registry import describe as describe
 from .registry import fetch as fetch

@@ -19,6 +19,7 @@ class File:
         arrays: names of the whole-number arrays of an `.npz` file which are read: copies of it differ in packing, in the
             width of their numbers and in what else they hold.
         members: names of the files of a `.zip` which are read, for the same reason.
+        sets: whether the checksum is of lines of whole numbers with those after the first sorted, since copies differ in their order.
     """
 
     name: str
@@ -26,6 +27,7 @@ class File:
     url: str
     arrays: tuple[str, ...] = ()
     members: tuple[str, ...] = ()
+    sets: bool = False
 
     @property
     def packed(self) -> bool:
@@ -40,9 +42,9 @@ class Card:
     Args:
         name: what `renote.data.load` takes.
         title: one line.
-        kind: `"samples"`: things to generate; `"nodes"`: a graph whose nodes have classes; `"graphs"`: many graphs, with a class or values each, or neither.
-        size: number of samples, of nodes, or of graphs.
-        shape: of one sample (channels, *space), or (features,) of one node.
+        kind: `"samples"`: things to generate; `"nodes"`: a graph whose nodes have classes; `"graphs"`: many graphs, with a class or values each, or neither; `"ratings"`: which user took which item; `"links"`: a graph whose missing links are looked for.
+        size: number of samples, of nodes, of graphs, or of ratings.
+        shape: of one sample (channels, *space), or (features,) of one node; (users, items) of ratings.
         classes: names of the classes in the order of their numbers; empty if there are none.
         source: who made it and where it is described.
         licence: as its source states it.
@@ -53,7 +55,7 @@ class Card:
 
     name: str
     title: str
-    kind: Literal["samples", "nodes", "graphs"]
+    kind: Literal["samples", "nodes", "graphs", "ratings", "links"]
     size: int
     shape: tuple[int, ...]
     classes: tuple[str, ...]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from renote.data.card import Card, File
 from renote.data.catalog_graphs import GRAPHS
+from renote.data.catalog_links import LINKS
 from renote.data.catalog_molecules import MOLECULES
+from renote.data.catalog_ratings import RATINGS
 
 _PLANETOID = {
     "ind.cora.x": "23cfa55d91c6f624233f5eb7b6e3f141f1bd2b2ae39608a63cf5d084bb27baab",
@@ -121,6 +123,17 @@ _ALL = (
     Card(
         name="digits",
         title="Handwritten digits, 8 × 8, 17 levels of grey",
+        kind="samples",
+        size=1_797,
+        shape=(1, 8, 8),
+        classes=_DIGITS,
+        source=_DIGITS_SOURCE,
+        licence="CC BY 4.0",
+        counts={"train": 1_500, "test": 297},
+    ),
+    Card(
+        name="digit-maps",
+        title="Label maps of handwritten digits, 8 × 8: background, or which digit a pixel is of",
         kind="samples",
         size=1_797,
         shape=(1, 8, 8),
@@ -303,6 +316,8 @@ _ALL = (
     ),
     *GRAPHS,
     *MOLECULES.values(),
+    *RATINGS,
+    *LINKS,
     _toy("swiss-roll", "A spiral in the plane"),
     _toy("checkerboard", "The black squares of a 4 × 4 board"),
     _toy("gaussian-mixture", "Eight Gaussians on a circle", tuple(f"mode {k}" for k in range(8))),
@@ -318,6 +333,28 @@ _ALL = (
         source="Sohl-Dickstein et al. (2015); drawn when loaded",
         licence="none needed",
         counts={"train": 10_000, "test": 2_000},
+    ),
+    Card(
+        name="small-communities",
+        title="Graphs of 12 to 20 nodes in two communities, to generate",
+        kind="samples",
+        size=1_200,
+        shape=(210,),
+        classes=(),
+        source="drawn when loaded, as You et al. (2018)",
+        licence="none needed",
+        counts={"train": 960, "test": 240},
+    ),
+    Card(
+        name="small-planar",
+        title="Planar graphs of 12 to 20 nodes: triangulated points, to generate",
+        kind="samples",
+        size=1_200,
+        shape=(210,),
+        classes=(),
+        source="drawn when loaded, as Martinkus et al. (2022)",
+        licence="none needed",
+        counts={"train": 960, "test": 240},
     ),
     Card(
         name="tinyshakespeare",

@@ -79,7 +79,7 @@ def load(
     counts = {"edges": adjacency.num_edges // 2, "graphs": graphs, **{name: len(part) for name, part in split.items()}}
     card = dataclasses.replace(card, size=graphs * nodes, shape=(features,), classes=names, counts=counts)
     graph = Graph(x, Adjacency(adjacency.pattern), graph_of_node=graph_of_node, num_graphs=graphs)
-    return NodeData(card.name, card, graph, labels, **split, classes=names)
+    return NodeData(card.name, card, graph, labels, split["train"], split["validation"], split["test"], names)
 
 
 def _edges(member: Tensor, inside: float, outside: float, generator: Generator) -> Tensor:

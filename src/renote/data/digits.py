@@ -46,6 +46,40 @@ def load(card: Card, *, size: int | Sequence[int] | None = None, seed: int = 0) 
     )
 
 
+def load_maps(card: Card, *, threshold: int = 6, seed: int = 0) -> SampleData:
+    """Label maps (n, 1, 8, 8) of the digits: 0 where there is no ink, else the digit's class + 1.
+
+    Args:
+        card: of `digit-maps`.
+        threshold: least inked points of 16 that a pixel of the digit has.
+        seed: of the split, as of `digits`.
+
+    Raises:
+        DataError: `threshold` is not from 1 to 16.
+    """
+    if not 1 <= threshold <= _LEVELS:
+        raise DataError(f"threshold is {threshold}: a pixel counts 1 to {_LEVELS} inked points")
+    images = load(card, seed=seed)
+    assert images.train_labels is not None
+    assert images.test_labels is not None
+
+    def maps(pixels: Tensor, labels: Tensor) -> Tensor:
+        ink = pixels >= round(threshold * 255 / _LEVELS)
+        return (ink * (labels + 1)[:, None, None, None]).to(torch.uint8)
+
+    return SampleData(
+        card.name,
+        card,
+        maps(images.train, images.train_labels),
+        images.train_labels,
+        maps(images.test, images.test_labels),
+        images.test_labels,
+        images.classes,
+        range=(0.0, 10.0),
+        categories=("background", *images.classes),
+    )
+
+
 def load_graph(card: Card, *, neighbors: int = 8, seed: int = 0) -> NodeData:
     """Digits joined to their nearest neighbours: i – j if either is among the other's nearest by Euclidean distance.
 

@@ -71,7 +71,7 @@ def load(
     counts = {"edges": adjacency.num_edges // 2, **{k: len(v) for k, v in split.items()}}
     card = dataclasses.replace(card, size=nodes, shape=(features,), classes=names, counts=counts)
     graph = Graph(x, adjacency, graph_of_node=None if graphs == 1 else graph_of_node, num_graphs=graphs)
-    return NodeData(card.name, card, graph, labels, **split, classes=names)
+    return NodeData(card.name, card, graph, labels, split["train"], split["validation"], split["test"], names)
 
 
 def _weights(nodes: int, together: float, degree: float, exponent: float, generator: Generator) -> Tensor:

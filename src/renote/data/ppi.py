@@ -71,7 +71,7 @@ def load(card: Card, *, folder: str = "") -> NodeData:
         classes = tuple(f"class {number}" for number in range(labels.shape[1]))
     counts = {"edges": graph.num_edges // 2, "graphs": graphs, **{name: len(part) for name, part in split.items()}}
     card = dataclasses.replace(card, size=nodes, shape=(graph.num_features,), classes=classes, counts=counts)
-    return NodeData(card.name, card, graph, labels, **split, classes=classes)
+    return NodeData(card.name, card, graph, labels, split["train"], split["validation"], split["test"], classes)
 
 
 def _of_folder(folder: Path) -> Read:

@@ -17,10 +17,11 @@ from renote.data.catalog_molecules import MOLECULES
 from renote.errors import DataError, unknown
 
 if TYPE_CHECKING:
-    from renote.data.types import GraphData, NodeData, SampleData
+    from renote.data.forms import Data
 
 _LOADERS = {
     "digits": ("digits", "load"),
+    "digit-maps": ("digits", "load_maps"),
     "digits-knn": ("digits", "load_graph"),
     "mnist": ("idx", "load"),
     "fashion-mnist": ("idx", "load"),
@@ -31,32 +32,41 @@ _LOADERS = {
     "amazon-computers": ("gnn_benchmark", "load"),
     "coauthor-cs": ("gnn_benchmark", "load"),
     **{name: ("tu", "load") for name, card in CARDS.items() if card.folder == "tu"},
+    **{name: ("seal", "load") for name, card in CARDS.items() if card.folder == "seal"},
     "folder": ("images", "load"),
     "graph": ("table", "load"),
     "graphs": ("graph_folder", "load"),
     "molecules": ("molecule_sets", "load"),
     **dict.fromkeys(MOLECULES, ("molecule_sets", "load")),
+    "ratings": ("ratings", "load"),
+    "movielens-100k": ("ratings", "load_movielens"),
+    "gowalla": ("ratings", "load_gowalla"),
+    "links": ("links", "load"),
     "superpixels": ("superpixels", "load"),
     "npz": ("arrays", "load"),
     "heartbeat": ("heartbeat", "load"),
     "power-law": ("power_law", "load"),
     "communities-many": ("communities", "load"),
     "ppi": ("ppi", "load"),
+    "small-communities": ("small_graphs", "load"),
+    "small-planar": ("small_graphs", "load"),
     "text": ("text", "load"),
     "tinyshakespeare": ("text", "load"),
     **{name: ("toy", "load") for name in CARDS if name.startswith("toy-")},
 }
 
-OWN = (
-    "folder:PATH",
-    "FILE.npz",
-    "graph:EDGES.csv,NODES.csv",
-    "graphs:PATH",
-    "molecules:FILE.csv",
-    "superpixels:IMAGES",
-    "FILE.txt",
-)
-"""Forms that name the user's own data."""
+OWN: dict[str, tuple[str, str]] = {
+    "folder": ("folder:PATH", "a folder of images"),
+    "npz": ("FILE.npz", "arrays"),
+    "text": ("FILE.txt", "text"),
+    "graph": ("graph:EDGES.csv,NODES.csv", "tables of edges and of nodes, .parquet too"),
+    "graphs": ("graphs:PATH", "a folder of tables of edges and labels.csv"),
+    "molecules": ("molecules:FILE.csv", "a table with a column of SMILES"),
+    "superpixels": ("superpixels:IMAGES", "graphs of the regions of images"),
+    "links": ("links:EDGES.csv", "a table of edges, whose missing links are looked for"),
+    "ratings": ("ratings:FILE.csv", "a table with the columns user and item"),
+}
+"""The user's own data, by the word before the colon: how it is written, and what is there."""
 
 
 def names() -> list[str]:
@@ -69,13 +79,11 @@ def cards() -> dict[str, Card]:
     return dict(CARDS)
 
 
-def load(name: str | os.PathLike[str], **options: Any) -> SampleData | NodeData | GraphData:
+def load(name: str | os.PathLike[str], **options: Any) -> Data:
     """Reads a data set by name, or the user's own by path.
 
     Args:
-        name: one of `names()`; `folder:PATH` or a folder of images; a `.npz` file; `graph:EDGES.csv,NODES.csv` (or .parquet);
-            `graphs:PATH`, a folder of tables of edges with a table of labels; `molecules:FILE.csv`, a table with a column of SMILES;
-            `superpixels:NAME`, graphs of regions of images; a `.txt` file or `text:PATH`.
+        name: one of `names()`, a folder of images, a `.npz` or `.txt` file, or another form of `OWN`.
         options: of the loader, e.g. `size=14` for images, `n=1000` for toy points, `seed` of a split.
 
     Raises:
@@ -95,7 +103,7 @@ def load(name: str | os.PathLike[str], **options: Any) -> SampleData | NodeData 
     for option in options:
         if option not in known:
             raise unknown(f"option of the data set {os.fspath(name)!r}:", option, known)
-    loaded: SampleData | NodeData | GraphData = loader(argument, **options)
+    loaded: Data = loader(argument, **options)
     return loaded
 
 
@@ -149,21 +157,31 @@ def _resolve(name: str) -> tuple[str, Card | str]:
     if canonical.startswith("toy-"):
         raise unknown("data set", name, CARDS)
     form, colon, path = name.partition(":")
-    if colon and form in ("folder", "graph", "graphs", "molecules", "superpixels"):
+    if colon and form in OWN:
         if not path:
-            raise DataError(
-                f"{name!r} names no path: write {' or '.join(own for own in OWN if own.startswith(form + ':'))}"
-            )
-        return form, path
-    if colon and form in ("npz", "text"):
+            raise DataError(f"{name!r} names no path: write {OWN[form][0]}")
         return form, path
     if name.lower().endswith((".npz", ".txt")):
         return "npz" if name.lower().endswith(".npz") else "text", name
     if Path(name).expanduser().is_dir():
         return "folder", name
+    if name.lower().endswith((".csv", ".tsv")) and _is_of_ratings(Path(name).expanduser()):
+        return "ratings", name
     if name.lower().endswith((".csv", ".parquet", ".pq")):
-        raise DataError(f"{name!r}: a graph needs two tables; write graph:EDGES.csv,NODES.csv (or .parquet)")
+        raise DataError(
+            f"{name!r}: a graph needs two tables; write graph:EDGES.csv,NODES.csv (or .parquet), or links:{name} to predict links. Ratings have the columns user and item: ratings:{name}"
+        )
     if "/" in name or os.sep in name or Path(name).suffix:
         there = "is not data of a known form" if Path(name).expanduser().exists() else "does not exist"
-        raise DataError(f"{name!r} {there}: give a data set's name, or {', '.join(OWN)}")
+        raise DataError(f"{name!r} {there}: give a data set's name, or {', '.join(form for form, _ in OWN.values())}")
     raise unknown("data set", name, CARDS)
+
+
+def _is_of_ratings(path: Path) -> bool:
+    """Whether a table's first line names users and items."""
+    if not path.is_file():
+        return False
+    with path.open(encoding="utf-8-sig", errors="replace") as stream:
+        first = stream.readline().lower()
+    columns = {cell.strip().strip('"') for cell in first.split(max(",;\t", key=first.count))}
+    return {"user", "item"} <= columns

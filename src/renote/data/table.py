@@ -1,7 +1,7 @@
 """The user's own graph as two tables: `graph:EDGES.csv,NODES.csv`, or with .parquet.
 
 Edges have the columns `source`, `target` and optionally `weight`; nodes have `id`, `label`, optionally `split`, and
-every other column is a feature. An empty label is unknown.
+every other column is a feature. An empty label is unknown; without that column, nodes can be clustered.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from renote.data.types import NodeData
 from renote.errors import DataError, unknown
 from renote.graph import Adjacency, Graph, SparseFeatures, degree_features, identity_features
 
-_SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test"}
+SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test"}
 _NOT_FEATURES = ("id", "label", "split")
+_OWN_NAMES = {*_NOT_FEATURES, "source", "target", "weight", "user", "item", "rating"}
 
 
 def load(
@@ -52,22 +53,27 @@ def load(
         DataError: a file, column or value is missing or wrong; the message names the file and the line.
     """
     edges_path, nodes_path = _two_paths(path)
-    nodes = Table.read(nodes_path, required=("id", "label"))
+    nodes = Table.read(nodes_path, required=("id",))
     ids = nodes.text("id")
     number = dict(zip(ids, range(len(nodes.lines))))
     if len(number) < len(nodes.lines):
         place = next(k for k, name in enumerate(ids) if number[name] != k)
         raise DataError(f"{nodes.at(place)}: the id {ids[place]!r} appears again further down")
 
-    labels, classes = labels_of(nodes.text("label"))
-    if not classes:
-        raise DataError(f"{nodes_path}: no node has a label; fill the column 'label' where it is known")
+    # without a column of labels the nodes can be clustered, if not classified
+    labels, classes = labels_of(nodes.text("label") if "label" in nodes.columns else [""] * len(ids))
+    if "label" in nodes.columns and not classes:
+        raise DataError(
+            f"{nodes_path}: no node has a label; fill the column 'label' where it is known, or leave it out"
+        )
     adjacency = adjacency_of(Table.read(edges_path, required=("source", "target")), number, nodes_path, directed)
     x = _features(nodes, adjacency, features)
     train, validation, test = (
         given_split(nodes, labels)
         if "split" in nodes.columns
         else partition(labels, validation_fraction, test_fraction, seed)
+        if classes
+        else [torch.empty(0, dtype=torch.long)] * 3
     )
     card = Card(
         name=f"graph:{path}",
@@ -86,7 +92,7 @@ def load(
         },
     )
     graph = Graph(x=x, adjacency=adjacency)
-    return NodeData(card.name, card, graph, labels, train, validation, test, classes)
+    return NodeData(card.name, card, graph, labels, train, validation, test, classes, names=ids)
 
 
 def _features(nodes: Table, adjacency: Adjacency, kind: str | None) -> Tensor | SparseFeatures:
@@ -186,9 +192,7 @@ class Table:
 
 def _header(path: Path, names: Sequence[str], required: Sequence[str]) -> list[str]:
     header = [name.strip() for name in names]
-    header = [
-        name.lower() if name.lower() in {*_NOT_FEATURES, "source", "target", "weight"} else name for name in header
-    ]
+    header = [name.lower() if name.lower() in _OWN_NAMES else name for name in header]
     for column in required:
         if column not in header:
             raise DataError(f"{path} has the columns {header}: the column {column!r} is missing")
@@ -266,11 +270,11 @@ def given_split(nodes: Table, labels: Tensor, what: str = "node") -> tuple[Tenso
     """The parts that the column `split` names; `what` a row is, for messages."""
     cells = [cell.lower() for cell in nodes.text("split")]
     for row, cell in enumerate(cells):
-        if cell and cell not in _SPLITS:
-            raise DataError(f"{nodes.at(row)}: {unknown('split', cell, _SPLITS)}")
+        if cell and cell not in SPLITS:
+            raise DataError(f"{nodes.at(row)}: {unknown('split', cell, SPLITS)}")
         if cell and labels[row] < 0:
             raise DataError(f"{nodes.at(row)}: the {what} is in the split {cell!r} and has no label")
-    parts = np.array([_SPLITS.get(cell, "") for cell in cells])
+    parts = np.array([SPLITS.get(cell, "") for cell in cells])
     train, validation, test = (
         torch.from_numpy(np.flatnonzero(parts == part)) for part in ("train", "validation", "test")
     )

@@ -1,4 +1,4 @@
-"""Text, character by character: the user's own file, or one with a name. Samples are crops of one length."""
+"""Text, character by character or in byte-pair tokens: the user's own file, or one with a name. Samples are crops of one length."""
 
 from __future__ import annotations
 
@@ -7,21 +7,29 @@ from pathlib import Path
 import torch
 
 from renote.data.card import Card
+from renote.data.pieces import encode, learn_pieces
 from renote.data.types import SampleData, numbers_of_characters
 from renote.errors import DataError
 
 
 def load(
-    source: Card | str, *, length: int = 128, test_fraction: float = 0.1, stride: int = 1, alphabet: str = ""
+    source: Card | str,
+    *,
+    length: int = 128,
+    test_fraction: float = 0.1,
+    stride: int = 1,
+    alphabet: str = "",
+    tokens: int = 0,
 ) -> SampleData:
-    """Crops (n, length) of numbers of characters, which overlap to train, as they begin anywhere, and do not in the held-out end of the text.
+    """Crops (n, length) of numbers of characters or tokens, which overlap to train, as they begin anywhere, and do not in the held-out end of the text.
 
     Args:
         source: a card, or the path of a text file in UTF-8.
-        length: characters of a crop.
+        length: characters, or tokens, of a crop.
         test_fraction: share of the text that is held out, at its end.
-        stride: characters between the beginnings of training crops.
+        stride: characters or tokens between the beginnings of training crops.
         alphabet: the characters that may occur, in the order of their numbers; by default those of the file, sorted.
+        tokens: how many byte-pair tokens to learn from the part that is trained on, characters included; 0 takes characters.
 
     Raises:
         DataError: the file is missing, no UTF-8, too short, or has a character that is not in the alphabet; an option is out of range.
@@ -38,24 +46,37 @@ def load(
         raise DataError(f"the alphabet has {twice!r} twice: name each character once")
     if len(symbols) < 2:
         raise DataError(f"{name} has {len(symbols)} different characters: text has at least 2")
-    numbers = numbers_of_characters(text, symbols, name)
-    numbers = numbers.to(torch.uint8 if len(symbols) <= 256 else torch.int32)
+    known: str | tuple[str, ...] = symbols
+    if tokens:
+        if alphabet:
+            raise DataError(f"alphabet and tokens = {tokens}: give one of both, as tokens are learned from the file")
+        # characters of the held-out end are tokens too, but what is merged is learned from the rest
+        learned = learn_pieces(text[: len(text) - round(test_fraction * len(text))], max(tokens, len(symbols)))
+        pieces = tuple(dict.fromkeys([*symbols, *(piece for piece in learned if len(piece) > 1)]))
+        if tokens < len(symbols):
+            raise DataError(
+                f"tokens is {tokens}: {name} has {len(symbols)} different characters, which are tokens already"
+            )
+        numbers, known = encode(text, pieces[:tokens]), pieces[:tokens]
+    else:
+        numbers = numbers_of_characters(text, symbols, name)
+    numbers = numbers.to(torch.uint8 if len(known) <= 256 else torch.int32)
     held = round(test_fraction * len(numbers))
     train, test = numbers[: len(numbers) - held], numbers[len(numbers) - held :]
     if len(train) < length:
         raise DataError(
-            f"{name} has {len(train)} characters to train on: a crop has {length}. Lower length or test_fraction"
+            f"{name} has {len(train)} {'tokens' if tokens else 'characters'} to train on: a crop has {length}. Lower length or test_fraction"
         )
     # views: a million crops take the memory of the text
     crops = train.unfold(0, length, stride)
     held_out = test.unfold(0, length, length) if held >= length else test.new_empty(0, length)
-    counts = {"characters": len(symbols), "train": len(crops), "test": len(held_out)}
+    counts = {("tokens" if tokens else "characters"): len(known), "train": len(crops), "test": len(held_out)}
     card = (
         source
         if isinstance(source, Card)
         else Card(
             name,
-            f"Characters of the file {Path(name).name}",
+            f"{'Tokens' if tokens else 'Characters'} of the file {Path(name).name}",
             "samples",
             len(numbers),
             (length,),
@@ -65,8 +86,8 @@ def load(
             counts=counts,
         )
     )
-    ends = (0.0, float(len(symbols) - 1))
-    return SampleData(name, card, crops, None, held_out, None, range=ends, alphabet=symbols)
+    ends = (0.0, float(len(known) - 1))
+    return SampleData(name, card, crops, None, held_out, None, range=ends, alphabet=known)
 
 
 def _read(source: Card | str) -> str:

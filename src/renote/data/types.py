@@ -11,9 +11,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from renote.data.card import Card
+from renote.data.form import GraphForm
+from renote.data.pieces import encode
 from renote.errors import DataError
 from renote.graph import Graph
 from renote.graph.task.node import numbers_of
+
+# white for the first, which is background mostly, then colours far from one another
+_COLOURS = (
+    (255, 255, 255), (66, 105, 208), (239, 177, 24), (255, 114, 92), (108, 197, 176), (60, 169, 81), (255, 138, 183),
+    (164, 99, 242), (151, 187, 245), (156, 107, 78), (40, 40, 40), (148, 152, 160),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,9 @@ class SampleData:
         test_labels: (held-out samples,) int64, or None.
         classes: their names by number; empty without labels.
         range: (low, high) of raw values, (0, 255) for uint8; None if they are used as they are.
-        alphabet: of text, (samples, length) numbers of characters in it; empty for other data.
+        alphabet: of text, (samples, length) numbers of characters in it, or of tokens, of several characters each, in a tuple; empty for other data.
+        categories: of maps, the names of what a pixel's number says; empty for other data.
+        graphs: of graphs, what the types of their nodes and pairs (samples, sites) mean; None for other data.
 
     Example:
         >>> from renote import data
@@ -49,7 +59,9 @@ class SampleData:
     test_labels: Tensor | None
     classes: tuple[str, ...] = ()
     range: tuple[float, float] | None = None
-    alphabet: str = ""
+    alphabet: str | tuple[str, ...] = ""
+    categories: tuple[str, ...] = ()
+    graphs: GraphForm | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -71,6 +83,10 @@ class SampleData:
         """How many equally spaced values a number can have: 256 for 8 bits, but 17 for the digits, which use no others. None where it has a density."""
         if self.alphabet:
             return len(self.alphabet)
+        if self.graphs is not None:
+            return self.graphs.absent + 1
+        if self.categories:
+            return len(self.categories)
         if self.range is None or self.train.is_floating_point():
             return None
         low, high = self.range
@@ -93,24 +109,32 @@ class SampleData:
         return (value - low) * (2.0 / (high - low)) - 1.0
 
     def raw(self, clean: Tensor) -> Tensor:
-        """The inverse of `clean`, clamped to the range, in the dtype of `train`."""
+        """The inverse of `clean`, clamped to the range, in the dtype of `train`; where nothing is known (NaN) the middle of it."""
         if self.range is None:
             return clean.to(self.train.dtype)
         low, high = self.range
-        value = (clean.float().clamp(-1.0, 1.0) + 1.0) * ((high - low) / 2.0) + low
+        value = (clean.float().nan_to_num(0.0).clamp(-1.0, 1.0) + 1.0) * ((high - low) / 2.0) + low
         return value.round().to(self.train.dtype) if not self.train.is_floating_point() else value.to(self.train.dtype)
 
     @property
     def blank(self) -> str:
         """What stands for a character that is not known, in `template`: _, or ▁ where the alphabet has that."""
-        return "▁" if "_" in self.alphabet else "_"
+        return "▁" if any("_" in symbol for symbol in self.alphabet) else "_"
 
-    def text(self, raw: Tensor) -> list[str]:
-        """Raw (n, length) → n texts."""
-        return ["".join(self.alphabet[i] for i in row) for row in raw.long().tolist()]
+    def text(self, raw: Tensor, hidden: Tensor | None = None) -> list[str]:
+        """Raw (n, length) → n texts, with blanks where `hidden` (n, length) is set."""
+        symbols = [*self.alphabet, self.blank]
+        numbers = raw.long() if hidden is None else raw.long().masked_fill(hidden, len(self.alphabet))
+        return ["".join(symbols[i] for i in row) for row in numbers.tolist()]
+
+    def shown(self, raw: Tensor) -> Tensor:
+        """Raw samples as they are drawn: label maps in colours, (n, 3, height, width) uint8; all others as they are."""
+        if not self.categories:
+            return raw
+        return torch.tensor(_COLOURS, dtype=torch.uint8)[raw[:, 0].long() % len(_COLOURS)].movedim(-1, 1)
 
     def template(self, text: str) -> Tensor:
-        """Text with blanks → (length,) clean values, NaN at blanks and after its end.
+        """Text with blanks, each for a character or token → (length,) clean values, NaN at blanks and after its end.
 
         Raises:
             DataError: for data without an alphabet, a character that it lacks, or a text that is too long.
@@ -118,12 +142,27 @@ class SampleData:
         if not self.alphabet:
             raise DataError(f"{self.name} is no text: only text can be given characters")
         (length,) = self.shape
-        if len(text) > length:
-            raise DataError(f"a text of {len(text)} characters: samples of {self.name} have {length}")
-        numbers = numbers_of_characters(text.replace(self.blank, self.alphabet[0]), self.alphabet, "the given text")
-        free = torch.tensor([c == self.blank for c in text] + [True] * (length - len(text)))
-        values = self.clean(functional.pad(numbers, (0, length - len(text)))[None])[0]
+        numbers, free = self._numbers(text)
+        if len(numbers) > length:
+            what = "characters" if isinstance(self.alphabet, str) else "tokens"
+            raise DataError(f"a text of {len(numbers)} {what}: samples of {self.name} have {length}")
+        free = functional.pad(free, (0, length - len(free)), value=True)
+        values = self.clean(functional.pad(numbers, (0, length - len(numbers)))[None])[0]
         return values.masked_fill(free, float("nan"))
+
+    def _numbers(self, text: str) -> tuple[Tensor, Tensor]:
+        """Numbers of characters or tokens (n,) of a text, and which are blanks."""
+        if isinstance(self.alphabet, str):
+            whole = text.replace(self.blank, self.alphabet[0])
+            free = torch.tensor([symbol == self.blank for symbol in text], dtype=torch.bool)
+            return numbers_of_characters(whole, self.alphabet, "the given text"), free
+        parts = [encode(part, self.alphabet).long() for part in text.split(self.blank)]
+        blank, some = torch.zeros(1, dtype=torch.long), torch.ones(1, dtype=torch.bool)
+        numbers, hidden = [parts[0]], [torch.zeros(len(parts[0]), dtype=torch.bool)]
+        for part in parts[1:]:
+            numbers += [blank, part]
+            hidden += [some, torch.zeros(len(part), dtype=torch.bool)]
+        return torch.cat(numbers), torch.cat(hidden)
 
 
 def numbers_of_characters(text: str, alphabet: str, what: str) -> Tensor:
@@ -158,6 +197,7 @@ class NodeData:
         test: (test nodes,) int64.
         classes: their names by number.
         positions: (nodes, 2) float32 for drawing, or None.
+        names: of the nodes by number; empty if they have none.
 
     Raises:
         DataError: labels or a part are of another type or shape, or out of range; a part has a node without label; a node is in two parts.
@@ -172,6 +212,7 @@ class NodeData:
     test: Tensor
     classes: tuple[str, ...]
     positions: Tensor | None = None
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.labels.dim() == 2:

@@ -3,6 +3,7 @@ from . import grid as grid
 from . import likelihood as likelihood
 from . import loss as loss
 from . import process as process
+from .argmax import ArgmaxFlow as ArgmaxFlow
 from .autoencoder import HierarchicalVAE as HierarchicalVAE
 from .categorical import CategoricalDenoiser as CategoricalDenoiser
 from .categorical import CategoricalModel as CategoricalModel

@@ -2,10 +2,11 @@
 
     P(x_0 = c | x_t) ∝ exp(F_c(x_t, t)) q(x_t | x_0 = c)                       of each site; what x_t rules out has no chance
     L_vb = Σ_k E KL(q(x_{k-1} | x_k, x_0) || p(x_{k-1} | x_k)),  k = 1: -log p(x_0 | x_1)         Austin et al. 2021, (1)
-    L = L_vb + λ Σ_k E [-log P(x_0 | x_k)]                                      ibid., (5); λ = 0 trains the bound alone
+    L = β L_vb + λ Σ_k E [-log P(x_0 | x_k)]                                    ibid., (5): β = 1; λ = 0 trains the bound alone, β = 0 the cross-entropy
 
 The sum over c of q(x_s | x_t, x_0 = c) P(x_0 = c | x_t) is then ∝ Σ_c q(x_s, x_t | x_0 = c) exp(F_c), the p(x_s | x_t) of Austin et al. 2021, (4), and of Hoogeboom et al.
-2021, (13): their networks give the weights F, and the estimate here is what these weights say of x_0. Nothing of the data is left at t = 1, so there is no term of the prior.
+2021, (13): their networks give the weights F, and the estimate here is what these weights say of x_0. Nothing of the data is left at t = 1, so there is no term of the prior,
+but for the size of samples of several sizes, where the process keeps it.
 """
 
 from __future__ import annotations
@@ -75,6 +76,23 @@ class CategoricalDenoiser(nn.Module):
         return logits + self.process.likelihood(noisy, t, logits.dtype).log_()
 
 
+def categories_of(clean: Tensor, categories: int) -> Tensor:
+    """Evenly spaced values in [-1, 1] → the numbers (n, …) int64 of the categories that they are.
+
+    Raises:
+        UsageError: for a value that is no category's.
+    """
+    place = (clean.double() + 1) * ((categories - 1) / 2)
+    near = place.round()
+    if bool(((place - near).abs() > 0.05).any()):
+        bad = float(clean[(place - near).abs() > 0.05][0])
+        raise UsageError(
+            f"a value of {bad:.4g} in the data: {categories} categories are the evenly spaced values from -1 to 1"
+        )
+    check_categories(near.long(), categories)
+    return near.long()
+
+
 class CategoricalModel(Walker):
     """A denoiser of categories with its objective; data are K evenly spaced values in [-1, 1], of which value c is category c.
 
@@ -83,9 +101,10 @@ class CategoricalModel(Walker):
         shape: of one sample, of any rank.
         num_train_steps: T.
         hybrid: λ, weight of the cross-entropy.
+        bound_weight: β, weight of the bound.
 
     Raises:
-        UsageError: for fewer than 2 steps or a negative weight.
+        UsageError: for fewer than 2 steps, a negative weight, or weights that are both 0.
 
     Example:
         >>> import torch
@@ -99,15 +118,22 @@ class CategoricalModel(Walker):
     """
 
     def __init__(
-        self, denoiser: CategoricalDenoiser, shape: Sequence[int], num_train_steps: int, hybrid: float = 0.0
+        self,
+        denoiser: CategoricalDenoiser,
+        shape: Sequence[int],
+        num_train_steps: int,
+        hybrid: float = 0.0,
+        bound_weight: float = 1.0,
     ) -> None:
         super().__init__(shape)
         if num_train_steps < 2:
             raise UsageError(f"num_train_steps = {num_train_steps}: a chain has at least 2 steps")
         if not hybrid >= 0:
             raise UsageError(f"hybrid = {hybrid}: the weight of the cross-entropy is not negative")
+        if not bound_weight >= 0 or hybrid + bound_weight == 0:
+            raise UsageError(f"bound_weight = {bound_weight} beside hybrid = {hybrid}: none is negative, one positive")
         self.denoiser, self.process = denoiser, denoiser.process
-        self.num_train_steps, self.hybrid = num_train_steps, hybrid
+        self.num_train_steps, self.hybrid, self.bound_weight = num_train_steps, hybrid, bound_weight
 
     def categories_of(self, clean: Tensor) -> Tensor:
         """Values in [-1, 1] → the categories (n, …) int64 that they are.
@@ -115,20 +141,16 @@ class CategoricalModel(Walker):
         Raises:
             UsageError: for a value that is no category's.
         """
-        place = (clean.double() + 1) * ((self.process.categories - 1) / 2)
-        near = place.round()
-        if bool(((place - near).abs() > 0.05).any()):
-            bad = float(clean[(place - near).abs() > 0.05][0])
-            raise UsageError(
-                f"a value of {bad:.4g} in the data: {self.process.categories} categories are the evenly spaced values from -1 to 1"
-            )
-        check_categories(near.long(), self.process.categories)
-        return near.long()
+        return categories_of(clean, self.process.categories)
 
     def values_of(self, state: Tensor) -> Tensor:
-        """States → values in [-1, 1]; the mask is 0."""
+        """States → values in [-1, 1]; the mask is NaN, as it has none."""
         value = state * (2 / (self.process.categories - 1)) - 1.0
-        return value if self.process.transition.mask is None else value.masked_fill(state == self.process.categories, 0)
+        return (
+            value
+            if self.process.transition.mask is None
+            else value.masked_fill(state == self.process.categories, torch.nan)
+        )
 
     def draw(self, clean: Tensor, label: Tensor | None, generator: torch.Generator) -> Batch:
         """As for any model; what is no category is refused here."""
@@ -144,8 +166,11 @@ class CategoricalModel(Walker):
         """L in bits per dimension, each sample's sum over k as T times one term."""
         clean, index = batch["clean"], batch["index"]
         noisy = self.process.corrupt(clean, index.double() / self.num_train_steps, batch["noise"])
-        divergence, surprise = self.terms(clean, noisy, index)
-        total = self.num_train_steps * (divergence + self.hybrid * surprise)
+        if self.bound_weight == 0:
+            total = self.num_train_steps * self.hybrid * self.surprise(clean, noisy, index)
+        else:
+            divergence, surprise = self.terms(clean, noisy, index)
+            total = self.num_train_steps * (self.bound_weight * divergence + self.hybrid * surprise)
         return total.mean() / (self.dimensions * math.log(2))
 
     def terms(
@@ -172,6 +197,11 @@ class CategoricalModel(Walker):
             surprise = -log_chances.gather(-1, clean[..., None])
             return divergence.flatten(1).sum(1), surprise.flatten(1).sum(1)
 
+    def surprise(self, clean: Tensor, noisy: Tensor, index: Tensor) -> Tensor:
+        """-log P(x_0 | x_k) in nats, (n,), without the bound's term; arguments as for `terms`."""
+        log_chances = self.denoiser.log_chances(noisy, index.double() / self.num_train_steps)
+        return -log_chances.gather(-1, clean[..., None]).flatten(1).sum(1)
+
     def bits(self, clean: Tensor, seed: int = 0, *, draws: int | None = None) -> Tensor:
         """As for any model; `draws` as for `bound`."""
         return self._bits(clean, seed, draws=draws)
@@ -191,7 +221,7 @@ class CategoricalModel(Walker):
         count = steps if draws is None else draws
         if not 1 <= count <= steps:
             raise UsageError(f"draws = {draws}: the bound has 1 to {steps} terms")
-        total = torch.zeros(len(clean), dtype=torch.float64, device=clean.device)
+        total = self.process.prior_surprise(categories)
         for j in range(count):
             index = torch.full((len(clean),), j + 1, device=clean.device)
             if count < steps:

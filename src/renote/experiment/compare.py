@@ -6,11 +6,11 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from renote.data import GraphData, NodeData, split_nodes, split_per_class
+from renote.data import Data, GraphData, LinkData, NodeData, RatingData, split_nodes, split_per_class
 from renote.errors import UsageError, unknown
 from renote.experiment.memory import peak_memory
 from renote.experiment.node_contrast import Split
-from renote.experiment.run import Data, completed, load_data, test_score, train
+from renote.experiment.run import completed, load_data, test_score, train
 from renote.experiment.sample import SampleRun
 from renote.experiment.system import System
 from renote.train.log import StepProgress
@@ -110,7 +110,9 @@ def compare(
     ]
     return {
         "data": loaded.name,
-        "protocol": _protocol(loaded, seeds, samples, systems[0].generates, split, data_options or {}, preset),
+        "protocol": _protocol(
+            loaded, seeds, samples, systems[0].generates, split, data_options or {}, preset, systems[0].kind
+        ),
         "seeds": seeds,
         "rows": rows,
     }
@@ -133,22 +135,38 @@ def told_options(options: Mapping[str, Any]) -> str:
 
 
 def _protocol(
-    data: Data, seeds: int, samples: int, generates: bool, split: str, options: Mapping[str, Any], preset: str
+    data: Data,
+    seeds: int,
+    samples: int,
+    generates: bool,
+    split: str,
+    options: Mapping[str, Any],
+    preset: str,
+    kind: str,
 ) -> str:
     over = f"seeds 0 to {seeds - 1}" if seeds > 1 else "seed 0"
     set_up = "" if preset == "laptop" else f", preset {preset}"
     set_up += told_options(options)
     if generates:
         return f"each system's own sampler, {samples} samples against the training set, {over}{set_up}"
+    if isinstance(data, RatingData):
+        parts = ", ".join(f"{len(part)} {name}" for name, part in data.parts.items())
+        return f"one split ({parts} pairs), weights selected by recall on validation, all items ranked that a user has not before, {over}{set_up}"
     if split != "own":
         parts = SPLITS[split][1]
-    elif isinstance(data, NodeData | GraphData):
-        what = "nodes" if isinstance(data, NodeData) else "graphs"
+    elif isinstance(data, NodeData | GraphData | LinkData):
+        what = {"nodes": "nodes", "graphs": "graphs"}.get(data.card.kind, "pairs")
         parts = (
             f"one split ({len(data.train)} training, {len(data.validation)} validation, {len(data.test)} test {what})"
         )
     else:
         parts = f"one split ({len(data.train)} samples to train and select on, {len(data.test)} test samples)"
+    if kind == "clusters":
+        return (
+            f"all nodes, no label is looked at, the last weights, modularity of the clusters in percent, {over}{set_up}"
+        )
+    if isinstance(data, LinkData):
+        return f"{parts}, weights selected by validation loss, area under the curve of the test pairs in percent, {over}{set_up}"
     measure = "micro-F1" if isinstance(data, NodeData) and data.several else "accuracy"
     unseen = ", of graphs that are never seen in training" if isinstance(data, NodeData) and data.inductive else ""
     return f"{parts}, weights selected by validation loss, test {measure} in percent{unseen}, {over}{set_up}"

@@ -133,3 +133,6 @@ LAPTOP: dict[str, Any] = {
 
 SMALL: dict[str, Any] = LAPTOP | {"steps": 5500, "batch_size": 64, "learning_rate": 2e-3, "preview_every": 0}
 """Images of about 8 × 8."""
+
+NARROW: dict[str, Any] = {"channels": 16, "head_channels": 16}
+"""Half the width: for claims that need many trainings."""

@@ -13,13 +13,15 @@ from renote.data import GraphData, MoleculeData
 from renote.errors import UsageError, unknown
 from renote.experiment.predictions import write_table, write_values
 from renote.experiment.run import Run
-from renote.graph import GraphClassification, GraphRegression, GraphTask
+from renote.graph import GraphClassification, GraphRegression, GraphTask, pick, unbatch
 from renote.train.learner import Batch, PlainLearner
 from renote.train.options import TrainOptions
 from renote.train.order import EpochOrder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_DRAWN = 12
 
 
 class GraphLearner(PlainLearner):
@@ -79,6 +81,27 @@ class GraphRun(Run):
             The number of rows.
         """
         return write_table(path, "graph", self.probabilities(), self.data.classes)
+
+    def picture(self, node: int | None = None) -> Figure:
+        """A dozen graphs with their predicted classes.
+
+        Args:
+            node: number of the graph to begin with; None takes those that are tested on.
+
+        Raises:
+            UsageError: there is no such graph, or none at all.
+        """
+        from renote.evaluate import draw_graphs
+
+        count = self.data.num_graphs
+        if not 0 <= (node or 0) < count:
+            raise UsageError(f"node = {node}: it is the graph to begin with, and there are {count}, from 0")
+        numbers = self.data.test if node is None and len(self.data.test) else torch.arange(node or 0, count)
+        numbers = numbers[:_DRAWN]
+        shares, found = self.module.logits(numbers.to(self.module.labels.device)).softmax(1).cpu().max(1)
+        graphs = unbatch(pick(self.data.graphs, numbers))
+        title = f"{self.system.name} on {self.data.name}: predicted classes"
+        return draw_graphs(graphs, found, shares, self.data.labels[numbers], self.data.classes, title)
 
     def evaluate(self) -> dict[str, Any]:
         """Accuracy, in percent, on each part of the split."""

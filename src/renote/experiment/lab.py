@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from renote.experiment.run import Data, completed, load_data, train
+from renote.data import Data
+from renote.errors import UsageError
+from renote.experiment.run import completed, load_data, train
 from renote.experiment.system import Size, System
+from renote.experiment.workers import Task, workers
 from renote.train.checkpoint import latest, write_json
 
 
@@ -23,10 +28,16 @@ class Lab:
         size: `laptop` or `full`.
         folder: where runs and measurements are kept.
         progress: whether to tell of progress on standard error.
+        processes: how many may work at once, where the experiment has parts that do not need each other.
     """
 
-    def __init__(self, system: System[Any], size: Size, folder: Path, progress: bool = True) -> None:
+    def __init__(
+        self, system: System[Any], size: Size, folder: Path, progress: bool = True, processes: int = 1
+    ) -> None:
+        if processes < 1:
+            raise UsageError(f"processes = {processes}: at least one")
         self.system, self.size, self.folder, self.progress = system, size, folder, progress
+        self.processes = processes
         self._console = Console(stderr=True, quiet=not progress, highlight=False)
         self._path = folder / "measurements.json"
         self._kept: dict[str, Any] = json.loads(self._path.read_text()) if self._path.exists() else {}
@@ -86,11 +97,59 @@ class Lab:
         if key not in self._kept:
             started = time.perf_counter()
             value = function()
-            self._kept[key] = {"value": value, "seconds": time.perf_counter() - started}
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_json(self._path, self._kept)
-            self.say(f"{key}: {_short(value)}")
+            self.keep(key, value, time.perf_counter() - started)
         return self._kept[key]["value"]
+
+    def measure_all(self, tasks: Mapping[str, Task]) -> dict[str, Any]:
+        """What each of several functions returns that do not need each other, spread over `processes`; each is kept as it comes.
+
+        Args:
+            tasks: key → function of a module and its arguments, all of which can be pickled.
+        """
+        missing = {key: task for key, task in tasks.items() if not self.has(key)}
+        if self.processes > 1 and len(missing) > 1:
+            with workers(min(self.processes, len(missing))) as pool:
+                for key, task in missing.items():
+                    pool.submit(key, task)
+                for key, value, seconds in pool.finished():
+                    self.keep(key, value, seconds)
+        return {key: self.measure(key, partial(function, *given)) for key, (function, given) in tasks.items()}
+
+    def has(self, key: str) -> bool:
+        """Whether something is kept under `key`."""
+        return key in self._kept
+
+    def keep(self, key: str, value: Any, seconds: float) -> None:
+        """Keep what was computed elsewhere under `key`, at once."""
+        self._kept[key] = {"value": value, "seconds": seconds}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self._path, self._kept)
+        self.say(f"{key}: {_short(value)}")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Within, no other process may do so with the same folder; ends with the process, however that ends.
+
+        Raises:
+            UsageError: another does.
+        """
+        try:
+            import fcntl
+        except ImportError:  # no such locks on this system
+            yield
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("a") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UsageError(
+                    f"another process works in {self.folder}: wait for it, or give another folder (work)"
+                ) from None
+            # what others kept before
+            if self._path.exists():
+                self._kept = json.loads(self._path.read_text())
+            yield
 
     def seconds(self) -> float:
         """Time of all kept measurements and trainings, over all interrupted parts."""

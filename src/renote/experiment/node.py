@@ -153,6 +153,10 @@ class NodeRun(Run):
             raise UsageError(f"{self.system.name} attends over no edges: there are no weights to draw. gat and gaan do")
         return found
 
+    def picture(self, node: int | None = None) -> Figure:
+        """Where it attends, as `draw_attention`."""
+        return self.draw_attention(node)
+
     def draw_attention(self, node: int | None = None) -> Figure:
         """How evenly each layer's heads attend, and to whom one node does.
 

@@ -6,17 +6,20 @@ Errica, Podda, Bacciu & Micheli (2019), "A fair comparison of graph neural netwo
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from renote.data import GraphData, split_fold, stratified_folds, with_folds
 from renote.errors import UsageError
 from renote.experiment.lab import Lab
-from renote.experiment.run import completed, train
+from renote.experiment.run import completed, load_data, train
 from renote.experiment.system import System
+from renote.experiment.workers import workers
 
 FIRST_FINAL = 100
 """Seeds of the final runs begin here: none of them is that of the selection."""
@@ -62,7 +65,7 @@ class Protocol:
 
 
 def fair(lab: Lab, system: System[Any], data: str, protocol: Protocol, **changes: Any) -> dict[str, Any]:
-    """Put a system for graphs through the protocol; each training's result is kept by the lab as it comes.
+    """Put a system for graphs through the protocol; each training's result is kept by the lab as it comes. Trainings that do not need each other are spread over the lab's processes.
 
     Args:
         lab: keeps them, so that a stopped one goes on.
@@ -78,28 +81,51 @@ def fair(lab: Lab, system: System[Any], data: str, protocol: Protocol, **changes
     Raises:
         UsageError: the system does another task, lacks an option of the grid, or the data is not graphs with classes.
     """
-    check_fair(system, protocol, **changes)
-    loaded = lab.data(data)
-    if not isinstance(loaded, GraphData):
-        raise UsageError(f"{data} is not graphs with a class each: choose other data, e.g. {system.data}")
-    if loaded.values is not None or not loaded.num_classes:
-        raise UsageError(f"{data} has no classes, and the protocol is for these: choose other data, e.g. proteins")
-    if not loaded.folds:
-        loaded = with_folds(loaded, stratified_folds(loaded.labels, protocol.folds, 0))
+    fair_ahead(lab, [(system, data, changes)], protocol)
     accuracies, chosen = [], []
-    for fold in range(1, len(loaded.folds) + 1):
-        measure = partial(_kept, lab, system, loaded, protocol, fold)
-        found = [
-            measure("select", 0, {**changes, **point})["validation_accuracy"] if len(protocol.grid) > 1 else 0.0
-            for point in protocol.grid
-        ]
-        best = max(range(len(found)), key=found.__getitem__)
-        options = {**changes, **protocol.grid[best]}
-        finals = [measure("test", FIRST_FINAL + run, options)["test_accuracy"] for run in range(protocol.runs)]
-        accuracies.append(statistics.fmean(finals))
+    for cells in _folds(lab, system, data, protocol, changes):
+        best = cells.chosen(lab)
+        accuracies.append(statistics.fmean(_done(lab, cell)["test_accuracy"] for cell in cells.finals(best)))
         chosen.append(best)
     mean, std = statistics.fmean(accuracies), statistics.stdev(accuracies)
     return {"name": system.name, "accuracies": accuracies, "mean": mean, "std": std, "chosen": chosen}
+
+
+def fair_ahead(lab: Lab, asked: Sequence[tuple[System[Any], str, Mapping[str, Any]]], protocol: Protocol) -> None:
+    """Do by the lab's processes what `fair` would do of several systems one after the other; nothing with one process.
+
+    No training is done twice: this process alone gives them out and keeps what comes back.
+
+    Args:
+        lab: keeps the results.
+        asked: system, data and changes of each `fair`.
+        protocol: how.
+
+    Raises:
+        UsageError: as `fair`.
+    """
+    for system, _, changes in asked:
+        check_fair(system, protocol, **changes)
+    if lab.processes == 1:
+        return
+    folds = [fold for system, data, changes in asked for fold in _folds(lab, system, data, protocol, changes)]
+    with workers(lab.processes) as pool:
+        given: set[str] = set()
+
+        def give(fold: _Fold) -> None:
+            """What the fold needs next, if nobody does it yet."""
+            selection = fold.selection()
+            cells = fold.finals(fold.chosen(lab)) if all(lab.has(cell.key) for cell in selection) else selection
+            for cell in cells:
+                if not lab.has(cell.key) and cell.key not in given:
+                    given.add(cell.key)
+                    pool.submit((cell.key, fold), (_named, cell.task))
+
+        for fold in folds:
+            give(fold)
+        for (key, fold), value, seconds in pool.finished():
+            lab.keep(key, value, seconds)
+            give(fold)
 
 
 def check_fair(system: System[Any], protocol: Protocol, **changes: Any) -> None:
@@ -110,22 +136,93 @@ def check_fair(system: System[Any], protocol: Protocol, **changes: Any) -> None:
         system.configure(protocol.preset, **{**changes, **point})
 
 
-def _kept(
-    lab: Lab,
-    system: System[Any],
-    data: GraphData,
-    protocol: Protocol,
-    fold: int,
-    what: str,
-    seed: int,
-    changes: Mapping[str, Any],
-) -> Any:
-    told = ", ".join(f"{key} {value}" for key, value in sorted(changes.items()))
-    key = (
-        f"{data.name}, {system.name} ({protocol.preset}{', ' * bool(told)}{told}), fold {fold} of {len(data.folds)}, {what}, "
-        f"seed {seed}, {protocol.epochs} epochs, patience {protocol.patience}, validation {protocol.validation_fraction:g}"
-    )
-    return lab.measure(key, partial(_trained, system, data, protocol, fold, seed, changes))
+@dataclass(frozen=True)
+class _Cell:
+    """One training.
+
+    Args:
+        key: under which it is kept: all that its result depends on.
+        task: the arguments of `_named`.
+        data: loaded.
+    """
+
+    key: str
+    task: tuple[System[Any], str, Protocol, int, int, dict[str, Any]]
+    data: GraphData
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """An outer fold of a system.
+
+    Args:
+        cell: `cell(what, seed, changes)`.
+        protocol: how.
+        changes: at every point of the grid.
+    """
+
+    cell: Callable[[str, int, Mapping[str, Any]], _Cell]
+    protocol: Protocol
+    changes: Mapping[str, Any]
+
+    def selection(self) -> list[_Cell]:
+        """The trainings that choose; none if there is no choice."""
+        grid = self.protocol.grid
+        return [self.cell("select", 0, {**self.changes, **point}) for point in grid] if len(grid) > 1 else []
+
+    def chosen(self, lab: Lab) -> int:
+        """The number of the best point, the first of equals."""
+        found = [_done(lab, cell)["validation_accuracy"] for cell in self.selection()] or [0.0]
+        return max(range(len(found)), key=found.__getitem__)
+
+    def finals(self, best: int) -> list[_Cell]:
+        """The trainings that are tested."""
+        options = {**self.changes, **self.protocol.grid[best]}
+        return [self.cell("test", FIRST_FINAL + run, options) for run in range(self.protocol.runs)]
+
+
+def _folds(lab: Lab, system: System[Any], data: str, protocol: Protocol, changes: Mapping[str, Any]) -> list[_Fold]:
+    loaded = _with_folds(lab.data(data), data, system, protocol)
+    graphs = f"{loaded.num_graphs} graphs, {loaded.graphs.num_nodes} nodes, {loaded.graphs.num_edges} edges"
+
+    def cell(number: int, what: str, seed: int, options: Mapping[str, Any]) -> _Cell:
+        config = dataclasses.asdict(system.configure(protocol.preset, **{**options, "seed": seed}))
+        settings = json.dumps([config, graphs], sort_keys=True, default=str)
+        told = ", ".join(f"{key} {value}" for key, value in sorted(options.items()))
+        key = (
+            f"{data}, {system.name} ({protocol.preset}{', ' * bool(told)}{told}), fold {number} of {len(loaded.folds)}, {what}, "
+            f"seed {seed}, {protocol.epochs} epochs, patience {protocol.patience}, validation {protocol.validation_fraction:g}, "
+            f"all settings {hashlib.sha256(settings.encode()).hexdigest()[:12]}"
+        )
+        return _Cell(key, (system, data, protocol, number, seed, dict(options)), loaded)
+
+    return [_Fold(partial(cell, number), protocol, changes) for number in range(1, len(loaded.folds) + 1)]
+
+
+def _with_folds(loaded: Any, data: str, system: System[Any], protocol: Protocol) -> GraphData:
+    if not isinstance(loaded, GraphData):
+        raise UsageError(f"{data} is not graphs with a class each: choose other data, e.g. {system.data}")
+    if loaded.values is not None or not loaded.num_classes:
+        raise UsageError(f"{data} has no classes, and the protocol is for these: choose other data, e.g. proteins")
+    return loaded if loaded.folds else with_folds(loaded, stratified_folds(loaded.labels, protocol.folds, 0))
+
+
+def _done(lab: Lab, cell: _Cell) -> Any:
+    """What is kept of a training, which is done if it was not."""
+    system, _, protocol, fold, seed, changes = cell.task
+    return lab.measure(cell.key, partial(_trained, system, cell.data, protocol, fold, seed, changes))
+
+
+@lru_cache(maxsize=4)
+def _loaded(data: str) -> Any:
+    return load_data(data)
+
+
+def _named(
+    system: System[Any], data: str, protocol: Protocol, fold: int, seed: int, changes: Mapping[str, Any]
+) -> dict[str, float]:
+    """`_trained` in a process of its own, which loads the data when it first needs them."""
+    return _trained(system, _with_folds(_loaded(data), data, system, protocol), protocol, fold, seed, changes)
 
 
 def _trained(

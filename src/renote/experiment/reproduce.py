@@ -23,6 +23,7 @@ def reproduce(
     work: str | Path = "runs/reproduce",
     fresh: bool = False,
     progress: bool = True,
+    processes: int = 1,
 ) -> dict[str, Any]:
     """Test a claim of a system.
 
@@ -34,6 +35,7 @@ def reproduce(
         work: folder of trainings and measurements, from which a stopped experiment goes on.
         fresh: forget what the work folder holds.
         progress: tell of progress on standard error.
+        processes: how many may work at once, where the experiment has parts that do not need each other.
 
     Returns:
         `{"system", "claim", "published", "measured", "holds", "size", "seeds", "seconds", "command", "versions", "figure"}` and
@@ -49,8 +51,9 @@ def reproduce(
     folder = Path(work) / system.name / name
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
-    lab = Lab(system, size, folder, progress)
-    outcome = chosen.experiment(lab)
+    lab = Lab(system, size, folder, progress, processes)
+    with lab.alone():
+        outcome = chosen.experiment(lab)
     figure = Path(out) / system.name / f"{name}.png"
     save_figure(outcome.figure, figure)
     found = environment.describe()

@@ -7,13 +7,13 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import nn
 
 from renote import data as data_sets
-from renote.data import GraphData, NodeData, SampleData
+from renote.data import FORMS, Data, GraphData, SampleData
 from renote.errors import CheckpointError, UsageError
 from renote.experiment import environment
 from renote.experiment.shipped import is_shipped, read_card, restore_shipped
@@ -22,7 +22,9 @@ from renote.train import Trained, Trainer, TrainOptions, choose_device, load_wei
 from renote.train.checkpoint import write_json
 from renote.train.order import mixed_seed
 
-Data = SampleData | NodeData | GraphData
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 # what may differ when a run goes on: none of it changes what a finished step was
 FREE_ON_RESUME = {"steps", "device", "log_every", "checkpoint_every", "preview_every", "patience"}
@@ -42,6 +44,9 @@ class Run:
         trained: how training ended; None for a loaded run.
     """
 
+    instead: ClassVar[str] = "sample"
+    """The command for those who asked it to predict."""
+
     def __init__(
         self, system: System[Any], config: TrainOptions, data: Any, module: nn.Module, folder: Path | None
     ) -> None:
@@ -58,6 +63,30 @@ class Run:
         """The measures of the system's task."""
         raise NotImplementedError
 
+    def write_predictions(self, path: Path) -> int:
+        """Write a table of what is predicted, and return its number of rows.
+
+        Args:
+            path: of the .csv file.
+
+        Raises:
+            UsageError: it predicts nothing.
+        """
+        raise UsageError(f"{self.folder} holds {self.system.name}, which predicts nothing: use renote {self.instead}")
+
+    def picture(self, node: int | None = None) -> Figure:
+        """A picture of what is predicted.
+
+        Args:
+            node: of a graph, which it is about; None leaves the choice.
+
+        Raises:
+            UsageError: there is nothing to draw.
+        """
+        raise UsageError(
+            f"{self.folder} holds {self.system.name}, which attends over no edges: use renote sample or evaluate"
+        )
+
 
 def completed(run: Run) -> Run:
     """The run, if its training was not stopped by the user.
@@ -71,10 +100,17 @@ def completed(run: Run) -> Run:
 
 
 def test_score(measures: Mapping[str, Any]) -> tuple[str, float]:
-    """What predictors are compared by, with its name: test accuracy, or micro-F1 where nodes are of several classes, in percent; the error of values in their unit."""
+    """What predictors are compared by, in percent, with its name: test accuracy, micro-F1 where nodes are of several classes, area under the curve, recall, or modularity; the error of values in their unit."""
     if "test_rmse" in measures:
         unit = measures.get("unit", "")
         return f"test RMSE{f' ({unit})' if unit else ''}", float(measures["test_rmse"])
+    if "modularity" in measures:
+        return "modularity (%)", float(measures["modularity"])
+    if "test_auc" in measures:
+        return "test AUC (%)", float(measures["test_auc"])
+    for name, value in measures.items():
+        if name.startswith("test_recall@"):
+            return f"test {name.removeprefix('test_')} (%)", 100 * float(value)
     if "test_micro_f1" in measures:
         return "test micro-F1 (%)", float(measures["test_micro_f1"])
     return "test accuracy (%)", float(measures["test_accuracy"])
@@ -108,10 +144,10 @@ def train(
     Raises:
         UsageError: if the data do not suit the system, or the folder holds something else.
     """
-    loaded = data if isinstance(data, Data) else load_data(data, data_options)
-    if not isinstance(loaded, _FORMS[system.kind]):
+    loaded = system.prepared(data if isinstance(data, Data) else load_data(data, data_options))
+    if not isinstance(loaded, FORMS[system.kind][0]):
         raise UsageError(
-            f"{system.name} needs {_KINDS[system.kind]}, but {loaded.name} is {_KINDS[loaded.card.kind]}: "
+            f"{system.name} needs {FORMS[system.kind][1]}, but {loaded.name} is {FORMS[loaded.card.kind][1]}: "
             f"choose other data (renote data list), e.g. {system.data}"
         )
     if system.settle is not None:
@@ -148,7 +184,9 @@ def open_run(
         CheckpointError: if there is no checkpoint, or it is damaged.
     """
     config = system.configure("paper", **_tuples(saved["config"]))
-    loaded = _data_of(saved) if data is None else data if isinstance(data, Data) else _like(saved, data)
+    loaded = system.prepared(
+        _data_of(saved) if data is None else data if isinstance(data, Data) else _like(saved, data)
+    )
     if isinstance(loaded, GraphData):
         loaded = _with_outputs(saved, loaded)
     learner = system.learner(config, loaded)
@@ -188,14 +226,6 @@ def reload_data(folder: Path) -> Data:
     return load_data(saved["data"]["name"], saved["data"]["options"])
 
 
-_FORMS: dict[str, type[Data]] = {"samples": SampleData, "nodes": NodeData, "graphs": GraphData}
-_KINDS = {
-    "samples": "samples to generate",
-    "nodes": "a graph with node classes",
-    "graphs": "graphs with a class each, or values",
-}
-
-
 def _describe(
     system: System[Any], data: Data, config: TrainOptions, options: Mapping[str, Any] | None
 ) -> dict[str, Any]:
@@ -206,6 +236,8 @@ def _describe(
         dtype = str(data.train.dtype).removeprefix("torch.")
         form |= {"shape": list(data.shape), "range": list(data.range) if data.range else None, "dtype": dtype}
         form |= {"alphabet": data.alphabet} if data.alphabet else {}
+        form |= {"categories": list(data.categories)} if data.categories else {}
+        form |= {"graphs": dataclasses.asdict(data.graphs)} if data.graphs else {}
     return {"system": system.name, "data": form, "config": dataclasses.asdict(config)}
 
 
@@ -262,7 +294,11 @@ def _data_of(saved: Mapping[str, Any]) -> Data:
     )
     limits = tuple(form["range"]) if form["range"] else None
     alphabet = form.get("alphabet", "")
-    return SampleData(form["name"], card, empty, None, empty, None, tuple(form["classes"]), limits, alphabet)
+    alphabet = alphabet if isinstance(alphabet, str) else tuple(alphabet)
+    graphs = data_sets.GraphForm(**_tuples(form["graphs"])) if "graphs" in form else None
+    classes = tuple(form["classes"])
+    maps = tuple(form.get("categories", ()))
+    return SampleData(form["name"], card, empty, None, empty, None, classes, limits, alphabet, maps, graphs)
 
 
 _FORM_OF_MOLECULES = ("atom_types", "kekulize")

@@ -93,7 +93,7 @@ class SampleLearner(PlainLearner):
         label = torch.arange(64) % model.num_classes if model.num_classes else None
         options = {"sampler": "ddim", "steps": 25} if isinstance(model, DiffusionModel) else {}
         (last,) = deque(model.states(64, label=label, **options), maxlen=1)
-        return image_grid(self.data.raw(last.noisy.cpu()))
+        return image_grid(self.data.shown(self.data.raw(last.noisy.cpu())))
 
 
 class SampleRun(Run):
@@ -130,7 +130,8 @@ class SampleRun(Run):
         """
         labels, settings = self._labels(n, seed, label), self.settings(**options)
         # noise of a chunk of samples stays within the processor's caches and a few hundred megabytes
-        size = max(1, min(n, 2**22 // max(1, torch.Size(self.data.shape).numel()), 500))
+        most = 500 if next(self.module.parameters()).device.type == "cpu" else 5000
+        size = max(1, min(n, 2**22 // max(1, torch.Size(self.data.shape).numel()), most))
         chunks = []
         with StepProgress("sampling", 100 * -(-n // size), shown=progress) as bar:
             for chunk, start in enumerate(range(0, n, size)):
@@ -159,9 +160,13 @@ class SampleRun(Run):
         Returns:
             At most `frames` tensors (n, *shape) in the data's own units.
         """
-        states = [(state.step, state.steps, state.noisy) for state in self.states(n, **options)]
+        return [self.data.raw(frame) for frame in self.clean_film(n, frames, **options)]
+
+    def clean_film(self, n: int = 8, frames: int = 10, **options: Any) -> list[Tensor]:
+        """The frames of `film` as the model has them, in [-1, 1], NaN where a mask is; arguments as there."""
+        states = [state.noisy for state in self.states(n, **options)]
         chosen = sorted({round(i * (len(states) - 1) / max(1, frames - 1)) for i in range(frames)})
-        return [self.data.raw(states[index][2].cpu()) for index in chosen]
+        return [states[index].cpu() for index in chosen]
 
     def evaluate(
         self,
@@ -186,7 +191,7 @@ class SampleRun(Run):
         Returns:
             The measures of `renote.evaluate.Features.measures`: `frechet_distance`, `kernel_distance`, `precision`, `recall`, `density`,
             `coverage`, `inception_score`, for conditional models `class_accuracy`, and `features`, what they are measured in. Of text those of
-            `renote.evaluate.text_measures`.
+            `renote.evaluate.text_measures`, of graphs and molecules those of `renote.evaluate.graph_measures`.
         """
         from renote import evaluate
 
@@ -195,6 +200,10 @@ class SampleRun(Run):
         samples = self.sample(n, seed=seed, label=labels, progress=progress, **options)
         if data.alphabet:
             return dict(evaluate.text_measures(samples, data))
+        if data.graphs is not None:
+            return evaluate.graph_measures(samples, data)
+        if data.categories:
+            return dict(evaluate.map_measures(samples, data))
         wanted = None if labels is None else torch.tensor(labels)
         return evaluate.features(data, network=features).measures(samples, wanted)
 
@@ -212,7 +221,7 @@ class SampleRun(Run):
             options: of the model's `bits`.
 
         Returns:
-            `bits_per_dimension` with its standard error over samples, `method`, `samples`, `split`.
+            `bits_per_dimension` with its standard error over samples, `method`, `samples`, `split`; of tokens also `bits_per_character`.
         """
         data = self.training_data()
         split = "test" if len(data.test) else "train"
@@ -224,7 +233,11 @@ class SampleRun(Run):
             [self.module.bits(part, seed + 500 * i, **options) for i, part in enumerate(torch.split(clean, 500))]
         )
         error = float(found.double().std()) / max(1, len(found)) ** 0.5
-        return {
+        per_character = {}
+        if isinstance(data.alphabet, tuple):
+            written = sum(map(len, data.text(raw[:n])))
+            per_character["bits_per_character"] = float(found.double().sum()) * data.shape[0] / max(1, written)
+        return per_character | {
             "bits_per_dimension": float(found.double().mean()),
             "standard_error": error,
             "method": method,
@@ -237,7 +250,7 @@ class SampleRun(Run):
         if len(self.data.train):
             return self.data
         assert self.folder is not None
-        loaded = reload_data(self.folder)
+        loaded = self.system.prepared(reload_data(self.folder))
         assert isinstance(loaded, SampleData)
         return loaded
 

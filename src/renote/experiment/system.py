@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
-from renote.errors import UsageError, unknown
+from renote.errors import DataError, UsageError, unknown
 from renote.train.options import TrainOptions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from renote.data import GraphData, NodeData, SampleData
+    from renote.data import Data, GraphData, NodeData, RatingData, SampleData
     from renote.experiment.lab import Lab
     from renote.experiment.node import NodeRun
+    from renote.experiment.recommend import RecommendRun
     from renote.experiment.run import Run
     from renote.experiment.sample import SampleRun
     from renote.experiment.signal import SignalRun
@@ -99,6 +100,7 @@ class System(Generic[R]):
         build: `build(config, data)` gives the module that is trained.
         settle: `settle(config, data)` gives the configuration with what is measured on the training data in the place of options that were left open; it
             is what is built, and what the run folder keeps.
+        prepare: `prepare(data)` gives data in the form that it takes, if it takes more than one.
         presets: changes to the paper's values, by name; `laptop` trains in minutes on two cores.
         claims: what its paper says of it.
         notes: what holds here and what does not.
@@ -112,13 +114,14 @@ class System(Generic[R]):
     config: type[TrainOptions]
     build: Callable[[Any, Any], Any]
     settle: Callable[[Any, Any], Any] | None = None
+    prepare: Callable[[Any], Any] | None = None
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"laptop": {}})
     claims: tuple[Claim, ...] = ()
     notes: str = ""
     family: ClassVar[str]
     task: ClassVar[str]
     kind: ClassVar[str]
-    """Of data that it needs: samples, nodes of a graph, or graphs."""
+    """Of data that it needs: one of `renote.data.FORMS`."""
     generates: ClassVar[bool] = False
     """Whether it makes samples; else it predicts."""
 
@@ -156,7 +159,7 @@ class System(Generic[R]):
 
     def train(
         self,
-        data: str | SampleData | NodeData | GraphData | None = None,
+        data: str | Data | None = None,
         out: str | Path | None = None,
         *,
         preset: str = "laptop",
@@ -182,6 +185,10 @@ class System(Generic[R]):
         config = self.configure(preset, **changes)
         run: Any = train(self, self.data if data is None else data, config, out, resume, progress)
         return run  # type: ignore[no-any-return]
+
+    def prepared(self, data: Any) -> Any:
+        """Data in the form that it takes."""
+        return data if self.prepare is None else self.prepare(data)
 
     def learner(self, config: TrainOptions, data: Any) -> Learner:
         """The module, its loss and its batches, for the trainer."""
@@ -248,6 +255,7 @@ class NodeSystem(System["NodeRun"]):
         """The network on its graph, with the batches that the configuration asks for.
 
         Raises:
+            DataError: no node has a label.
             UsageError: the nodes have no features and the system needs some; or it is not inductive and nodes are of several classes, or of graphs without training nodes.
         """
         if not self.inductive and (data.several or data.inductive):
@@ -255,6 +263,10 @@ class NodeSystem(System["NodeRun"]):
             raise UsageError(
                 f"{self.name} passes known labels along the edges of their own graph, but of {data.name} {why}: take a system that learns, "
                 "e.g. mlp or gcn"
+            )
+        if not data.num_classes:
+            raise DataError(
+                f"{data.name}: no node has a label; add a column 'label' where it is known, or cluster the nodes, e.g. by dmon"
             )
         if self.reads_features and data.graph.num_features == 0:
             raise UsageError(
@@ -330,3 +342,24 @@ class GraphSystem(System["Any"]):
         from renote.experiment.graph import graph_run
 
         return graph_run(self, config, data, learner.module, folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecommendSystem(System["RecommendRun"]):
+    """A system that tells which items a user will take, from who took what."""
+
+    family: ClassVar[str] = "graph"
+    task: ClassVar[str] = "recommendation"
+    kind: ClassVar[str] = "ratings"
+
+    def learner(self, config: Any, data: RatingData) -> Learner:
+        """The recommender with batches of the training pairs."""
+        from renote.experiment.recommend import RecommendLearner
+
+        return RecommendLearner(self.build(config, data), config)
+
+    def run(self, config: TrainOptions, data: RatingData, learner: Learner, folder: Path | None) -> RecommendRun:
+        """A run that can recommend."""
+        from renote.experiment.recommend import RecommendRun
+
+        return RecommendRun(self, config, data, learner.module, folder)

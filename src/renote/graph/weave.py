@@ -17,9 +17,9 @@ from renote.graph.attend import on_columns, on_rows
 from renote.graph.conv.isomorphism import NodeNorm
 from renote.graph.fingerprint import dense_of
 from renote.graph.graph import Graph
-from renote.graph.pairs import pair_graph
 from renote.graph.pattern import Pattern
 from renote.graph.segment import segment_sum
+from renote.graph.weave_pairs import pair_graph
 
 
 class WeaveConvolution(nn.Module):

@@ -6,6 +6,8 @@ from .deep import DeepHierarchy as DeepHierarchy
 from .embedding import LabelEmbedding as LabelEmbedding
 from .embedding import sinusoidal as sinusoidal
 from .evaluation import evaluation as evaluation
+from .flow import RealNVP as RealNVP
+from .flow import SequenceFlow as SequenceFlow
 from .fourier import FourierInput as FourierInput
 from .fourier import fourier_features as fourier_features
 from .ladder import Ladder as Ladder

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from renote.errors import unknown
 
 if TYPE_CHECKING:
-    from renote.experiment.run import Data, Run
+    from renote.data import Data
+    from renote.experiment.run import Run
     from renote.experiment.system import System
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from renote.errors import UsageError, unknown
 from renote.experiment import BackboneOptions, Claim, GenerativeSystem, Outcome, Paper, backbone
-from renote.experiment.gaussian import LAPTOP, SMALL
+from renote.experiment.gaussian import LAPTOP, NARROW, SMALL
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -116,7 +116,7 @@ def restoration(lab: Lab) -> Outcome:
 
     data, options = "fashion-mnist", {"size": 8} if lab.laptop else {}
     (preset, steps, count), seeds = ("small", 500, 1000) if lab.laptop else ("laptop", 30_000, 10_000), (0, 1, 2)
-    shared: dict[str, Any] = {"steps": steps} | (SMALLER if lab.laptop else {})
+    shared: dict[str, Any] = {"steps": steps} | (NARROW if lab.laptop else {})
     variants: dict[str, contrast.Variant] = {name: (None, {"degradation": name}) for name in DEGRADATIONS}
     runs = contrast.trained(lab, data, variants, seeds, preset, options, **shared)
     features = evaluate.features(lab.data(data, **options))
@@ -143,7 +143,6 @@ def restoration(lab: Lab) -> Outcome:
 
 
 STRENGTH = 0.6
-SMALLER = {"channels": 16, "head_channels": 16}
 
 
 def _restored(run: SampleRun, features: Features, count: int) -> dict[str, dict[str, float]]:

@@ -11,6 +11,7 @@ Q̄_t masks (absorbing), replaces by any category (uniform), or jumps to others 
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -97,9 +98,8 @@ def _text_figure(found: dict[str, list[float]], texts: dict[str, str]) -> Figure
     axes = figure.subplots(1, 1 + len(texts), width_ratios=(1, 1.5, 1.5))
     contrast.bar(axes[0], "bits a character", found)
     for panel, (name, sample) in zip(axes[1:], texts.items()):
-        panel.text(
-            0, 1, sample.replace("$", r"\$"), family="monospace", fontsize=7, va="top", transform=panel.transAxes
-        )
+        lines = "\n".join(textwrap.fill(line, 52) for line in sample.splitlines()).replace("$", r"\$")
+        panel.text(0, 1, lines, family="monospace", fontsize=7, va="top", transform=panel.transAxes)
         panel.set_title(f"samples: {name}", fontsize=10)
         panel.axis("off")
     return figure
@@ -153,5 +153,7 @@ SYSTEM = GenerativeSystem(
         ),
     ),
     notes="Jumps run in continuous time, so that every pair of times has its matrix in closed form from one eigenbasis; the paper multiplies T matrices of rising width. "
-    "The cross-entropy is that of the estimate given what is seen, which the exact denoiser minimizes; the paper's is that of the logits alone.",
+    "Which noise is ahead on text depends on how long is trained: in trials of the small preset with one seed, "
+    "uniform noise was ahead after 250 steps (3.67 against 3.77 bits a character) and the mask after 500 (3.40 against 3.45). Both have the paper's schedules (1 / (T - k + 1) for the mask, cosine for uniform "
+    "noise) and its λ = 0.01; T is 100, where the paper has 1000. The cross-entropy is that of the estimate given what is seen, which the exact denoiser minimizes; the paper's is that of the logits alone.",
 )

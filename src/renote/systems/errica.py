@@ -75,14 +75,15 @@ def fair(lab: Lab) -> Outcome:
             patience=100,
         )
     )
-    rows: dict[str, dict[str, list[float]]] = {}
-    for data, published in PUBLISHED.items():
-        names = ["errica", "gin", *(POOLED if len(published) > 2 or not lab.laptop else ())]
-        rows[data] = {}
-        for name in names:
-            changes = {"embed": False} if name == "errica" and data in FINGERPRINTS else {}
-            found = experiment.fair(lab, systems.get(name), data, protocol, **changes)
-            rows[data][name] = found["accuracies"]
+    asked: list[tuple[Any, str, dict[str, Any]]] = [
+        (systems.get(name), data, {"embed": False} if name == "errica" and data in FINGERPRINTS else {})
+        for data, published in PUBLISHED.items()
+        for name in ["errica", "gin", *(POOLED if len(published) > 2 or not lab.laptop else ())]
+    ]
+    experiment.fair_ahead(lab, asked, protocol)
+    rows: dict[str, dict[str, list[float]]] = {data: {} for data in PUBLISHED}
+    for system, data, changes in asked:
+        rows[data][system.name] = experiment.fair(lab, system, data, protocol, **changes)["accuracies"]
     mean = {data: {name: statistics.fmean(values) for name, values in row.items()} for data, row in rows.items()}
     blind = {data: row["errica"] - max(v for name, v in row.items() if name != "errica") for data, row in mean.items()}
     holds = (

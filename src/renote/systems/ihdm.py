@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from renote.errors import UsageError
 from renote.experiment import BackboneOptions, Claim, GenerativeSystem, Outcome, Paper, backbone
-from renote.experiment.gaussian import LAPTOP, SMALL
+from renote.experiment.gaussian import LAPTOP, NARROW, SMALL
 from renote.systems.ncsn import scale
 
 if TYPE_CHECKING:
@@ -85,7 +85,6 @@ def build(config: Config, data: SampleData) -> RestorationModel:
     return RestorationModel(network, process, data.shape, config.num_train_steps, loss="l2", residual=True)
 
 
-SMALLER = {"channels": 16, "head_channels": 16}
 DELTAS = (0.0, 0.5, 1.0, 1.25, 1.5, 2.0, 3.0)
 
 
@@ -96,10 +95,8 @@ def sampling_noise(lab: Lab) -> Outcome:
 
     data, options = "fashion-mnist", {"size": 8} if lab.laptop else {}
     (preset, steps, count), seeds = ("small", 3000, 1000) if lab.laptop else ("laptop", 40_000, 10_000), (0, 1, 2)
-    shared: dict[str, Any] = {"steps": steps} | (SMALLER if lab.laptop else {})
-    runs: list[SampleRun] = [
-        lab.train(data, f"seed-{seed}", None, preset, options, seed=seed, **shared) for seed in seeds
-    ]
+    shared: dict[str, Any] = {"steps": steps} | (NARROW if lab.laptop else {})
+    runs: list[SampleRun] = contrast.trained(lab, data, {"seed": (None, {})}, seeds, preset, options, **shared)["seed"]
     features = evaluate.features(lab.data(data, **options))
     found: dict[float, list[float]] = {
         delta: [

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from renote.errors import UsageError
 from renote.experiment import Claim, GaussianOptions, GenerativeSystem, Outcome, Paper
-from renote.experiment.gaussian import LAPTOP, SMALL, ParameterizationName
+from renote.experiment.gaussian import LAPTOP, NARROW, SMALL, ParameterizationName
 from renote.systems import ncsn
 
 if TYPE_CHECKING:
@@ -90,7 +90,6 @@ ORIGINAL: dict[str, Any] = {"ema_decay": 0.0, "step_size": 4e-5, "repeats": 100}
 EVALUATIONS = 1000
 """Of NCSN, 10 levels with 100 steps each."""
 
-SMALLER = {"channels": 16, "head_channels": 16}
 CHECKPOINTS = 6
 WEIGHTS = {"EMA": "ema", "no EMA": "weights"}
 
@@ -106,7 +105,7 @@ def half_the_distance(lab: Lab) -> Outcome:
     data, seeds = lab.data(name), (0, 1, 2)
     features = evaluate.features(data)
     shared: dict[str, Any] = {"learning_rate": 1e-3, "learning_rate_schedule": "constant"}
-    shared |= SMALLER if lab.laptop else {}
+    shared |= NARROW if lab.laptop else {}
     stages = [steps * (CHECKPOINTS + i) // (2 * CHECKPOINTS - 1) for i in range(CHECKPOINTS)]
     found: dict[str, list[float]] = {"ncsn": [], "ncsnv2": []}
     ways: dict[str, list[list[float]]] = {way: [] for way in WEIGHTS}

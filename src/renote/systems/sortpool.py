@@ -14,10 +14,11 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from renote.experiment import GraphOptions, GraphSystem, Paper
+from renote.experiment import Claim, GraphOptions, GraphSystem, Outcome, Paper
 
 if TYPE_CHECKING:
     from renote.data import GraphData
+    from renote.experiment import Lab
     from renote.graph import GraphTask
 
 
@@ -53,6 +54,42 @@ def build(config: Config, data: GraphData) -> GraphTask:
     return graph.graph_task(network, data)
 
 
+PUBLISHED = {"mutag": (85.83, 1.66), "nci1": (74.44, 0.47), "proteins": (75.54, 0.94)}
+EPOCHS = {"mutag": 300, "nci1": 200, "proteins": 100}
+
+
+def own_folds(lab: Lab) -> Outcome:
+    """Accuracies of repeated ten folds, trained for a number of epochs that is given, nothing held out."""
+    import statistics
+
+    from renote import evaluate, experiment
+
+    repetitions = {"mutag": 3, "nci1": 1, "proteins": 2} if lab.laptop else dict.fromkeys(PUBLISHED, 10)
+    epochs = EPOCHS | ({"nci1": 50} if lab.laptop else {})
+    rows = {
+        data: {
+            "sortpool": experiment.folds_accuracy(
+                lab, lab.system, data, repetitions[data], epochs[data], learning_rate=1e-3
+            )
+        }
+        for data in PUBLISHED
+    }
+    mean = {data: statistics.fmean(row["sortpool"]) for data, row in rows.items()}
+    holds = all(mean[data] >= value - std for data, (value, std) in PUBLISHED.items())
+    note = (
+        f"Ten folds, {', '.join(f'{data} {times} times with {epochs[data]} epochs' for data, times in repetitions.items())}; the paper repeats ten times. Nothing is held out to select or stop: the last weights are "
+        "tested. Batches of 50 at rate 0.001 stand for single graphs at 0.0001 or 0.00001. Deviations are over repetitions. Holds if no mean is below the published one by more than its published deviation."
+    )
+    measured = {
+        data: experiment.spread(row["sortpool"]) if len(row["sortpool"]) > 1 else row["sortpool"][0]
+        for data, row in rows.items()
+    }
+    figure = evaluate.draw_comparison(
+        rows, {d: v for d, (v, _) in PUBLISHED.items()}, "accuracy (%), a repetition each"
+    )
+    return Outcome(measured, holds, figure, tuple(range(max(repetitions.values()))), note)
+
+
 SYSTEM = GraphSystem(
     name="sortpool",
     title="Sorted nodes read by convolutions (DGCNN)",
@@ -68,6 +105,15 @@ SYSTEM = GraphSystem(
     config=Config,
     build=build,
     settle=settle,
+    claims=(
+        Claim(
+            "own-folds",
+            "Nodes in a sorted order, read by convolutions, classify graphs as well as the best kernels.",
+            "Table 1 (figures from memory, unverified; epochs from the authors' code)",
+            {data: value for data, (value, _) in PUBLISHED.items()},
+            own_folds,
+        ),
+    ),
     notes="What it reaches under the fair protocol is the claim fair of errica.",
     presets={"laptop": {"steps": 1500, "learning_rate": 1e-3, "patience": 10}},
 )

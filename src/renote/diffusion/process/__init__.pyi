@@ -12,8 +12,12 @@ from .operators import Mask as Mask
 from .operators import Operator as Operator
 from .operators import Pixelate as Pixelate
 from .operators import Snow as Snow
+from .parts import Parts as Parts
+from .parts import SizedProcess as SizedProcess
 from .transition import Absorbing as Absorbing
+from .transition import Fixed as Fixed
 from .transition import Jumps as Jumps
+from .transition import Marginal as Marginal
 from .transition import Transition as Transition
 from .transition import Uniform as Uniform
 from .transition import gaussian_jumps as gaussian_jumps

@@ -93,10 +93,11 @@ class CategoricalProcess:
             (n, …) int64 states; the mask, if there is one, is K.
 
         Raises:
-            UsageError: for what is no category.
+            UsageError: for what is no category (looked at on processors only).
         """
-        check_categories(clean, self.categories)
-        return self.transition.drawn(clean.long(), self.kept(t), _level(noise))
+        if clean.device.type == "cpu":  # elsewhere every step would have to wait for the answer
+            check_categories(clean, self.categories)
+        return self.transition.drawn(clean.long(), self.kept(t), uniform_of(noise))
 
     def prior(self, shape: Sequence[int], noise: NormalSource) -> Tensor:
         """A draw of q(x_1).
@@ -108,7 +109,15 @@ class CategoricalProcess:
         Returns:
             (n, *shape) int64.
         """
-        return self.transition.prior(_level(noise.normal(shape)))
+        return self.transition.prior(uniform_of(noise.normal(shape)))
+
+    def prior_surprise(self, clean: Tensor) -> Tensor:
+        """-log of the chance that the prior has of what is left of x_0 at t = 1, in nats, (n,) float64: 0, as nothing is left.
+
+        Args:
+            clean: (n, …) int64 categories x_0.
+        """
+        return torch.zeros(len(clean), dtype=torch.float64, device=clean.device)
 
     def likelihood(self, noisy: Tensor, t: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """q(x_t | x_0 = c) for every category c, (n, …, K).
@@ -172,7 +181,7 @@ class CategoricalProcess:
         if noise is None:
             raise UsageError("a reverse step of categories is a draw: give it noise")
         t, s = (torch.as_tensor(time, dtype=torch.float64, device=noisy.device).expand(len(noisy)) for time in (t, s))
-        return draw(self.posterior(noisy, estimate, t, s), _level(noise))
+        return draw(self.posterior(noisy, estimate, t, s), uniform_of(noise))
 
 
 def check_categories(value: Tensor, categories: int) -> None:
@@ -191,7 +200,7 @@ def check_categories(value: Tensor, categories: int) -> None:
         )
 
 
-def _level(noise: Tensor) -> Tensor:
-    """Φ(-ε): uniform numbers."""
+def uniform_of(noise: Tensor) -> Tensor:
+    """Φ(-ε): uniform numbers in [0, 1] of standard normal ones, in float64."""
     level: Tensor = torch.special.ndtr(-noise.double())
     return level

@@ -3,12 +3,13 @@
     Q(a), a the share that is kept:    Q(1) = I,  Q(a) Q(b) = Q(a b),  every row of Q(0) is the prior
 
     uniform      Q(a) = a I + (1 - a) 1 1ᵀ / K                           Hoogeboom et al. 2021, section 4; Austin et al. 2021, A.2.1
+    marginal     Q(a) = a I + (1 - a) 1 mᵀ, m the data's frequencies     Vignac et al. 2023, section 4.1
     absorbing    Q(a) = a I + (1 - a) 1 e_mᵀ, m a state more             Austin et al. 2021, A.2.2
     jumps        Q(a) = U diag(a^λ) Uᵀ, rates R = -U diag(λ) Uᵀ of jumps between categories, the least λ > 0 scaled to 1
         gaussian     R_ij ∝ exp(-(i - j)² / (2 w²)), w = width (K - 1)   as A.2.3
         nearest      R_ij ∝ 1 for |i - j| ≤ reach                        as A.2.4, neighbours by order
 
-Uniform and absorbing cost O(K) a site, jumps one K × K matrix a sample. Those of Austin et al. for jumps have a table of T matrices, which do not commute; here one
+Uniform, marginal and absorbing cost O(K) a site, jumps one K × K matrix a sample. Those of Austin et al. for jumps have a table of T matrices, which do not commute; here one
 process of jumps runs in continuous time, so that one eigenbasis serves every pair of times.
 """
 
@@ -81,6 +82,29 @@ class Transition(ABC):
         """p Q(a): chances of categories (n, …, K), after a share a (n,) was kept, (n, …, states)."""
 
 
+class Fixed(Transition):
+    """Q(a) = I over one category: of sites that say nothing but that they are there."""
+
+    def __init__(self) -> None:
+        self.categories = self.states = 1
+
+    def drawn(self, state: Tensor, kept: Tensor, level: Tensor) -> Tensor:
+        """x."""
+        return state
+
+    def prior(self, level: Tensor) -> Tensor:
+        """0."""
+        return torch.zeros(level.shape, dtype=torch.int64, device=level.device)
+
+    def seen(self, state: Tensor, kept: Tensor, dtype: torch.dtype) -> Tensor:
+        """1."""
+        return torch.ones(*state.shape, 1, dtype=dtype, device=state.device)
+
+    def spread(self, chances: Tensor, kept: Tensor) -> Tensor:
+        """p."""
+        return chances
+
+
 class Uniform(Transition):
     """Q(a) = a I + (1 - a) 1 1ᵀ / K: what is not kept is any category."""
 
@@ -106,6 +130,53 @@ class Uniform(Transition):
         """a p + (1 - a) Σp / K."""
         kept = broadcast(kept, chances)
         return kept * chances + (1 - kept) / self.categories * chances.sum(-1, keepdim=True)
+
+
+class Marginal(Transition):
+    """Q(a) = a I + (1 - a) 1 mᵀ: what is not kept is drawn anew by given chances.
+
+    Args:
+        chances: (K,) m, not negative, of any positive sum; the frequencies of the data, for one.
+
+    Raises:
+        UsageError: for numbers that are no chances.
+    """
+
+    def __init__(self, chances: Tensor) -> None:
+        chances = torch.as_tensor(chances, dtype=torch.float64)
+        if chances.ndim != 1 or not bool(chances.isfinite().all()) or bool((chances < 0).any()):
+            raise UsageError("chances of categories: give a finite number for each, none negative, (K,)")
+        super().__init__(len(chances))
+        if not float(chances.sum()) > 0:
+            raise UsageError("chances of categories: at least one is positive")
+        self._chances = chances / chances.sum()
+
+    def chances(self, like: Tensor, dtype: torch.dtype) -> Tensor:
+        """m on the device of a tensor."""
+        if self._chances.device != like.device:
+            self._chances = self._chances.to(like.device)
+        return self._chances.to(dtype)
+
+    def drawn(self, state: Tensor, kept: Tensor, level: Tensor) -> Tensor:
+        """By the row a e_x + (1 - a) m."""
+        kept = broadcast(kept.double(), state[..., None].double())
+        row = ((1 - kept) * self.chances(state, torch.float64)).expand(*state.shape, -1)
+        return draw(row.scatter_add(-1, state[..., None], kept.expand(*state.shape, 1)), level)
+
+    def prior(self, level: Tensor) -> Tensor:
+        """By m."""
+        return draw(self.chances(level, torch.float64).expand(*level.shape, -1), level)
+
+    def seen(self, state: Tensor, kept: Tensor, dtype: torch.dtype) -> Tensor:
+        """(1 - a) m_x, and a more at x."""
+        kept = broadcast(kept.to(dtype), state[..., None].to(dtype)).expand(*state.shape, 1)
+        out = ((1 - kept) * self.chances(state, dtype)[state][..., None]).repeat(*(1,) * state.ndim, self.categories)
+        return out.scatter_add_(-1, state[..., None], kept)
+
+    def spread(self, chances: Tensor, kept: Tensor) -> Tensor:
+        """a p + (1 - a) m Σp."""
+        kept = broadcast(kept.to(chances.dtype), chances)
+        return kept * chances + (1 - kept) * self.chances(chances, chances.dtype) * chances.sum(-1, keepdim=True)
 
 
 class Absorbing(Transition):

@@ -117,3 +117,33 @@ class LoopyConvolution(KipfConvolution):
     def operator(self, adjacency: Adjacency) -> Adjacency:
         """A."""
         return adjacency
+
+
+class SkipConvolution(KipfConvolution):
+    """Y = Â X W + (X W) ∘ s + b: beside the mean over a node and its neighbours, the node itself, each feature with a weight of its own.
+
+    Args:
+        in_features: features a node comes with.
+        out_features: features it leaves with.
+        bias: whether b is there; it starts at zero, W and s as in Glorot & Bengio (2010), uniform.
+
+    Shapes:
+        x: (nodes, in_features), dense or `SparseFeatures`. Output: (nodes, out_features).
+
+    Source:
+        Tsitsulin et al. (2020), section 4.1, and their code, where W_skip is diagonal and on X W.
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+        super().__init__(in_features, out_features, bias)
+        self.skip = nn.Parameter(torch.empty(out_features))
+        limit = (3.0 / out_features) ** 0.5
+        nn.init.uniform_(self.skip, -limit, limit)
+
+    def forward(self, x: Tensor | SparseFeatures, adjacency: Adjacency) -> Tensor:
+        """One hop; arguments as the class says."""
+        if x.shape[-1] != self.in_features:
+            raise UsageError(f"x has {x.shape[-1]} features a node and the convolution takes {self.in_features}")
+        projected = x @ self.weight
+        out = spmm(self.operator(adjacency), projected) + projected * self.skip
+        return out if self.bias is None else out + self.bias

@@ -10,6 +10,9 @@ from .keep import TopKPool as TopKPool
 from .keep import highest as highest
 from .matching import cut_matching as cut_matching
 from .matching import merge as merge
+from .modularity import Communities as Communities
+from .modularity import community_losses as community_losses
+from .modularity import dmon_pool as dmon_pool
 from .sort import sort_pool as sort_pool
 from .tree import Level as Level
 from .tree import coarsen as coarsen

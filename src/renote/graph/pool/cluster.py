@@ -59,12 +59,23 @@ class Clustered:
 
 def pad(values: Tensor, graph: Graph) -> Tensor:
     """(nodes, …) → (graphs, largest number of nodes, …), 0 where padded."""
+    place, most = _places(graph)
+    out = values.new_zeros(graph.num_graphs * most, *values.shape[1:])
+    return out.index_copy(0, place, values).view(graph.num_graphs, most, *values.shape[1:])
+
+
+def unpad(padded: Tensor, graph: Graph) -> Tensor:
+    """The inverse of `pad`: (graphs, largest number of nodes, …) → (nodes, …)."""
+    return padded.flatten(0, 1).index_select(0, _places(graph)[0])
+
+
+def _places(graph: Graph) -> tuple[Tensor, int]:
+    """(nodes,) where each is in rows of the largest graph's length; and that length."""
     members = graph.members
     most = int(members.count.max()) if members.num_rows else 0
     row = members.row.long()
-    place = row * most + torch.arange(len(row), device=row.device) - members.rowptr.long().index_select(0, row)
-    out = values.new_zeros(members.num_rows * most, *values.shape[1:])
-    return out.index_copy(0, place, values).view(members.num_rows, most, *values.shape[1:])
+    first = members.rowptr.long().index_select(0, row)
+    return row * most + torch.arange(len(row), device=row.device) - first, most
 
 
 def to_dense(graph: Graph, x: Tensor) -> DenseGraphs:

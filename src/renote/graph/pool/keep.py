@@ -35,11 +35,13 @@ class Kept:
         graph: of the nodes that are kept, with their gated features.
         node: (kept,) int64, increasing, their numbers before.
         num_nodes: how many there were.
+        gate: (kept,) g(score) of each.
     """
 
     graph: Graph
     node: Tensor
     num_nodes: int
+    gate: Tensor
 
     def unpool(self, x: Tensor) -> Tensor:
         """(kept, …) back to where they were, (nodes, …), 0 elsewhere."""
@@ -82,7 +84,7 @@ class KeepPool(nn.Module):
         kept = score.index_select(0, node)
         gate = kept.tanh() if self.gate == "tanh" else kept.sigmoid()
         part = induced(graph.with_x(None), node).graph
-        return Kept(part.with_x(x.index_select(0, node) * gate[:, None]), node, graph.num_nodes)
+        return Kept(part.with_x(x.index_select(0, node) * gate[:, None]), node, graph.num_nodes, gate)
 
     def extra_repr(self) -> str:
         """What `print` shows."""
@@ -145,10 +147,23 @@ def highest(score: Tensor, members: Pattern, ratio: float) -> Tensor:
         members: graphs × nodes, as `graph.members`.
         ratio: above 0, at most 1.
     """
-    graph = members.row.long()
-    order = score.detach().sort(descending=True, stable=True).indices
-    order = order[graph.index_select(0, order).sort(stable=True).indices]
+    score, count, first = score.detach(), members.count.long(), members.rowptr.long()
     # what rounding adds to a whole number must not become a node
-    most = (members.count.double() * ratio).mul(1e6).round().div(1e6).ceil().long()
-    rank = torch.arange(len(order), device=order.device) - members.rowptr.long().index_select(0, graph)
-    return order[rank < most.index_select(0, graph)].sort().values
+    most = (count.double() * ratio).mul(1e6).round().div(1e6).ceil().long()
+    longest = int(count.max()) if len(count) else 0
+    graph = members.row.long()
+    place = torch.arange(len(score), device=score.device) - first.index_select(0, graph)
+    if longest * len(count) <= 8 * len(score) + 4096:
+        # a row a graph: short sorts side by side; padding comes behind all others, being last where equal
+        rows = score.new_full((len(count), longest), -torch.inf)
+        rows.view(-1).index_copy_(0, graph * longest + place, score)
+        order = rows.sort(dim=1, descending=True, stable=True).indices
+        chosen = torch.arange(longest, device=score.device) < most[:, None]
+        node = (order + first[:-1, None])[chosen]
+    else:
+        order = score.sort(descending=True, stable=True).indices
+        order = order[graph.index_select(0, order).sort(stable=True).indices]
+        node = order[place < most.index_select(0, graph)]
+    kept = torch.zeros(len(score), dtype=torch.bool, device=score.device)
+    kept[node] = True
+    return kept.nonzero().squeeze(1)

@@ -13,7 +13,7 @@ from torch.nn import functional
 from renote.errors import UsageError
 from renote.graph.adjacency import Adjacency
 from renote.graph.aggregate import MaxAggregation, MeanAggregation
-from renote.graph.conv.spatial import EnhancedConvolution, KipfConvolution
+from renote.graph.conv.spatial import EnhancedConvolution, KipfConvolution, SkipConvolution
 from renote.graph.dropout import dropout
 from renote.graph.graph import Graph
 from renote.graph.network import drop_features, features_of
@@ -297,6 +297,33 @@ class UNodes(nn.Module):
         hidden = self.unet(graph.with_x(x))
         logits: Tensor = self.head(dropout(hidden, self.unet.dropout, self.training), graph.adjacency)
         return logits
+
+
+class ClusterScores(nn.Module):
+    """Scores of clusters: convolutions with a skip and SeLU, then a linear map and dropout.
+
+    Args:
+        widths: features a node comes with, and of each convolution.
+        clusters: width of the output.
+        dropout: probability, on the scores.
+
+    Source:
+        Tsitsulin et al. (2020), section 4.1 and their code.
+    """
+
+    def __init__(self, widths: Sequence[int], clusters: int, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(SkipConvolution(i, o) for i, o in itertools.pairwise(widths))
+        self.map, self.dropout = nn.Linear(widths[-1], clusters), dropout
+        nn.init.orthogonal_(self.map.weight)
+        nn.init.zeros_(self.map.bias)
+
+    def forward(self, graph: Graph) -> Tensor:
+        """(nodes, clusters)."""
+        x = features_of(graph)
+        for convolution in self.convolutions:
+            x = functional.selu(convolution(x, graph.adjacency))
+        return dropout(self.map(x), self.dropout, self.training)
 
 
 _MOST_PATHS = 5e7

@@ -1,7 +1,14 @@
+from .cluster import NodeClustering as NodeClustering
 from .graph import GraphClassification as GraphClassification
+from .link import LinkPrediction as LinkPrediction
+from .link import area_under_curve as area_under_curve
+from .link import average_precision as average_precision
+from .link import hits_at as hits_at
 from .node import NodeClassification as NodeClassification
 from .node import PrecomputedNodeClassification as PrecomputedNodeClassification
 from .node import binary_cross_entropy as binary_cross_entropy
 from .node import hinge as hinge
+from .recommend import Recommendation as Recommendation
+from .recommend import Unseen as Unseen
 from .sets import SetRegression as SetRegression
 from .signal import SignalClassification as SignalClassification

@@ -1,0 +1,124 @@
+"""Pools and LightGCN beside PyTorch Geometric's: time in turns, and the memory of one step of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.harness import interleave, median_ms
+from renote.experiment.memory import peak_memory
+from renote.graph import (
+    Adjacency,
+    Graph,
+    LightGCN,
+    Recommendation,
+    SAGPool,
+    TopKPool,
+    batch,
+    diff_pool,
+)
+
+
+def run(quick: bool = False) -> list[dict[str, Any]]:
+    """Rows of the table: a training step of LightGCN, DiffPool, SAGPool and top-k of a batch, forward and backward."""
+    return [_lightgcn(quick), *_pools(quick)]
+
+
+def _row(name: str, ours: Callable[[], Any], theirs: Callable[[], Any], repeats: int, note: str) -> dict[str, Any]:
+    took = interleave({"renote": ours, "peer": theirs}, repeats)
+    renote, peer = median_ms(took["renote"]), median_ms(took["peer"])
+    memory = []
+    for function in (ours, theirs):
+        with peak_memory() as peak:
+            function()
+        memory.append(peak.megabytes)
+    told = f"memory of a step: {memory[0]:.0f} MB, peer {memory[1]:.0f} MB{'; ' * bool(note)}{note}"
+    return {"name": name, "renote_ms": renote, "peer_ms": peer, "ratio": peer / renote, "note": told}
+
+
+def _lightgcn(quick: bool) -> dict[str, Any]:
+    from torch_geometric.nn.models import LightGCN as Peer
+
+    users, items, pairs, size = (300, 400, 4_000, 256) if quick else (29_858, 40_981, 810_128, 2048)
+    generator = torch.Generator().manual_seed(0)
+    # few items are taken by many, as in Gowalla
+    item = (items * torch.rand(pairs, generator=generator) ** 2).long()
+    user = torch.randint(users, (pairs,), generator=generator)
+    taken = torch.unique(torch.stack([user, item], 1), dim=0)
+    mine = Recommendation(LightGCN(users + items, 64, 3), users, items, {"train": taken})
+    peer = Peer(users + items, 64, 3)
+    ends = torch.cat([taken + torch.tensor([0, users]), (taken + torch.tensor([0, users])).flip(1)]).t().contiguous()
+    user, item = mine.unseen.draw_pairs(size, generator)
+    triple = {"user": user, "item": item, "negative": mine.unseen.draw(user, generator)}
+    nodes = [user, item + users, triple["negative"] + users]
+    optimizers = [torch.optim.Adam(module.parameters(), lr=0.001, fused=True) for module in (mine, peer)]
+
+    def ours() -> None:
+        optimizers[0].zero_grad()
+        mine(triple).backward()
+        optimizers[0].step()
+
+    def theirs() -> None:
+        optimizers[1].zero_grad()
+        vectors = peer.get_embedding(ends)
+        of_user, of_item, of_other = (vectors[node] for node in nodes)
+        better, worse = (of_user * of_item).sum(1), (of_user * of_other).sum(1)
+        loss = peer.recommendation_loss(better, worse, node_id=torch.cat(nodes).unique(), lambda_reg=1e-4)
+        loss.backward()
+        optimizers[1].step()
+
+    name = f"lightgcn training step ({users:,} users, {items:,} items, {len(taken):,} pairs, 64 features, 3 layers)"
+    return _row(name, ours, theirs, 2 if quick else 5, "six sparse products")
+
+
+def _graphs(quick: bool) -> tuple[Graph, Tensor]:
+    """A batch of sparse graphs of the size of DD's, and its list of edges."""
+    generator, parts = torch.Generator().manual_seed(0), []
+    for _ in range(3 if quick else 20):
+        nodes = int(torch.randint(100, 500, (), generator=generator))
+        ends = torch.randint(nodes, (2, 5 * nodes // 2), generator=generator)
+        both = torch.unique(torch.cat([ends, ends.flip(0)], 1), dim=1)
+        parts.append(Graph(torch.randn(nodes, 64, generator=generator), Adjacency.from_edges(both[0], both[1], nodes)))
+    graph = batch(parts)
+    return graph, graph.adjacency.edge_index()
+
+
+def _pools(quick: bool) -> list[dict[str, Any]]:
+    from torch_geometric.nn import GCNConv, SAGPooling, TopKPooling, dense_diff_pool
+    from torch_geometric.utils import to_dense_adj, to_dense_batch
+
+    graph, index = _graphs(quick)
+    owner, clusters, repeats = graph.graph_of_node, 50, 2 if quick else 15
+    x = graph.x
+    assert isinstance(x, Tensor)
+    x = x.requires_grad_()
+    scores = torch.randn(graph.num_nodes, clusters, requires_grad=True)
+
+    def back(loss: Tensor) -> None:
+        x.grad = scores.grad = None
+        loss.backward()
+
+    def ours() -> None:
+        found = diff_pool(graph, x, scores)
+        back(found.graphs.x.sum() + found.graphs.adjacency.sum() + found.link + found.entropy)
+
+    def theirs() -> None:
+        dense, mask = to_dense_batch(x, owner)
+        assigned, _ = to_dense_batch(scores, owner)
+        pooled, edges, link, entropy = dense_diff_pool(dense, to_dense_adj(index, owner), assigned, mask)
+        back(pooled.sum() + edges.sum() + link + entropy)
+
+    size = f"{graph.num_graphs} graphs, {graph.num_nodes:,} nodes, {graph.num_edges:,} edges, 64 features"
+    rows = [_row(f"diffpool to {clusters} clusters ({size})", ours, theirs, repeats, "no nodes × nodes matrix")]
+    pairs: list[tuple[str, nn.Module, nn.Module]] = [
+        ("sagpool", SAGPool(64), SAGPooling(64, GNN=GCNConv)),
+        ("top-k pool", TopKPool(64), TopKPooling(64)),
+    ]
+    for name, module, peer in pairs:
+        mine = lambda module=module: back(module(graph.with_x(x)).graph.x.sum())  # noqa: E731
+        other = lambda peer=peer: back(peer(x, index, batch=owner)[0].sum())  # noqa: E731
+        rows.append(_row(f"{name} ({size})", mine, other, repeats, ""))
+    return rows

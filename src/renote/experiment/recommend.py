@@ -1,0 +1,168 @@
+"""Recommendation as an experiment: a batch is some pairs, each with an item that its user has not."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+
+from renote.data import RatingData
+from renote.errors import UsageError
+from renote.experiment.recommend_options import RecommendOptions
+from renote.experiment.run import Run
+from renote.graph import Recommendation
+from renote.train.checkpoint import write_atomic
+from renote.train.learner import Batch, PlainLearner
+from renote.train.order import EpochOrder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class RecommendLearner(PlainLearner):
+    """A recommender; weights are selected by recall on the validation pairs, of which a part of the list's length is missed.
+
+    Args:
+        task: network and pairs.
+        config: batch size, seed, and the list's length.
+
+    Raises:
+        UsageError: there is no pair to learn from.
+    """
+
+    module: Recommendation
+
+    def __init__(self, task: Recommendation, config: RecommendOptions) -> None:
+        self.module, self.k, unseen = task, config.k, task.unseen
+        if not len(unseen.user):
+            raise UsageError("there is nothing to learn from: no user has an item and lacks another")
+        self.size = config.batch_size or len(unseen.user)
+        self.order = EpochOrder(len(unseen.user), self.size, config.seed) if config.draw == "pairs" else None
+        self.metric = "missed" if task.parts["validation"].num_entries else None
+
+    def batch(self, step: int, generator: torch.Generator) -> Batch | None:
+        """The step's triples."""
+        unseen = self.module.unseen
+        if self.order is None:
+            user, item = unseen.draw_pairs(self.size, generator)
+        else:
+            chosen = self.order.indices(step)
+            user, item = unseen.user[chosen], unseen.item[chosen]
+        return {"user": user, "item": item, "negative": unseen.draw(user, generator)}
+
+    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """The network's own."""
+        return self.module.parameter_groups(weight_decay)
+
+    def validate(self) -> Mapping[str, float]:
+        """Recall, what it misses, and NDCG on the validation pairs."""
+        found = self.module.ranking("validation", self.k)
+        return {"missed": 1 - found["recall"], **found} if found else {}
+
+
+class RecommendRun(Run):
+    """A trained recommender."""
+
+    instead: ClassVar[str] = "recommend"
+
+    module: Recommendation
+    config: RecommendOptions
+    data: RatingData
+
+    def recommend(self, users: Sequence[str] | None = None, k: int | None = None) -> list[list[tuple[str, float]]]:
+        """The items that each user lacks with the highest scores.
+
+        Args:
+            users: their names; all if None.
+            k: how many; the configuration's by default.
+
+        Returns:
+            For each user its items with their scores, best first; fewer than k where it lacks fewer.
+
+        Raises:
+            UsageError: a user that was not there in training, or k below 1 or above the number of items.
+        """
+        k = self.config.k if k is None else k
+        if not 1 <= k <= self.data.num_items:
+            raise UsageError(f"k = {k}: there are {self.data.num_items} items, so it goes from 1 to that")
+        number = {name: place for place, name in enumerate(self.data.users)}
+        for name in users or ():
+            if name not in number:
+                near = difflib.get_close_matches(name, self.data.users, n=3)
+                raise UsageError(
+                    f"user {name!r} is not in {self.data.name}, and nothing is known of users who were not there in training: "
+                    f"{'did you mean ' + ' or '.join(near) + '? ' if near else ''}Add their items to the ratings and train anew"
+                )
+        device = self.module.adjacency.device
+        chosen = torch.arange(self.data.num_users) if users is None else torch.tensor([number[n] for n in users]).long()
+        items, scores = self.module.recommend(chosen.to(device), k, tuple(self.module.parts))
+        return [
+            [(self.data.items[item], score) for item, score in zip(row, of_row) if score > -torch.inf]
+            for row, of_row in zip(items.tolist(), scores.tolist())
+        ]
+
+    def write_recommendations(self, path: Path, users: Sequence[str] | None = None, k: int | None = None) -> int:
+        """Write a table with a row a recommendation: user, rank from 1, item, score.
+
+        Args:
+            path: of the .csv file.
+            users: as `recommend`.
+            k: as `recommend`.
+
+        Returns:
+            The number of rows.
+        """
+        found = self.recommend(users, k)
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(["user", "rank", "item", "score"])
+        rows = [
+            [user, rank, item, f"{score:.4f}"]
+            for user, items in zip(self.data.users if users is None else users, found)
+            for rank, (item, score) in enumerate(items, 1)
+        ]
+        table.writerows(rows)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, text.getvalue().encode())
+        return len(rows)
+
+    def picture(self, node: int | None = None) -> Figure:
+        """What is recommended to a user, among all items.
+
+        Args:
+            node: number of the user in the order of names; None takes the one with the most items held out to test on.
+
+        Raises:
+            UsageError: there is no such user.
+        """
+        from renote.evaluate import draw_recommendations
+
+        data, parts = self.data, {name: part.cpu() for name, part in self.data.parts.items()}
+        if node is None:
+            held = torch.bincount(parts["test"][:, 0], minlength=data.num_users)
+            node = int(held.argmax())
+        if not 0 <= node < data.num_users:
+            raise UsageError(f"node = {node}: it is a user, and those of {data.name} go from 0 to {data.num_users - 1}")
+        user = torch.tensor([node], device=self.module.adjacency.device)
+        before = tuple(name for name in parts if name != "test")
+        (items,), (scores,) = self.module.recommend(user, self.config.k, before)
+        of = {name: part[part[:, 0] == node, 1] for name, part in parts.items()}
+        title = f"{self.system.name} on {data.name}: items for {data.users[node]}"
+        vectors = self.module.vectors()[1]
+        return draw_recommendations(
+            vectors, of["train"], items[scores > -torch.inf].cpu(), of["test"], data.items, title
+        )
+
+    def evaluate(self) -> dict[str, Any]:
+        """Recall and NDCG at k on the validation and the test pairs."""
+        vectors, k = self.module.vectors(), self.config.k
+        return {
+            f"{part}_{name}@{k}": value
+            for part in ("validation", "test")
+            for name, value in self.module.ranking(part, k, vectors).items()
+        }

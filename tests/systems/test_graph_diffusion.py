@@ -1,0 +1,80 @@
+"""Diffusion of graphs: settings, training, samples, and the whole way through the command line."""
+
+import importlib
+
+import pytest
+import torch
+
+from renote import data, evaluate, systems
+from renote.errors import UsageError
+from renote.experiment import Lab
+from renote.graph import matrices
+
+SYSTEM = systems.get("graph-diffusion")
+SMALL = {"width": 16, "edge_width": 8, "global_width": 8, "layers": 1, "channels": 4, "num_train_steps": 8}
+MOLECULES = ["CCO", "CCN", "CC=O", "C1CC1", "C#CC", "OCCO", "NCC=O", "CCCC", "CN", "C"] * 3
+
+
+@pytest.fixture
+def molecules(tmp_path):
+    pytest.importorskip("rdkit")
+    path = tmp_path / "own.csv"
+    path.write_text("smiles\n" + "\n".join(MOLECULES) + "\n")
+    return f"molecules:{path}"
+
+
+def test_frequencies_are_the_datas():
+    loaded = data.load("small-communities", graphs=40, least=5, most=7)
+    config = SYSTEM.settle(SYSTEM.configure(), loaded)
+    edges = matrices(loaded.train.long())[1].triu(1)
+    sizes = (loaded.train[:, :7] == 0).sum(1)
+    joined = float((edges == 1).sum() / (sizes * (sizes - 1) / 2).sum())
+    assert config.node_chances == (1.0,)
+    assert config.edge_chances == pytest.approx((1 - joined, joined))
+    assert config.size_chances == pytest.approx([float((sizes == n).double().mean()) for n in range(1, 8)])
+    # what is given is kept
+    given = SYSTEM.configure(edge_chances=(0.5, 0.5), size_chances=(0.0,) * 6 + (1.0,))
+    assert SYSTEM.settle(given, loaded).size_chances[-1] == 1
+
+
+@pytest.mark.parametrize("transition", ["marginal", "uniform", "absorbing"])
+def test_training_learns_and_samples_are_graphs(transition):
+    loaded = data.load("small-planar", graphs=60, least=5, most=6)
+    changes = SMALL | {"steps": 60, "batch_size": 32, "transition": transition, "device": "cpu", "seed": 1}
+    run = SYSTEM.train(loaded, progress=False, preset="graphs", **changes)
+    untrained = SYSTEM.train(loaded, progress=False, preset="graphs", **{**changes, "steps": 1})
+    assert run.bits(24)["bits_per_dimension"] < untrained.bits(24)["bits_per_dimension"] - 0.05
+    samples = run.sample(30, seed=3)
+    assert samples.shape == (30, 21)
+    sizes = (samples[:, :6] == 0).sum(1)
+    assert set(sizes.tolist()) == {5, 6}
+    assert all(int((row[6:] == 2).sum()) == (0 if size == 6 else 5) for row, size in zip(samples, sizes))
+    # sample i is the same in any batch
+    assert torch.equal(run.sample(4, seed=5), samples[2:6])
+
+
+def test_not_for_other_data():
+    with pytest.raises(UsageError, match="no graphs to generate"):
+        SYSTEM.train("digits", progress=False, steps=1)
+    with pytest.raises(UsageError, match="sampling_steps = 600"):
+        SYSTEM.configure("paper", sampling_steps=600)
+
+
+def test_the_claim_runs(tmp_path, molecules, monkeypatch):
+    """The experiment as it is, on a few molecules for a few steps, twice: the second time everything is there."""
+    module = importlib.import_module("renote.systems.graph_diffusion")
+    monkeypatch.setitem(module.SYSTEM.presets, "laptop", module.LAPTOP | SMALL | {"steps": 60, "device": "cpu"})
+    lab = Lab(SYSTEM, "laptop", tmp_path, progress=False)
+    loaded = data.load(molecules, kekulize=True)
+    monkeypatch.setattr(lab, "data", lambda name, **options: loaded)
+    monkeypatch.setattr(
+        "renote.experiment.sample.reload_data", lambda folder: pytest.fail("the run still has its data")
+    )
+    outcome = SYSTEM.claim("qm9").experiment(lab)
+    assert outcome.seeds == (0, 1, 2)
+    assert 0 < outcome.measured["validity, %"]["mean"] <= 100
+    assert outcome.measured["validity, %"]["mean"] <= outcome.measured["sanitized, %"]["mean"]
+    assert isinstance(outcome.holds, bool)
+    evaluate.save_figure(outcome.figure, tmp_path / "figure.png")
+    again = SYSTEM.claim("qm9").experiment(lab)
+    assert again.measured == outcome.measured
