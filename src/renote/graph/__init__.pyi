@@ -233,4 +233,5 @@ from .walks import important_neighbors as important_neighbors
 from .weave import GaussianHistogram as GaussianHistogram
 from .weave import WeaveConvolution as WeaveConvolution
 from .weave import WeaveNetwork as WeaveNetwork
+from .weave_pairs import OverPairs as OverPairs
 from .weave_pairs import pair_graph as pair_graph
