@@ -1,9 +1,6 @@
 """`python -m benchmarks [--quick] [SECTION ...]`: renote beside its peers, interleaved; figures go to results/benchmarks.json.
 
 Sections are listing, graph, links, pooling, unet, sampling, categories; without names all are run. A section that is not run keeps its figures, with the machine, versions and day they are of.
-=======
-Sections are listing, graph, pooling, unet, sampling, categories; without names all are run. A section that is not run keeps its figures, with the machine, versions and day they are of.
->>>>>>> /tmp/tmp_u6d7g7d/t
 """
 
 from __future__ import annotations
@@ -21,9 +18,6 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import categories, graph, links, pooling, sampling, unet
-=======
-from benchmarks import categories, graph, pooling, sampling, unet
->>>>>>> /tmp/tmp_u6d7g7d/t
 from renote.experiment import environment
 from renote.train.checkpoint import write_json
 

@@ -229,7 +229,6 @@ from .transformer import GraphTransformer as GraphTransformer
 from .transformer import GraphTransformerLayer as GraphTransformerLayer
 from .typed import TypedEdges as TypedEdges
 from .walks import important_neighbors as important_neighbors
-from .walks import important_neighbors as important_neighbors
 from .weave import GaussianHistogram as GaussianHistogram
 from .weave import WeaveConvolution as WeaveConvolution
 from .weave import WeaveNetwork as WeaveNetwork
