@@ -120,7 +120,7 @@ def maps(lab: Lab) -> Outcome:
     note = (
         f"{config.steps} steps of {config.batch_size} maps of 8 × 8 pixels, background or one of ten digits. Purity is the share of a map's inked pixels that have its commonest label. The paper shows "
         "maps of street scenes (Cityscapes); holds if purity is above 90 %, pairs of neighbours diverge by less than 0.05 bits from real ones, and more than half of 1000 maps are different. "
-        "The number of steps was chosen after a trial of 400, whose maps were 66 % pure."
+        "In trials of 400 steps maps were 66 % pure where labels were shown as numbers, and 95 % as unit vectors, which is how it is done."
     )
     return Outcome(measured, holds, _pictures(runs[0]), SEEDS, note)
 
@@ -188,7 +188,7 @@ SYSTEM = GenerativeSystem(
         "laptop": TEXT | {"hybrid": 0.0},
         "small": TEXT | {"hybrid": 0.0} | SMALL,
         "digits": IMAGES | {"hybrid": 0.0},
-        "maps": IMAGES | {"hybrid": 0.0, "steps": 4000},
+        "maps": IMAGES | {"hybrid": 0.0, "steps": 1500},
     },
     claims=(
         Claim(
