@@ -22,7 +22,7 @@ usage: renote COMMAND [OPTIONS]        renote COMMAND --help has options and an 
   train NAME               train a system on built-in data or your own
   sample RUN               draw samples from a trained generative model
   checkpoints              trained models that come with renote, usable as a RUN
-  predict RUN              predict classes of nodes, graphs or signals
+  predict RUN              predict classes or values of nodes, graphs or signals
   recommend RUN            items that users will take, by a trained recommender
   evaluate RUN             measure a trained run
   compare NAME NAME …      several systems on one data set, over seeds
@@ -106,6 +106,7 @@ Train a system on built-in data or your own. renote train NAME --help lists ever
   renote train gcn --data graph:edges.csv,nodes.csv --out runs/graph
   renote train link-baselines --data links:friends.csv --out runs/friends
   renote train gin --data graphs:molecules --out runs/molecules
+  renote train mpnn --data molecules:solubility.csv --out runs/solubility
   renote train lightgcn --data ratings:ratings.csv --out runs/ratings"""
 
 

@@ -19,6 +19,7 @@ from renote.graph import (
     MessagePassingNetwork,
     NeuralFingerprint,
     NodeMap,
+    OverPairs,
     Perceptron,
     Set2SetAggregation,
     SumAggregation,
@@ -317,3 +318,11 @@ def test_what_a_node_adds_is_the_prediction_less_that_without_it() -> None:
     assert occlusion(network, batch([GRAPHS[1]])).shape == (0, 2)
     with pytest.raises(UsageError, match="dense node features"):
         occlusion(network, graph.with_x(None))
+
+
+def test_messages_over_pairs_are_those_over_their_graph() -> None:
+    network = MessagePassingNetwork(4, 3 + 4, Perceptron([10, 2]), 5, 2, 3, 2).double().eval()
+    whole = batch(GRAPHS)
+    found = OverPairs(network, 3)(whole)
+    torch.testing.assert_close(found, network(pair_graph(whole, 3)))
+    torch.testing.assert_close(found, OverPairs(network, 3)(pair_graph(whole, 3)))

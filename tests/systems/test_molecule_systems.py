@@ -54,7 +54,10 @@ def test_it_learns_values_and_predicts_for_others(name: str, tmp_path: Path) -> 
     assert 0 < found["test_mae"] <= found["test_rmse"]
     again = systems.load_run(out)
     torch.testing.assert_close(again.predict(), run.predict())  # type: ignore[attr-defined]
+    assert again.data.units == ("atoms",)
     # a table without the target
+    other = systems.load_run(out, table(tmp_path, "other.csv", "smiles"))
+    assert (other.data.targets, other.data.units) == (("oxygens",), ("atoms",))
     commands.predict(str(out), str(tmp_path / "p.csv"), table(tmp_path, "other.csv", "smiles"))
     with (tmp_path / "p.csv").open() as stream:
         rows = list(csv.DictReader(stream))
@@ -108,8 +111,8 @@ def test_classes_of_molecules_are_kept_for_others(tmp_path: Path) -> None:
 
 def test_several_targets(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("smiles,a,b\n" + "\n".join(f"{'C' * k},{k},{-10 * k}" for k in range(1, 25)) + "\n")
-    run = systems.get("neural-fingerprint").train(
-        data.load(f"molecules:{tmp_path}/m.csv", target=["a", "b"]), progress=False, **SMALL
+    run = systems.get("mpnn").train(
+        data.load(f"molecules:{tmp_path}/m.csv", target=["a", "b"]), progress=False, **{**SMALL, "distance": 2}
     )
     found = run.evaluate()
     assert run.predict().shape == (24, 2)
@@ -136,6 +139,10 @@ def test_what_is_refused(tmp_path: Path, mirror: Path) -> None:
     )
     with pytest.raises(UsageError, match="reads SMILES, which own has not"):
         systems.get("circular-fingerprint").train(plain, progress=False)
+    with pytest.raises(UsageError, match="distance = 0"):
+        systems.get("mpnn").configure(distance=0)
+    with pytest.raises(UsageError, match="distance = -1"):
+        systems.get("weave").configure(distance=-1)
     with pytest.raises(UsageError, match="radius = -1"):
         systems.get("circular-fingerprint").configure(radius=-1)
     from renote.experiment import Protocol, fair

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PIXELS = (480, 360)
-_COLORS = "RdBu_r"
 
 
 def draw_molecules(
@@ -37,7 +36,7 @@ def draw_molecules(
     """
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
+    from matplotlib.colors import ListedColormap, Normalize
     from matplotlib.figure import Figure
 
     if not smiles or not len(smiles) == len(contributions) == len(titles):
@@ -45,7 +44,9 @@ def draw_molecules(
             f"{len(smiles)} molecules, {len(contributions)} contributions and {len(titles)} titles: give one of each a molecule"
         )
     most = max((float(values.abs().max()) for values in contributions if len(values)), default=0.0) or 1.0
-    scale, colors = Normalize(-most, most), colormaps[_COLORS]
+    # without the darkest shades of the map, in which letters would drown
+    shown = colormaps["RdBu_r"](np.linspace(0.14, 0.86, 256))
+    scale, colors = Normalize(-most, most), ListedColormap(shown)
     columns = min(columns, len(smiles))
     rows = -(-len(smiles) // columns)
     figure = Figure(figsize=(3.0 * columns + 0.9, 2.6 * rows), layout="constrained")

@@ -318,13 +318,14 @@ def _with_outputs(saved: Mapping[str, Any], data: GraphData) -> GraphData:
     """Graphs with the targets or the classes of a run, which are unknown if these graphs do not have them."""
     targets, classes = tuple(saved["data"].get("targets", ())), tuple(saved["data"]["classes"])
     if targets:
+        units = tuple(saved["data"].get("units", ()))
         if data.targets == targets:
-            return data
+            return data if any(data.units) else dataclasses.replace(data, units=units)
         nothing = torch.empty(0, dtype=torch.long)
         values = torch.full((data.num_graphs, len(targets)), float("nan"), dtype=torch.float64)
         changes: dict[str, Any] = {"train": nothing, "validation": nothing, "test": nothing, "classes": (), "folds": ()}
         changes |= {"labels": torch.full_like(data.labels, -1), "values": values, "targets": targets}
-        return dataclasses.replace(data, units=tuple(saved["data"].get("units", ())), **changes)
+        return dataclasses.replace(data, units=units, **changes)
     if data.classes != classes and set(data.classes) <= set(classes):
         number = torch.tensor([*map(classes.index, data.classes), -1])
         return dataclasses.replace(data, labels=number[data.labels], classes=classes)

@@ -6,7 +6,7 @@ Kearnes, McCloskey, Berndl, Pande & Riley (2016), "Molecular graph convolutions:
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from renote.errors import UsageError
 from renote.graph.adjacency import Adjacency
@@ -58,6 +58,24 @@ def pair_graph(graph: Graph, distance: int = 2) -> Graph:
     fields["pair_distance"] = Field("edge", away)
     told = torch.cat(features, 1)
     return Graph(graph.x, pairs, told, None, graph.graph_of_node, graph.num_graphs, fields)
+
+
+class OverPairs(nn.Module):
+    """network(pair_graph(graph, distance)); what `pair_graph` gave is taken as it is.
+
+    Args:
+        network: of graphs whose edges are pairs.
+        distance: as `pair_graph`.
+    """
+
+    def __init__(self, network: nn.Module, distance: int) -> None:
+        super().__init__()
+        self.network, self.distance = network, distance
+
+    def forward(self, graph: Graph) -> Tensor:
+        """What the network says."""
+        out: Tensor = self.network(graph if "pair_distance" in graph.fields else pair_graph(graph, self.distance))
+        return out
 
 
 def _dtype(graph: Graph) -> torch.dtype:
