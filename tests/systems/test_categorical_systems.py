@@ -153,6 +153,19 @@ def test_label_maps(tmp_path):
     )
     run = systems.load_run(tmp_path / "run")
     assert set(run.evaluate(20)) == set(real)
+    # labels have no order: another numbering of them is only another numbering of the network's input
+    network = run.module.denoiser.network
+    assert network.unordered
+    seen = []
+    network.network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    states = maps.test[:2].long()
+    network(states, torch.ones(2))
+    assert seen[0].shape == (2, 11, 8, 8)
+    assert torch.equal(seen[0].argmax(1), states[:, 0])
+    masked = systems.get("d3pm").train("digit-maps", preset="digits", progress=False, **PICTURES, device="cpu")
+    assert masked.sample(2).shape == (2, 1, 8, 8)
+    with pytest.raises(UsageError, match="have no order"):
+        systems.get("d3pm").train("digit-maps", preset="digits", progress=False, **PICTURES, output="logistic")
 
 
 @pytest.mark.parametrize("claim", ["text", "maps"])
@@ -161,7 +174,7 @@ def test_claims_of_multinomial_diffusion_run(claim, tmp_path, monkeypatch, text)
     from renote.experiment import Lab
 
     module = importlib.import_module("renote.systems.multinomial_diffusion")
-    for preset in ("small", "digits"):
+    for preset in ("small", "maps"):
         changes = (TINY if preset == "small" else PICTURES) | {"steps": 12, "device": "cpu", "layers": 2}
         monkeypatch.setitem(module.SYSTEM.presets, preset, module.SYSTEM.presets[preset] | changes)
     lab = Lab(module.SYSTEM, "laptop", tmp_path, progress=False)

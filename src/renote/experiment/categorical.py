@@ -99,7 +99,7 @@ def process_named(config: CategoricalOptions) -> CategoricalProcess:
 
 
 def network(config: CategoricalOptions, data: SampleData, process: CategoricalProcess) -> nn.Module:
-    """A transformer for text; else what the data's shape asks for, with a value a category for each number."""
+    """A transformer for text; else what the data's shape asks for, with a value a category for each number; labels without order are shown as unit vectors."""
     from renote import nets
 
     transition = process.transition
@@ -111,8 +111,12 @@ def network(config: CategoricalOptions, data: SampleData, process: CategoricalPr
         return nets.SequenceTransformer(data.shape[0], transition.states, transition.categories, *size)
     masked = transition.mask is not None
     values = 2 if config.output == "logistic" else transition.categories
-    inner = backbone(config, data, values=values, inputs=2 if masked else 1)
-    return nets.CategoryNetwork(inner, transition.categories, masked, config.output == "logistic")
+    unordered = bool(data.categories)
+    if unordered and config.output == "logistic":
+        raise UsageError(f"output = logistic: the labels of {data.name} have no order; use logits")
+    inputs = transition.states if unordered else 2 if masked else 1
+    inner = backbone(config, data, values=values, inputs=inputs)
+    return nets.CategoryNetwork(inner, transition.categories, masked, config.output == "logistic", unordered)
 
 
 TEXT: dict[str, Any] = {

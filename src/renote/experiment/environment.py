@@ -6,6 +6,7 @@ import os
 import platform
 import shlex
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,15 @@ def machine() -> dict[str, Any]:
 def describe() -> dict[str, Any]:
     """All of it, as JSON takes it."""
     return {"command": command(), "versions": versions(), "machine": machine()}
+
+
+@cache
+def place() -> str:
+    """Processor, accelerator if there is one, and PyTorch, in a line."""
+    import torch
+
+    devices = [_processor(), *([torch.cuda.get_device_name()] if torch.cuda.is_available() else [])]
+    return f"{', '.join(devices)}; torch {version('torch')}"
 
 
 def _processor() -> str:

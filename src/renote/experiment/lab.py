@@ -14,6 +14,7 @@ from rich.console import Console
 
 from renote.data import Data
 from renote.errors import UsageError
+from renote.experiment import environment
 from renote.experiment.run import completed, load_data, train
 from renote.experiment.system import Size, System
 from renote.experiment.workers import Task, workers
@@ -121,10 +122,14 @@ class Lab:
 
     def keep(self, key: str, value: Any, seconds: float) -> None:
         """Keep what was computed elsewhere under `key`, at once."""
-        self._kept[key] = {"value": value, "seconds": seconds}
+        self._kept[key] = {"value": value, "seconds": seconds, "place": environment.place()}
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self._path, self._kept)
         self.say(f"{key}: {_short(value)}")
+
+    def places(self) -> list[str]:
+        """Where what is kept was measured, each place once: parts may come from several machines."""
+        return sorted({str(kept["place"]) for kept in self._kept.values() if "place" in kept})
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -72,6 +72,7 @@ def reproduce(
         "command": found["command"],
         "versions": found["versions"],
         "machine": found["machine"],
+        "measured_on": lab.places(),
         "note": outcome.note,
         "figure": figure.as_posix(),
     }

@@ -100,14 +100,28 @@ class CategoryNetwork(nn.Module):
         categories: K.
         masked: whether there is a state K, the mask, shown as 0.
         logistic: whether it gives places and scales.
+        unordered: whether it is shown a unit vector of each state in the place of a value; its channels in are then those of a sample times the states.
+
+    Raises:
+        UsageError: for a logistic of what has no order.
 
     Source:
         Austin et al. (2021), appendix A.8 (the logistic) and B.1.
     """
 
-    def __init__(self, network: nn.Module, categories: int, masked: bool = False, logistic: bool = False) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        categories: int,
+        masked: bool = False,
+        logistic: bool = False,
+        unordered: bool = False,
+    ) -> None:
         super().__init__()
+        if logistic and unordered:
+            raise UsageError("logistic: categories without an order have no place on a line; use logits")
         self.network, self.categories, self.masked, self.logistic = network, categories, masked, logistic
+        self.unordered = unordered
 
     def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
         """States (n, channels, …) int64 at times (n,) → logits (n, channels, …, K)."""
@@ -115,6 +129,9 @@ class CategoryNetwork(nn.Module):
         dtype = next(self.parameters()).dtype
         value = (x.to(dtype) * (2 / (self.categories - 1)) - 1).masked_fill(hidden, 0.0)
         shown = torch.cat([value, hidden.to(dtype)], 1) if self.masked else value
+        if self.unordered:
+            each = functional.one_hot(x, self.categories + self.masked).movedim(-1, 1)
+            shown = each.flatten(1, 2).to(dtype)
         out = cast(Tensor, self.network(shown, time, label))
         per_site = out.reshape(len(out), -1, *x.shape[1:]).movedim(1, -1)
         per_site = per_site.to(torch.promote_types(out.dtype, torch.float32))

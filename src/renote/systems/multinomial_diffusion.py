@@ -106,7 +106,7 @@ def text(lab: Lab) -> Outcome:
 
 def maps(lab: Lab) -> Outcome:
     """Label maps, three trainings: whether a map that is made is of one thing, and labels as those of real maps."""
-    runs = contrast.trained(lab, "digit-maps", {"maps": (None, {})}, SEEDS, "digits")["maps"]
+    runs = contrast.trained(lab, "digit-maps", {"maps": (None, {})}, SEEDS, "maps")["maps"]
     rows = [lab.measure(f"1000 maps, seed {i}", partial(run.evaluate, 1000)) for i, run in enumerate(runs)]
     untrained = lab.measure("1000 maps of noise", partial(_noise, runs[0]))
     measured: dict[str, Any] = {name: contrast.spread([row[name] for row in rows]) for name in rows[0]}
@@ -119,7 +119,8 @@ def maps(lab: Lab) -> Outcome:
     config = runs[0].config
     note = (
         f"{config.steps} steps of {config.batch_size} maps of 8 × 8 pixels, background or one of ten digits. Purity is the share of a map's inked pixels that have its commonest label. The paper shows "
-        "maps of street scenes (Cityscapes); holds if purity is above 90 %, pairs of neighbours diverge by less than 0.05 bits from real ones, and more than half of 1000 maps are different."
+        "maps of street scenes (Cityscapes); holds if purity is above 90 %, pairs of neighbours diverge by less than 0.05 bits from real ones, and more than half of 1000 maps are different. "
+        "The number of steps was chosen after a trial of 400, whose maps were 66 % pure."
     )
     return Outcome(measured, holds, _pictures(runs[0]), SEEDS, note)
 
@@ -187,6 +188,7 @@ SYSTEM = GenerativeSystem(
         "laptop": TEXT | {"hybrid": 0.0},
         "small": TEXT | {"hybrid": 0.0} | SMALL,
         "digits": IMAGES | {"hybrid": 0.0},
+        "maps": IMAGES | {"hybrid": 0.0, "steps": 4000},
     },
     claims=(
         Claim(
