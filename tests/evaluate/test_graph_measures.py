@@ -130,3 +130,19 @@ def test_pictures_and_files(molecules, tmp_path):
         evaluate.write_graphs(rows, form, tmp_path / "made.jpg")
     with pytest.raises(UsageError, match="film = "):
         evaluate.write_graph_film([rows], form, tmp_path / "film.gif")
+
+
+def test_film_of_masked_graphs(tmp_path):
+    loaded = data.load("small-planar", graphs=10, least=5, most=6)
+    frame = loaded.clean(loaded.train[:2])
+    masked = frame.clone()
+    masked[0, :3] = torch.nan
+    masked[1, 6:] = torch.nan
+    evaluate.write_film_of(loaded, [masked, frame], tmp_path / "way.png")
+    picture = np.asarray(Image.open(tmp_path / "way.png")).astype(int)
+    assert picture.shape == (256, 256, 3)
+    assert (picture[:128, :128] != picture[:128, 128:]).any()  # nodes that are not known yet
+    grey = (picture[128:, :128] == picture[128:, 128:]).all(-1).mean()
+    assert grey < 1  # edges that are not known yet
+    evaluate.write_film_of(loaded, [masked, frame], tmp_path / "way.npy")
+    assert np.load(tmp_path / "way.npy").shape == (2, 2, 21)

@@ -6,6 +6,8 @@ import doctest
 import importlib
 import os
 import pkgutil
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import renote
+from renote.cli import run_command
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -59,3 +62,20 @@ def modules() -> list[str]:
 def test_docstrings(name: str) -> None:
     results = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
     assert results.failed == 0
+
+
+def test_the_page_of_the_users_own_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its commands do what it says, on the tables that come with it."""
+    page = (ROOT / "docs" / "pages" / "own-graph.md").read_text()
+    for table in (ROOT / "examples").glob("*.csv"):
+        shutil.copy(table, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    commands = [line for line in page.splitlines() if line.startswith("renote ")]
+    assert len(commands) == 10
+    for command in commands:
+        run_command(
+            [*shlex.split(command)[1:], *(["--epochs", "1"] if command.startswith("renote train seal") else [])]
+        )
+    assert (tmp_path / "likely.csv").read_text().startswith("source,target,score\n")
+    for picture in ("likely.png", "club.png"):
+        assert (tmp_path / picture).stat().st_size > 10_000

@@ -27,6 +27,7 @@ from renote.graph import (
     MaxAggregation,
     MixtureConvolution,
     PoolAggregation,
+    RelationalConvolution,
     SAGEConvolution,
     SimplifiedConvolution,
     SkipConvolution,
@@ -272,6 +273,12 @@ def collaborative_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
     return (torch.stack(rows) if rows else x.new_zeros(0, layer.weight.shape[1])) + layer.bias
 
 
+def relational_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    total = dense.sum(1, keepdim=True)
+    mean = torch.where(total == 0, 0.0, dense / total) @ x
+    return x @ layer.own + mean @ layer.weight[0] + layer.bias
+
+
 def degree_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
     """x_i W_d + Σ_j x_j V_d + b_d."""
     rows = []
@@ -327,6 +334,7 @@ LAYERS = [
     Layer("inception", lambda i, o: InceptionConvolution(i, o), inception_oracle),
     Layer("degree", lambda i, o: DegreeConvolution(i, o, max_degree=3), degree_oracle, one_loop=False, weighted=False),
     Layer("edge network", lambda i, o: EdgeNetworkConvolution(i, o, 0), edge_network_oracle, one_loop=False),
+    Layer("relational", lambda i, o: RelationalConvolution(i, o, 1), relational_oracle, one_loop=False),
     Layer("diffusion", lambda i, o: DiffusionConvolution(i), diffusion_oracle, one_loop=False),
 ]
 

@@ -254,3 +254,13 @@ def test_the_claim_runs_all_three_tests(tmp_path: Path, monkeypatch: pytest.Monk
     assert outcome.measured["task proteins none"] == {"mean": 71.0, "std": 1.0}
     assert len(outcome.measured) == 2 * 4 * len(POOLS) + len(POOLS) + 1
     assert outcome.figure.axes
+
+
+@each
+def test_a_graph_smaller_than_what_is_asked_for_keeps_what_it_has(name: str) -> None:
+    """More clusters than nodes are allowed, and a share of one node is that node."""
+    small = batch([LONE, Graph(torch.ones(2, 3), undirected(2, [(0, 1)]))])
+    pooled = make_pool(name, 3, 0.5, 7)(small)
+    assert pooled.graph.members.count.tolist() == ([7, 7] if name in ("diffpool", "dmon") else [1, 1])
+    assert bool(torch.isfinite(pooled.graph.x).all())
+    assert bool(torch.isfinite(pooled.lift(pooled.graph.x, small)).all())

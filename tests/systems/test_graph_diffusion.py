@@ -53,6 +53,16 @@ def test_training_learns_and_samples_are_graphs(transition):
     assert torch.equal(run.sample(4, seed=5), samples[2:6])
 
 
+@pytest.mark.parametrize("transition", ["marginal", "absorbing"])
+def test_the_bound_as_objective(transition):
+    loaded = data.load("small-planar", graphs=60, least=5, most=6)
+    changes = SMALL | {"batch_size": 32, "transition": transition, "bound_weight": 1.0, "hybrid": 0.01, "device": "cpu"}
+    before, after = (SYSTEM.train(loaded, progress=False, preset="graphs", **changes, steps=n) for n in (1, 60))
+    assert after.bits(24)["bits_per_dimension"] < before.bits(24)["bits_per_dimension"] - 0.05
+    with pytest.raises(UsageError, match="bound_weight = 0"):
+        SYSTEM.train(loaded, progress=False, preset="graphs", bound_weight=0.0, hybrid=0.0, steps=1)
+
+
 def test_not_for_other_data():
     with pytest.raises(UsageError, match="no graphs to generate"):
         SYSTEM.train("digits", progress=False, steps=1)

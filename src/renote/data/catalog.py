@@ -7,6 +7,7 @@ from renote.data.catalog_graphs import GRAPHS
 from renote.data.catalog_links import LINKS
 from renote.data.catalog_molecules import MOLECULES
 from renote.data.catalog_ratings import RATINGS
+from renote.data.catalog_relations import RELATIONS
 
 _PLANETOID = {
     "ind.cora.x": "23cfa55d91c6f624233f5eb7b6e3f141f1bd2b2ae39608a63cf5d084bb27baab",
@@ -317,6 +318,7 @@ _ALL = (
     *GRAPHS,
     *MOLECULES.values(),
     *RATINGS,
+    *RELATIONS,
     *LINKS,
     _toy("swiss-roll", "A spiral in the plane"),
     _toy("checkerboard", "The black squares of a 4 × 4 board"),

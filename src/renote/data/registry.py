@@ -42,6 +42,8 @@ _LOADERS = {
     "movielens-100k": ("ratings", "load_movielens"),
     "gowalla": ("ratings", "load_gowalla"),
     "links": ("links", "load"),
+    "aifb": ("rdf", "load"),
+    "mutag-rdf": ("rdf", "load"),
     "superpixels": ("superpixels", "load"),
     "npz": ("arrays", "load"),
     "heartbeat": ("heartbeat", "load"),

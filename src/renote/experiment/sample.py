@@ -130,7 +130,7 @@ class SampleRun(Run):
         """
         labels, settings = self._labels(n, seed, label), self.settings(**options)
         # noise of a chunk of samples stays within the processor's caches and a few hundred megabytes
-        most = 500 if next(self.module.parameters()).device.type == "cpu" else 5000
+        most = 5000 if any(weight.is_cuda for weight in self.module.parameters()) else 500
         size = max(1, min(n, 2**22 // max(1, torch.Size(self.data.shape).numel()), most))
         chunks = []
         with StepProgress("sampling", 100 * -(-n // size), shown=progress) as bar:

@@ -41,6 +41,7 @@ from .conv.message import degree_coordinates as degree_coordinates
 from .conv.precomputed import DiffusionConvolution as DiffusionConvolution
 from .conv.precomputed import InceptionConvolution as InceptionConvolution
 from .conv.precomputed import SimplifiedConvolution as SimplifiedConvolution
+from .conv.relational import RelationalConvolution as RelationalConvolution
 from .conv.spatial import EnhancedConvolution as EnhancedConvolution
 from .conv.spatial import KipfConvolution as KipfConvolution
 from .conv.spatial import LoopyConvolution as LoopyConvolution
@@ -161,6 +162,7 @@ from .readout import ReadNodes as ReadNodes
 from .recommender import NGCF as NGCF
 from .recommender import LightGCN as LightGCN
 from .recommender import bipartite as bipartite
+from .relational_network import RelationalNetwork as RelationalNetwork
 from .residual import GraphResidualNetwork as GraphResidualNetwork
 from .row import matrices as matrices
 from .row import node_pairs as node_pairs
@@ -225,6 +227,7 @@ from .task.sets import SetRegression as SetRegression
 from .task.signal import SignalClassification as SignalClassification
 from .transformer import GraphTransformer as GraphTransformer
 from .transformer import GraphTransformerLayer as GraphTransformerLayer
+from .typed import TypedEdges as TypedEdges
 from .walks import important_neighbors as important_neighbors
 from .weave import GaussianHistogram as GaussianHistogram
 from .weave import WeaveConvolution as WeaveConvolution

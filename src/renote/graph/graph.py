@@ -18,6 +18,7 @@ from renote.errors import DataError, unknown
 from renote.graph.adjacency import Adjacency
 from renote.graph.pattern import Pattern
 from renote.graph.sparse import SparseFeatures
+from renote.graph.typed import TypedEdges
 
 Kind = Literal["node", "edge", "graph", "index"]
 
@@ -136,6 +137,11 @@ class Graph:
             )
             for edges in chosen
         )
+
+    @cached_property
+    def typed(self) -> TypedEdges:
+        """All relations' edges as one sparse matrix, for `RelationalConvolution`."""
+        return TypedEdges.from_adjacency(self.adjacency, self.relation, self.num_relations)
 
     @property
     def num_relations(self) -> int:

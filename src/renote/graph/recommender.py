@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,8 @@ from torch.nn import functional
 from renote.errors import UsageError
 from renote.graph.adjacency import Adjacency
 from renote.graph.conv.collaborative import CollaborativeConvolution
-from renote.graph.segment import spmm
+from renote.graph.pattern import Pattern
+from renote.graph.segment import row_sums
 
 
 def bipartite(user: Tensor, item: Tensor, num_users: int, num_items: int) -> Adjacency:
@@ -56,11 +58,31 @@ class LightGCN(nn.Module):
 
     def forward(self, adjacency: Adjacency) -> Tensor:
         """E (nodes, features)."""
-        normalized = adjacency.symmetric()
-        out: Tensor = self.vector
-        for _ in range(self.layers):
-            out = self.vector + spmm(normalized, out)
-        return out / (self.layers + 1)
+        if not self.layers:
+            return self.vector
+        out: Tensor = _LayerMean.apply(self.vector, adjacency.symmetric(), self.layers)  # type: ignore[no-untyped-call]
+        return out
+
+
+class _LayerMean(torch.autograd.Function):
+    """1/(L + 1) Σ_l A^l X; its gradient is the same with the transpose, so nothing but A is kept and sums are made in place."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, adjacency: Adjacency, layers: int) -> Tensor:
+        ctx.adjacency, ctx.layers = adjacency, layers
+        return _layer_mean(adjacency.pattern, adjacency.values(x.dtype), x, layers)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        values = ctx.adjacency.transposed_values(grad.dtype)
+        return _layer_mean(ctx.adjacency.pattern.transposed, values, grad, ctx.layers), None, None
+
+
+def _layer_mean(pattern: Pattern, values: Tensor, x: Tensor, layers: int) -> Tensor:
+    out = x
+    for _ in range(layers):
+        out = row_sums(pattern, values, out).add_(x)
+    return out.div_(layers + 1)
 
 
 class NGCF(nn.Module):

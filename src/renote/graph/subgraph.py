@@ -58,6 +58,12 @@ def induced(graph: Graph, nodes: Tensor) -> Subgraph:
     there = torch.zeros(graph.num_nodes, dtype=torch.bool, device=whole.device)
     there[_checked(nodes, graph.num_nodes)] = True
     node = there.nonzero().squeeze(1)
+    if 8 * len(node) > graph.num_nodes:
+        # looking at every edge is cheaper than listing those of most nodes
+        ends = there.index_select(0, whole.target), there.index_select(0, whole.source)
+        edge = (ends[0] & ends[1]).nonzero().squeeze(1)
+        count = torch.bincount(whole.target.index_select(0, edge), minlength=graph.num_nodes).index_select(0, node)
+        return _part(graph, node, edge, count, nodes)
     pattern, edge = whole.pattern.select(node)
     inside = there.index_select(0, pattern.column)
     count = torch.bincount(pattern.row[inside], minlength=len(node))

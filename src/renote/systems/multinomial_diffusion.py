@@ -79,7 +79,7 @@ def text(lab: Lab) -> Outcome:
     """Multinomial diffusion and an argmax flow on text, three trainings each with the same budget: bits a character."""
     changes: dict[str, Any] = {
         "multinomial diffusion": (None, {}),
-        "argmax flow": (None, {"model": "argmax-flow", "learning_rate": 1e-3}),
+        "argmax flow": (None, {"model": "argmax-flow", "gradient_clip": 1.0}),
     }
     preset, count = ("small", 100) if lab.laptop else ("laptop", 871)
     runs = contrast.trained(lab, "tinyshakespeare", changes, SEEDS, preset, {"length": 64} if lab.laptop else {})
@@ -98,7 +98,7 @@ def text(lab: Lab) -> Outcome:
     one, other = (of[0] for of in runs.values())
     note = (
         f"{one.config.steps} steps of {one.config.batch_size} crops of {one.data.shape[0]} characters each; diffusion has {one.parameters:,} weights and T = "
-        f"{one.config.num_train_steps}, the flow {other.parameters:,} in {other.config.couplings} couplings, trained at a third of the step size, at which it is stable. Bits are bounds on {count} held-out crops of "
+        f"{one.config.num_train_steps}, the flow {other.parameters:,} in {other.config.couplings} couplings, its gradient clipped. The step size is that of diffusion: in a trial of 200 steps a third of it was worse for the flow (5.07 against 4.82 bits). Bits are bounds on {count} held-out crops of "
         "tinyshakespeare, where the paper has text8. The paper's flow has couplings of mixtures of logistics, here they are affine."
     )
     return Outcome(measured, holds, contrast.groups({"bits a character": found}), SEEDS, note)

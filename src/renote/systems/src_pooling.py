@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from renote.data import GraphData
     from renote.experiment import Lab
-    from renote.graph import GraphClassification
+    from renote.graph import GraphTask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +38,12 @@ class Config(GraphOptions):
     hidden: int = 256
     layers: int = 2
     dropout: float = 0.0
-    pool: Literal["none", "top-k", "sagpool", "diffpool", "graclus", "ndp"] = "top-k"
+    pool: Literal["none", "top-k", "sagpool", "diffpool", "dmon", "graclus", "ndp"] = "top-k"
     """Between the two blocks; graclus and ndp learn nothing, and halve a graph. Where edges are equal, graclus pairs by the numbers of the nodes, so that another order may give other pairs."""
     ratio: float = 0.5
     """Share of the nodes that top-k and sagpool keep."""
     clusters: int = 0
-    """Of diffpool; 0 for the ratio of a training graph's mean number of nodes."""
+    """Of diffpool and dmon; 0 for the ratio of a training graph's mean number of nodes."""
 
     def __post_init__(self) -> None:
         """Refuse another number of layers."""
@@ -62,7 +62,7 @@ def settle(config: Config, data: GraphData) -> Config:
     return dataclasses.replace(config, clusters=max(1, round(config.ratio * float(sizes.mean()))))
 
 
-def build(config: Config, data: GraphData) -> GraphClassification:
+def build(config: Config, data: GraphData) -> GraphTask:
     """Dense layers, a block, a pool, a block, a sum."""
     from renote import graph
 
@@ -71,9 +71,9 @@ def build(config: Config, data: GraphData) -> GraphClassification:
         pool = graph.make_pool(config.pool, 2 * config.hidden, config.ratio, max(1, config.clusters))
         if isinstance(pool, graph.Fixed) and isinstance(pool.pool, graph.FixedPool):
             graphs = pool.pool.of(graphs)
-    head = graph.Perceptron([3 * config.hidden, config.hidden, data.num_classes], config.dropout)
+    head = graph.Perceptron([3 * config.hidden, config.hidden, data.outputs], config.dropout)
     network = graph.PoolClassifier(graphs.num_features, config.hidden, pool, head)
-    return graph.GraphClassification(network, graphs, data.labels, data.splits)
+    return graph.graph_task(network, data, graphs)
 
 
 def tests(lab: Lab) -> Outcome:
@@ -172,7 +172,7 @@ SYSTEM = GraphSystem(
         "IEEE Transactions on Neural Networks and Learning Systems",
         "arXiv:2110.05292",
     ),
-    parts=("general convolution", "top-k, SAGPool, DiffPool, pairs, node decimation", "lifting", "sum readout"),
+    parts=("general convolution", "top-k, SAGPool, DiffPool, DMoN, pairs, node decimation", "lifting", "sum readout"),
     data="proteins",
     config=Config,
     build=build,

@@ -25,6 +25,7 @@ from renote.graph.pattern import Pattern
 from renote.graph.pool.cluster import diff_pool, pad, unpad
 from renote.graph.pool.fixed import Coarse, FixedPool, decimate, pairs
 from renote.graph.pool.keep import KeepPool, SAGPool, TopKPool
+from renote.graph.pool.modularity import dmon_pool
 from renote.graph.segment import product
 
 _RIDGE = 1e-4
@@ -95,28 +96,34 @@ class Keeping(nn.Module):
 
 
 class Shared(nn.Module):
-    """DiffPool: S = softmax(conv(X, A)), A' = Sᵀ A S, a complete graph of clusters.
+    """Nodes shared among clusters: S = softmax(conv(X, A)), A' = Sᵀ A S, a complete graph of clusters; DiffPool and DMoN differ in what they ask of S.
 
     Args:
         features: a node comes with.
         clusters: of each graph.
+        modular: whether S is to have many edges within clusters, as DMoN's, without its SeLU on X', so that lifting is what it is; else to be like A, as DiffPool's.
 
     Source:
-        Ying et al. (2018).
+        Ying et al. (2018); Tsitsulin et al. (2020).
     """
 
-    def __init__(self, features: int, clusters: int) -> None:
+    def __init__(self, features: int, clusters: int, modular: bool = False) -> None:
         super().__init__()
         if clusters < 1:
             raise UsageError(f"clusters = {clusters}: at least one")
-        self.assign, self.clusters = KipfConvolution(features, clusters), clusters
+        self.assign, self.clusters, self.modular = KipfConvolution(features, clusters), clusters, modular
 
     def forward(self, graph: Graph) -> Pooled:
         """The clusters of each graph that has nodes."""
         x = features_of(graph)
         assert isinstance(x, Tensor)
         scores = self.assign(x, graph.adjacency)
-        found = diff_pool(graph, x, scores)
+        if self.modular:
+            communities = dmon_pool(graph, x, scores)
+            graphs, penalty = communities.graphs, communities.spectral + communities.collapse
+        else:
+            clustered = diff_pool(graph, x, scores)
+            graphs, penalty = clustered.graphs, clustered.link + clustered.entropy
         members, k = graph.members, self.clusters
         there = (members.count > 0).nonzero().squeeze(1)
         places = torch.arange(k, device=there.device)
@@ -124,21 +131,17 @@ class Shared(nn.Module):
         column = (first[:, None, None] + places[None, None, :]).expand(-1, k, -1).reshape(-1)
         rows = torch.arange(0, len(column) + 1, k, device=there.device)
         pattern = Pattern(rows.to(torch.int32), column.to(torch.int32), k * len(there))
-        coarse = Graph(
-            found.graphs.x[there].flatten(0, 1),
-            Adjacency(pattern),
-            graph_of_node=there.repeat_interleave(k),
-            num_graphs=graph.num_graphs,
-        )
+        adjacency, owner = Adjacency(pattern), there.repeat_interleave(k)
         # row (g, c) of Sᵀ holds all nodes of g
         shares = scores.softmax(1)
-        owner = torch.zeros_like(members.count, dtype=torch.long).index_copy_(0, there, first)
-        row = (owner.index_select(0, members.row.long())[:, None] + places).flatten()
+        begin = torch.zeros_like(members.count, dtype=torch.long).index_copy_(0, there, first)
+        row = (begin.index_select(0, members.row.long())[:, None] + places).flatten()
         column = torch.arange(graph.num_nodes, device=row.device).repeat_interleave(k)
         select, order = Pattern.from_pairs(row, column, k * len(there), graph.num_nodes)
         share = shares.flatten() if order is None else shares.flatten().index_select(0, order)
-        weight = found.graphs.adjacency[there].flatten()
-        return Pooled(coarse, weight, select, share, found.link + found.entropy, shares)
+        reduced = product(select, share, x) if self.modular else graphs.x[there].flatten(0, 1)
+        coarse = Graph(reduced, adjacency, graph_of_node=owner, num_graphs=graph.num_graphs)
+        return Pooled(coarse, graphs.adjacency[there].flatten(), select, share, penalty, shares)
 
 
 class Fixed(nn.Module):
@@ -164,6 +167,7 @@ POOLS: dict[str, Callable[[int, float, int], nn.Module]] = {
     "top-k": lambda features, ratio, clusters: Keeping(TopKPool(features, ratio)),
     "sagpool": lambda features, ratio, clusters: Keeping(SAGPool(features, ratio)),
     "diffpool": lambda features, ratio, clusters: Shared(features, clusters),
+    "dmon": lambda features, ratio, clusters: Shared(features, clusters, modular=True),
     "graclus": lambda features, ratio, clusters: Fixed(FixedPool(pairs)),
     "ndp": lambda features, ratio, clusters: Fixed(FixedPool(decimate)),
 }

@@ -109,11 +109,11 @@ class Recommendation(nn.Module):
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The loss of triples `{"user", "item", "negative"}`, (n,) each."""
         vectors = self.network(self.adjacency)
-        nodes = [batch["user"], batch["item"] + self.num_users, batch["negative"] + self.num_users]
-        user, item, negative = (vectors.index_select(0, node) for node in nodes)
+        nodes = torch.cat([batch["user"], batch["item"] + self.num_users, batch["negative"] + self.num_users])
+        user, item, negative = vectors.index_select(0, nodes).tensor_split(3)  # one gradient of all nodes, not three
         loss = functional.softplus((user * (negative - item)).sum(1)).mean()
         if self.decay:
-            first = self.network.vector.index_select(0, torch.cat(nodes))  # type: ignore[operator]
+            first = self.network.vector.index_select(0, nodes)  # type: ignore[operator]
             loss = loss + self.decay / (2 * len(user)) * first.square().sum()
         return loss
 
