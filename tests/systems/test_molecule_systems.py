@@ -147,7 +147,7 @@ def test_what_is_refused(tmp_path: Path, mirror: Path) -> None:
         systems.get("circular-fingerprint").configure(radius=-1)
     from renote.experiment import Protocol, fair
 
-    with pytest.raises(UsageError, match="has no classes"):
+    with pytest.raises(UsageError, match="not graphs with a class each"):
         fair(Lab(systems.get("gin"), "laptop", tmp_path, progress=False), systems.get("gin"), "freesolv", Protocol())
 
 

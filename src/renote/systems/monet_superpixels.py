@@ -124,6 +124,6 @@ SYSTEM = GraphSystem(
         ),
     ),
     presets={
-        "laptop": {"steps": 1200, "hidden": 32, "layers": 3, "validate_every": 200, "learning_rate_schedule": "cosine"}
+        "laptop": {"steps": 2400, "hidden": 32, "layers": 3, "validate_every": 200, "learning_rate_schedule": "cosine"}
     },
 )
