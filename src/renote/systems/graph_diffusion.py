@@ -265,7 +265,7 @@ SYSTEM = GenerativeSystem(
         "laptop": LAPTOP,
         "full": LAPTOP
         | {
-            "steps": 9_000,
+            "steps": 2000,
             "batch_size": 2048,
             "learning_rate": 1e-3,
             "warmup_steps": 300,
@@ -290,4 +290,7 @@ SYSTEM = GenerativeSystem(
             qm9,
         ),
     ),
+    notes="Measured at full size on one H100, four minutes with 2000 steps: 96.5 % are valid and in one piece where 97 are asked, so the claim does not hold; as the paper counts, "
+    "pieces allowed, 98.0 % are valid. 97.3 % of the valid ones differ and 35 % are not in the data. The training was measured there, the document was drawn elsewhere from what it kept. "
+    "At laptop size the claim was not run at full length.",
 )
