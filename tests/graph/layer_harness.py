@@ -15,6 +15,7 @@ from renote.graph import (
     ColumnConvolution,
     DegreeConvolution,
     DiffusionConvolution,
+    DualPrimalConvolution,
     EdgeNetworkConvolution,
     EnhancedConvolution,
     GaANConvolution,
@@ -114,6 +115,35 @@ def gat_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
             score = mapped[i] @ layer.attention_target[h] + mapped[near] @ layer.attention_source[h]
             score = torch.where(score > 0, score, 0.2 * score)
             heads.append(shares(score, looped[i, near]) @ mapped[near])
+        rows.append(torch.cat(heads) if layer.concat else torch.stack(heads).mean(0))
+    return torch.stack(rows) + layer.bias if rows else x.new_zeros(0, len(layer.bias))
+
+
+def dual_primal_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    looped, rows = with_loops(dense), []
+    near = [row.nonzero().squeeze(1).tolist() for row in looped]
+
+    def leaky(score: Tensor) -> Tensor:
+        return torch.where(score > 0, score, 0.2 * score)
+
+    def end(h: int, i: int, j: int) -> Tensor:
+        """G_ij of a head."""
+        cut = slice(h * layer.edge_features, (h + 1) * layer.edge_features)
+        return x[i] @ layer.weight_target[:, cut] + x[j] @ layer.weight_source[:, cut]
+
+    def score(h: int, i: int, j: int) -> Tensor:
+        around = [(i, r) for r in near[i]] + [(j, t) for t in near[j] if i != j]
+        ends = torch.stack([end(h, k, m) for k, m in around])
+        scores = leaky(end(h, i, j) @ layer.dual_target[h] + ends @ layer.dual_source[h])
+        mixed = shares(scores, torch.stack([looped[k, m] for k, m in around])) @ ends
+        return leaky(torch.where(mixed > 0, mixed, mixed.exp() - 1) @ layer.attention_edge[h])
+
+    for i in range(len(x)):
+        heads = []
+        for h in range(layer.heads):
+            mapped = x @ layer.weight[:, h * layer.out_features : (h + 1) * layer.out_features]
+            e = torch.stack([score(h, i, j) for j in near[i]])
+            heads.append(shares(e, looped[i, near[i]]) @ mapped[near[i]])
         rows.append(torch.cat(heads) if layer.concat else torch.stack(heads).mean(0))
     return torch.stack(rows) + layer.bias if rows else x.new_zeros(0, len(layer.bias))
 
@@ -306,6 +336,12 @@ LAYERS = [
     Layer("gat", lambda i, o: GATConvolution(i, o), gat_oracle),
     Layer("gat, 3 heads", lambda i, o: GATConvolution(i, o, heads=3), gat_oracle),
     Layer("gat, mean of heads", lambda i, o: GATConvolution(i, o, heads=2, concat=False), gat_oracle),
+    Layer("dual-primal", lambda i, o: DualPrimalConvolution(i, o, 2, edge_features=3), dual_primal_oracle),
+    Layer(
+        "dual-primal, mean of heads",
+        lambda i, o: DualPrimalConvolution(i, o, 2, False, edge_features=5),
+        dual_primal_oracle,
+    ),
     Layer("gaan", lambda i, o: GaANConvolution(i, o, 2, 3, 5, 4), gaan_oracle, one_loop=False),
     Layer("gaan, no gates", lambda i, o: GaANConvolution(i, o, 2, 3, 5, gates=False), gaan_oracle, one_loop=False),
     sage("mean", "mean", one_loop=False),

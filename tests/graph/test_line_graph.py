@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from layer_harness import random_graph, undirected
 
 from renote.errors import DataError, UsageError
-from renote.graph import Adjacency, LineGraph, is_symmetric, line_graph
+from renote.graph import (
+    Adjacency,
+    DualPrimalConvolution,
+    GATConvolution,
+    LineGraph,
+    edges_at_ends,
+    is_symmetric,
+    line_graph,
+)
 
 sizes = {"nodes": st.integers(0, 9), "edges": st.integers(0, 25), "seed": st.integers(0, 10**6)}
 
@@ -133,3 +141,31 @@ def test_one_direction_alone_is_refused() -> None:
         line_graph(Adjacency.from_edges([0, 1, 1], [1, 0, 0], 2))
     with pytest.raises(UsageError, match="'sum' or 'mean'"):
         line_graph(both([(0, 1)], 2)).to_nodes(torch.ones(1, 1), "max")  # type: ignore[arg-type]
+
+
+@given(**sizes)
+@settings(max_examples=100)
+def test_edges_at_both_ends_are_the_line_graph_with_directions(nodes: int, edges: int, seed: int) -> None:
+    adjacency = undirected(nodes, edges, seed)
+    dual, ends = edges_at_ends(adjacency), adjacency.edge_index().T.tolist()
+    found = sorted(zip(dual.row.tolist(), dual.column.tolist(), strict=True))
+    assert found == [(e, f) for e, of in enumerate(ends) for f, (_, target) in enumerate(ends) if target in of]
+    # without directions: the line graph, the edge itself, and its reverse, which is the same
+    line, pairs = line_graph(adjacency), {frozenset(pair) for pair in ends}
+    joined = {frozenset((frozenset(ends[e]), frozenset(ends[f]))) for e, f in found}
+    assert len(joined) == len(pairs) + line.adjacency.num_edges // 2
+
+
+def test_with_equal_scores_dual_primal_and_graph_attention_are_the_same_mean() -> None:
+    dual, plain = DualPrimalConvolution(3, 5, 2, edge_features=4).double(), GATConvolution(3, 5, 2).double()
+    x = torch.rand(4, 3, dtype=torch.float64)
+    with torch.no_grad():
+        plain.weight.copy_(dual.weight)
+        plain.attention_source.zero_()
+        dual.attention_edge.zero_()
+        torch.testing.assert_close(dual(x, undirected(4, 9, 0)), plain(x, undirected(4, 9, 0)))
+
+
+def test_wrong_widths_are_refused() -> None:
+    with pytest.raises(UsageError, match="edge_features = 0"):
+        DualPrimalConvolution(3, 2, edge_features=0)

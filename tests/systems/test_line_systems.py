@@ -13,6 +13,7 @@ from renote import cli, data, systems
 from renote.errors import UsageError
 from renote.experiment import Lab, train
 from renote.graph import Adjacency, Graph, LineGraphNetwork
+from renote.systems.dual_primal import accuracy
 from renote.systems.line_graph import confused, families
 
 
@@ -45,9 +46,12 @@ def test_without_networkx_the_claim_says_what_to_install(tmp_path: Path, monkeyp
         families(Lab(systems.get("line-graph"), "laptop", tmp_path, progress=False))
 
 
-def test_line_graph_learns_digits_from_few_labels() -> None:
-    system = systems.get("line-graph")
-    config = system.configure(steps=60, learning_rate=0.02, validate_every=10)
+@pytest.mark.parametrize(
+    ("name", "changes"), [("line-graph", {"steps": 60}), ("dual-primal", {"steps": 30, "heads": 4})]
+)
+def test_it_learns_digits_from_few_labels(name: str, changes: dict[str, int]) -> None:
+    system = systems.get(name)
+    config = system.configure(learning_rate=0.02, validate_every=10, **changes)
     assert train(system, data.load("digits-knn"), config, progress=False).evaluate()["test_accuracy"] > 75
 
 
@@ -67,3 +71,29 @@ def test_the_network_does_not_look_at_the_order_of_nodes(directed: bool) -> None
 def test_no_layer_is_refused() -> None:
     with pytest.raises(UsageError, match="layers is 0"):
         LineGraphNetwork(3, layers=0)
+
+
+def test_dual_primal_beside_attention_in_miniature(tmp_path: Path) -> None:
+    lab = Lab(systems.get("dual-primal"), "laptop", tmp_path, progress=False)
+    small = {"steps": 2, "heads": 2, "hidden": 4, "validate_every": 2}
+    outcome = accuracy(lab, {"digits-knn": 90.0}, **small)
+    mean = {name: outcome.measured[f"digits-knn {name}"]["mean"] for name in ("dual-primal", "gat")}
+    assert outcome.holds == (mean["dual-primal"] >= mean["gat"])
+    assert len(outcome.seeds) == 10
+    # what was measured is not measured again
+    again = accuracy(Lab(systems.get("dual-primal"), "laptop", tmp_path, progress=False), {"digits-knn": 90.0}, **small)
+    assert again.measured == outcome.measured
+
+
+def test_dual_primal_tells_where_it_attends_and_what_it_refuses() -> None:
+    system = systems.get("dual-primal")
+    run = train(system, data.load("digits-knn"), system.configure(steps=1, heads=2), progress=False)
+    (edges, shares), (_, last) = run.attention()
+    assert shares.shape == (edges.num_edges, 2)
+    assert last.shape == (edges.num_edges, 1)
+    total = torch.zeros(edges.num_nodes, 2).index_add_(0, edges.target.long(), shares)
+    torch.testing.assert_close(total, torch.ones_like(total))
+    with pytest.raises(UsageError, match="edge_features = 0"):
+        system.configure(edge_features=0)
+    with pytest.raises(UsageError, match="batches = clusters"):
+        train(system, data.load("digits-knn"), system.configure(steps=1, batches="neighbors"), progress=False)

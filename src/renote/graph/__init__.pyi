@@ -30,6 +30,7 @@ from .conv.attention import GATConvolution as GATConvolution
 from .conv.collaborative import CollaborativeConvolution as CollaborativeConvolution
 from .conv.column import ColumnConvolution as ColumnConvolution
 from .conv.degree import DegreeConvolution as DegreeConvolution
+from .conv.dual_primal import DualPrimalConvolution as DualPrimalConvolution
 from .conv.edge_network import EdgeNetworkConvolution as EdgeNetworkConvolution
 from .conv.fourier import FourierConvolution as FourierConvolution
 from .conv.fourier import spline_basis as spline_basis
@@ -81,6 +82,7 @@ from .heuristic import simrank as simrank
 from .inference import layerwise as layerwise
 from .jumping import JumpingKnowledge as JumpingKnowledge
 from .line import LineGraph as LineGraph
+from .line import edges_at_ends as edges_at_ends
 from .line import is_symmetric as is_symmetric
 from .line import line_graph as line_graph
 from .line_network import LineGraphNetwork as LineGraphNetwork

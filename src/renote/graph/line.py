@@ -129,6 +129,20 @@ def is_symmetric(adjacency: Adjacency) -> bool:
     return torch.equal(pattern.rowptr, turned.rowptr) and torch.equal(pattern.column, turned.column)
 
 
+def edges_at_ends(adjacency: Adjacency) -> Pattern:
+    """Edges × edges: for each edge those that arrive at its target, itself among them, and those that arrive at its source; of a loop, once.
+
+    Where each edge is there in both directions, those are all edges that share an end with it, seen from the end that they share. Edges are numbered as
+    the adjacency does.
+    """
+    arriving = adjacency.pattern.by_row
+    source, target = adjacency.source.long(), adjacency.target.long()
+    proper = (source != target).nonzero().squeeze(1)
+    here, there = arriving.select(target)[0], arriving.select(source[proper])[0]
+    row = torch.cat([here.row.long(), proper.index_select(0, there.row.long())])
+    return Pattern.from_pairs(row, torch.cat([here.column, there.column]), len(source), len(source))[0]
+
+
 def _keys(source: Tensor, target: Tensor, nodes: int) -> Tensor:
     return source * max(nodes, 1) + target
 
