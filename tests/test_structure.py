@@ -18,7 +18,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "renote"
 def test_a_systems_file_says_all_of_it(name: str) -> None:
     system = systems.get(name)
     assert system.name == name
-    assert system.paper.year > 1990
+    assert system.paper.year > 1900
     assert system.parts
     for preset in ("paper", *system.presets):
         config = system.configure(preset)

@@ -80,6 +80,10 @@ from .heuristic import rooted_pagerank as rooted_pagerank
 from .heuristic import simrank as simrank
 from .inference import layerwise as layerwise
 from .jumping import JumpingKnowledge as JumpingKnowledge
+from .line import LineGraph as LineGraph
+from .line import is_symmetric as is_symmetric
+from .line import line_graph as line_graph
+from .line_network import LineGraphNetwork as LineGraphNetwork
 from .message_passing import MessagePassingNetwork as MessagePassingNetwork
 from .message_passing import Set2SetAggregation as Set2SetAggregation
 from .minibatch import ClusterSampling as ClusterSampling
