@@ -1,6 +1,6 @@
 """`python -m benchmarks [--quick] [SECTION ...]`: renote beside its peers, interleaved; figures go to results/benchmarks.json.
 
-Sections are listing, graph, links, pooling, unet, sampling, categories; without names all are run. A section that is not run keeps its figures, with the machine, versions and day they are of.
+Sections are listing, graph, links, pooling, relations, unet, sampling, categories; without names all are run. A section that is not run keeps its figures, with the machine, versions and day they are of.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import categories, graph, links, pooling, sampling, unet
+from benchmarks import categories, graph, links, pooling, relations, sampling, unet
 from renote.experiment import environment
 from renote.train.checkpoint import write_json
 
@@ -42,6 +42,7 @@ SECTIONS: dict[str, Callable[[bool], list[dict[str, Any]]]] = {
     "graph": graph.run,
     "links": links.run,
     "pooling": pooling.run,
+    "relations": relations.run,
     "unet": unet.run,
     "sampling": sampling.run,
     "categories": categories.run,

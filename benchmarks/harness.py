@@ -129,3 +129,28 @@ def matmul_rate(dtype: torch.dtype = torch.float32, size: int = 2048, repeats: i
     out = torch.empty(size, size, dtype=dtype)
     took = interleave({"matmul": lambda: torch.mm(left, right, out=out)}, repeats)["matmul"]
     return 2 * size**3 / statistics.median(took)
+
+
+def row_with_memory(
+    name: str, ours: Callable[[], Any], theirs: Callable[[], Any], repeats: int, note: str
+) -> dict[str, Any]:
+    """A row of a table: both in turn, and the memory of one step of each.
+
+    Args:
+        name: of the row.
+        ours: renote's step.
+        theirs: the peer's.
+        repeats: timed rounds.
+        note: told after the memory.
+    """
+    from renote.experiment.memory import peak_memory
+
+    took = interleave({"renote": ours, "peer": theirs}, repeats)
+    renote, peer = median_ms(took["renote"]), median_ms(took["peer"])
+    memory = []
+    for function in (ours, theirs):
+        with peak_memory() as peak:
+            function()
+        memory.append(peak.megabytes)
+    told = f"memory of a step: {memory[0]:.0f} MB, peer {memory[1]:.0f} MB{'; ' * bool(note)}{note}"
+    return {"name": name, "renote_ms": renote, "peer_ms": peer, "ratio": peer / renote, "note": told}

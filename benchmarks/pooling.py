@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.harness import interleave, median_ms
-from renote.experiment.memory import peak_memory
+from benchmarks.harness import row_with_memory
 from renote.graph import (
     Adjacency,
     Graph,
@@ -25,18 +23,6 @@ from renote.graph import (
 def run(quick: bool = False) -> list[dict[str, Any]]:
     """Rows of the table: a training step of LightGCN, DiffPool, SAGPool and top-k of a batch, forward and backward."""
     return [_lightgcn(quick), *_pools(quick)]
-
-
-def _row(name: str, ours: Callable[[], Any], theirs: Callable[[], Any], repeats: int, note: str) -> dict[str, Any]:
-    took = interleave({"renote": ours, "peer": theirs}, repeats)
-    renote, peer = median_ms(took["renote"]), median_ms(took["peer"])
-    memory = []
-    for function in (ours, theirs):
-        with peak_memory() as peak:
-            function()
-        memory.append(peak.megabytes)
-    told = f"memory of a step: {memory[0]:.0f} MB, peer {memory[1]:.0f} MB{'; ' * bool(note)}{note}"
-    return {"name": name, "renote_ms": renote, "peer_ms": peer, "ratio": peer / renote, "note": told}
 
 
 def _lightgcn(quick: bool) -> dict[str, Any]:
@@ -71,7 +57,7 @@ def _lightgcn(quick: bool) -> dict[str, Any]:
         optimizers[1].step()
 
     name = f"lightgcn training step ({users:,} users, {items:,} items, {len(taken):,} pairs, 64 features, 3 layers)"
-    return _row(name, ours, theirs, 2 if quick else 5, "six sparse products")
+    return row_with_memory(name, ours, theirs, 2 if quick else 5, "six sparse products")
 
 
 def _graphs(quick: bool) -> tuple[Graph, Tensor]:
@@ -112,7 +98,9 @@ def _pools(quick: bool) -> list[dict[str, Any]]:
         back(pooled.sum() + edges.sum() + link + entropy)
 
     size = f"{graph.num_graphs} graphs, {graph.num_nodes:,} nodes, {graph.num_edges:,} edges, 64 features"
-    rows = [_row(f"diffpool to {clusters} clusters ({size})", ours, theirs, repeats, "no nodes × nodes matrix")]
+    rows = [
+        row_with_memory(f"diffpool to {clusters} clusters ({size})", ours, theirs, repeats, "no nodes × nodes matrix")
+    ]
     pairs: list[tuple[str, nn.Module, nn.Module]] = [
         ("sagpool", SAGPool(64), SAGPooling(64, GNN=GCNConv)),
         ("top-k pool", TopKPool(64), TopKPooling(64)),
@@ -120,5 +108,5 @@ def _pools(quick: bool) -> list[dict[str, Any]]:
     for name, module, peer in pairs:
         mine = lambda module=module: back(module(graph.with_x(x)).graph.x.sum())  # noqa: E731
         other = lambda peer=peer: back(peer(x, index, batch=owner)[0].sum())  # noqa: E731
-        rows.append(_row(f"{name} ({size})", mine, other, repeats, ""))
+        rows.append(row_with_memory(f"{name} ({size})", mine, other, repeats, ""))
     return rows

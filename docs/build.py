@@ -104,6 +104,8 @@ def system_page(name: str, documents: dict[str, dict[str, Any]]) -> str:
                 for key in keys
             ]
             machine = document["machine"]
+            places = document.get("measured_on", [])
+            where = " and ".join(places) if len(places) > 1 or any("," in place for place in places) else ""
             verdict = "The claim holds here" if document["holds"] else "**The claim does not hold here**"
             parts += [
                 table(["", "published", f"measured ({document['size']})"], values),
@@ -112,6 +114,8 @@ def system_page(name: str, documents: dict[str, dict[str, Any]]) -> str:
                 f"by `{document['command']}`. {document['note']}",
                 f"![{claim.id}](../figures/{name}-{Path(document['figure']).name})",
             ]
+            if where:
+                parts.append(f"Measured in parts, on {where}; drawn on the machine above.")
             if not document["published_verified"]:
                 parts.append("The published figures were not checked in a copy of the paper.")
     if system.notes:

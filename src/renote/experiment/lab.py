@@ -129,7 +129,7 @@ class Lab:
 
     def places(self) -> list[str]:
         """Where what is kept was measured, each place once: parts may come from several machines."""
-        return sorted({str(kept["place"]) for kept in self._kept.values() if "place" in kept})
+        return sorted({str(kept.get("place", "not recorded")) for kept in self._kept.values()})
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from renote.errors import UsageError
-from renote.experiment import Claim, GraphSystem, MoleculeOptions, Outcome, Paper, property_claim
+from renote.experiment import Claim, GraphSystem, MoleculeOptions, Outcome, Paper
 
 if TYPE_CHECKING:
     from torch import nn
@@ -76,6 +76,7 @@ PUBLISHED = {"esol": (0.58, 0.03), "freesolv": (1.15, 0.12)}
 def properties(lab: Lab) -> Outcome:
     """Errors of solubility and free energy, beside circular fingerprints."""
     from renote import systems
+    from renote.experiment import property_claim
 
     return property_claim(lab, systems.get("circular-fingerprint"), PUBLISHED)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from renote.experiment import Claim, GraphSystem, MoleculeOptions, Outcome, Paper, property_claim
+from renote.experiment import Claim, GraphSystem, MoleculeOptions, Outcome, Paper
 
 if TYPE_CHECKING:
     from renote.data import GraphData
@@ -50,6 +50,7 @@ PUBLISHED = {"esol": (0.97, 0.01), "freesolv": (1.40, 0.16)}
 def properties(lab: Lab) -> Outcome:
     """Errors of solubility and free energy, beside circular fingerprints."""
     from renote import systems
+    from renote.experiment import property_claim
 
     return property_claim(lab, systems.get("circular-fingerprint"), PUBLISHED)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from renote.errors import UsageError
-from renote.experiment import Claim, GraphSystem, MoleculeOptions, Outcome, Paper, property_claim
+from renote.experiment import Claim, GraphSystem, MoleculeOptions, Outcome, Paper
 
 if TYPE_CHECKING:
     from renote.data import GraphData
@@ -68,6 +68,7 @@ PUBLISHED = {"esol": (0.61, 0.07), "freesolv": (1.22, 0.28)}
 def properties(lab: Lab) -> Outcome:
     """Errors of solubility and free energy, beside circular fingerprints."""
     from renote import systems
+    from renote.experiment import property_claim
 
     return property_claim(lab, systems.get("circular-fingerprint"), PUBLISHED)
 

@@ -1,0 +1,1 @@
+"""Surfaces: triangular meshes, their Laplacian, distances along them."""
