@@ -34,6 +34,9 @@ from .conv.dual_primal import DualPrimalConvolution as DualPrimalConvolution
 from .conv.edge_network import EdgeNetworkConvolution as EdgeNetworkConvolution
 from .conv.fourier import FourierConvolution as FourierConvolution
 from .conv.fourier import spline_basis as spline_basis
+from .conv.geometric import AnisotropicConvolution as AnisotropicConvolution
+from .conv.geometric import GeodesicConvolution as GeodesicConvolution
+from .conv.geometric import WindowConvolution as WindowConvolution
 from .conv.isomorphism import IsomorphismConvolution as IsomorphismConvolution
 from .conv.isomorphism import NodeNorm as NodeNorm
 from .conv.message import MixtureConvolution as MixtureConvolution
@@ -86,6 +89,7 @@ from .line import edges_at_ends as edges_at_ends
 from .line import is_symmetric as is_symmetric
 from .line import line_graph as line_graph
 from .line_network import LineGraphNetwork as LineGraphNetwork
+from .mesh_network import MeshNetwork as MeshNetwork
 from .message_passing import MessagePassingNetwork as MessagePassingNetwork
 from .message_passing import Set2SetAggregation as Set2SetAggregation
 from .minibatch import ClusterSampling as ClusterSampling

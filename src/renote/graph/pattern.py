@@ -8,7 +8,7 @@ when first asked for and then kept.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -173,6 +173,16 @@ class Pattern:
         column = _shifted(self.column, count, self.num_columns, index).view(-1)
         return Pattern(rowptr, column, count * self.num_columns)
 
+    @staticmethod
+    def diagonal(parts: Sequence[Pattern]) -> Pattern:
+        """Patterns along a diagonal, as one; its transpose is made of theirs."""
+        whole, turned = _joined(parts), _joined([part.transposed for part in parts])
+        entries = [part.num_entries for part in parts]
+        order = [part.to_transposed.to(whole.rowptr.dtype) for part in parts]
+        whole.to_transposed = torch.cat(_raised(order, entries))
+        whole._transposed, turned._transposed_of = turned, weakref.ref(whole)
+        return whole
+
     @cached_property
     def distinct(self) -> tuple[Pattern, Tensor | None]:
         """Each place once, and for every entry here its number there; (self, None) where no place is there twice."""
@@ -192,6 +202,21 @@ class Pattern:
     def map(self, function: Callable[[Tensor], Tensor]) -> Pattern:
         """The same pattern with each index tensor passed through a function, e.g. to another device."""
         return Pattern(function(self.rowptr), function(self.column), self.num_columns)
+
+
+def _joined(parts: Sequence[Pattern]) -> Pattern:
+    columns, entries = [part.num_columns for part in parts], [part.num_entries for part in parts]
+    largest = max(sum(part.num_rows for part in parts), sum(columns), sum(entries))
+    index = torch.int32 if largest < INT32_MAX else torch.int64
+    begins = _raised([part.rowptr[:-1].to(index) for part in parts], entries)
+    rowptr = torch.cat([*begins, begins[0].new_full((1,), sum(entries))])
+    column = torch.cat(_raised([part.column.to(index) for part in parts], columns))
+    return Pattern(rowptr, column, sum(columns))
+
+
+def _raised(parts: Sequence[Tensor], by: Sequence[int]) -> list[Tensor]:
+    """Each part raised by the sum of what belongs to those before it."""
+    return [part + sum(by[:number]) for number, part in enumerate(parts)]
 
 
 def _shifted(index: Tensor, count: int, by: int, dtype: torch.dtype) -> Tensor:

@@ -6,6 +6,7 @@ Monti, Boscaini, Masci, Rodolà, Svoboda & Bronstein (2017), "Geometric deep lea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -101,6 +102,7 @@ class MixtureConvolution(nn.Module):
         projected: number of those after p, which starts as P = I, q = 0; None takes u as it is.
         centers: between which numbers each coordinate of μ starts.
         inverse_deviation: at which S starts.
+        period: of each coordinate after p, 0 where it has none: u - μ is taken on its shorter way round, as of angles.
         bias: whether b is there; it starts at zero, Θ as in Glorot & Bengio (2010), uniform.
 
     Shapes:
@@ -120,11 +122,14 @@ class MixtureConvolution(nn.Module):
         projected: int | None = None,
         centers: tuple[float, float] = (0.0, 1.0),
         inverse_deviation: float = 2.5,
+        period: Sequence[float] | None = None,
         bias: bool = True,
     ) -> None:
         super().__init__()
         if kernels < 1:
             raise UsageError(f"kernels is {kernels}: there is at least one window")
+        if period is not None and (len(period) != (projected or coordinates) or min(period) < 0):
+            raise UsageError(f"period = {period} of {projected or coordinates} coordinates: one each, 0 for none")
         self.in_features, self.out_features, self.kernels, self.coordinates = (
             in_features,
             out_features,
@@ -137,6 +142,8 @@ class MixtureConvolution(nn.Module):
         self.center = nn.Parameter(torch.empty(kernels, dimensions).uniform_(*centers))
         self.inverse_deviation = nn.Parameter(torch.full((kernels, dimensions), inverse_deviation))
         self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
+        self.period: Tensor | None
+        self.register_buffer("period", None if period is None else torch.tensor(period), persistent=False)
         nn.init.xavier_uniform_(self.weight)
         if self.project is not None:
             nn.init.eye_(self.project.weight)
@@ -145,8 +152,10 @@ class MixtureConvolution(nn.Module):
     def windows(self, coordinates: Tensor) -> Tensor:
         """g, (edges, kernels), of (edges, coordinates)."""
         place = coordinates if self.project is None else self.project(coordinates).tanh()
-        away = (place[:, None, :] - self.center) * self.inverse_deviation
-        return (-0.5 * away.square().sum(-1)).exp()
+        away = place[:, None, :] - self.center
+        if self.period is not None:
+            away = away - self.period * (away.detach() / self.period.clamp(min=1e-30)).round().where(self.period > 0, 0)
+        return (-0.5 * (away * self.inverse_deviation).square().sum(-1)).exp()
 
     def forward(self, x: Tensor | SparseFeatures, adjacency: Adjacency, coordinates: Tensor | None = None) -> Tensor:
         """One hop; arguments as the class says."""

@@ -73,18 +73,38 @@ def eigenpairs(mesh: Mesh, count: int) -> tuple[Reals, Reals]:
     Raises:
         UsageError: more than there are.
     """
-    from scipy.sparse.linalg import eigsh
-
     if not 0 < count < len(mesh.vertices):
         raise UsageError(
             f"count = {count} eigenpairs of {len(mesh.vertices)} vertices: at least 1, and fewer than that"
         )
-    mass = vertex_areas(mesh)
+    return mesh.once(  # type: ignore[no-any-return]
+        ("eigenpairs", count), lambda: spectrum(cotangent_laplacian(mesh), vertex_areas(mesh), count, mesh.area)
+    )
+
+
+def spectrum(laplacian: csr_array, mass: Reals, count: int, area: float) -> tuple[Reals, Reals]:
+    """The `count` smallest solutions of L φ = λ M φ, Φᵀ M Φ = I.
+
+    Args:
+        laplacian: (n, n) symmetric, positive semi-definite.
+        mass: (n,) M's diagonal.
+        count: at most n.
+        area: of the surface, which says what a small λ is.
+
+    Returns:
+        (count,) from 0 upwards; (n, count).
+    """
+    if len(mass) < 4 * count or len(mass) < 100:
+        from scipy.linalg import eigh
+
+        root = np.sqrt(mass)
+        values, vectors = eigh(laplacian.toarray() / root[:, None] / root, subset_by_index=[0, count - 1])
+        return np.maximum(values, 0), vectors / root[:, None]
+    from scipy.sparse.linalg import eigsh
+
     # a shift below 0 is a matrix that can be factored; the start fixes signs and the basis of repeated eigenvalues
     start = np.random.default_rng(0).standard_normal(len(mass))
-    values, vectors = eigsh(
-        cotangent_laplacian(mesh).tocsc(), count, diags_array(mass).tocsc(), sigma=-1e-2 / mesh.area, v0=start
-    )
+    values, vectors = eigsh(laplacian.tocsc(), count, diags_array(mass).tocsc(), sigma=-1e-2 / area, v0=start)
     order = np.argsort(values)
     return np.maximum(values[order], 0), vectors[:, order]
 
@@ -106,3 +126,57 @@ def heat_kernel_signature(values: Reals, vectors: Reals, times: Reals) -> Reals:
     decay = np.exp(-values[:, None] * np.asarray(times)[None])
     signature: Reals = (vectors**2 @ decay) / decay.sum(0)
     return signature
+
+
+def wave_kernel_signature(values: Reals, vectors: Reals, energies: Reals, width: float) -> Reals:
+    """w_e(x) = Σ_k exp(-(e - ln λ_k)² / 2σ²) φ_k(x)², over Σ_k exp(-(e - ln λ_k)² / 2σ²), without eigenvalues that are 0.
+
+    Args:
+        values: (k,) eigenvalues.
+        vectors: (vertices, k) eigenfunctions.
+        energies: (e,) logarithms.
+        width: σ, in which an energy is sharp.
+
+    Returns:
+        (vertices, e).
+
+    Source:
+        Aubry, Schlickewei & Cremers (2011), "The wave kernel signature", section 4.
+    """
+    above = values > 1e-6 * values.max()
+    away = np.asarray(energies)[None] - np.log(values[above])[:, None]
+    window = np.exp(-(away**2) / (2 * width**2))
+    signature: Reals = (vectors[:, above] ** 2 @ window) / np.maximum(window.sum(0), 1e-300)
+    return signature
+
+
+def descriptors(mesh: Mesh, heat: int = 8, wave: int = 8, pairs: int = 60) -> Reals:
+    """What a vertex's surroundings look like, whatever the pose and the size: heat- and wave-kernel signatures, times the area, so that their mean is about 1.
+
+    Args:
+        mesh: of n vertices.
+        heat: how many times, evenly in logarithms from 4 ln 10 / λ_max to 4 ln 10 / λ_1.
+        wave: how many energies, evenly from ln λ_1 to ln λ_max, of a width of 7 steps of a hundred between these.
+        pairs: eigenpairs, fewer where there are fewer vertices.
+
+    Returns:
+        (n, heat + wave).
+
+    Source:
+        Sun et al. (2009), section 4.2, for the times; Aubry et al. (2011), section 4.3, for energies and width.
+    """
+    values, vectors = eigenpairs(mesh, min(pairs, len(mesh.vertices) - 1))
+    above = values[values > 1e-6 * values[-1]]
+    if not len(above):
+        raise UsageError(
+            f"a mesh of {len(mesh.vertices)} vertices has no spectrum to describe its vertices by: refine it"
+        )
+    low, high = float(above[0]), float(above[-1])
+    times = np.geomspace(4 * np.log(10) / high, 4 * np.log(10) / low, heat)
+    energies = np.linspace(np.log(low), np.log(high), wave)
+    width = max(7 * (np.log(high) - np.log(low)) / 100, 1e-3)
+    signatures = [
+        heat_kernel_signature(values, vectors, times),
+        wave_kernel_signature(values, vectors, energies, width),
+    ]
+    return mesh.area * np.concatenate(signatures, 1)
