@@ -127,11 +127,34 @@ def test_two_processes_train_as_one(tmp_path: Path, command: list[str]) -> None:
     whole = [*launch, *command, *schedule, "--out", str(tmp_path / "two")]
     done = subprocess.run(whole, capture_output=True, text=True, env=environment, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
+    assert done.stderr.count("saved in") == 1  # one of the processes speaks
     one, two = (
         checkpoints.load(tmp_path / n / "checkpoints" / "step-00000004").tensors["weights"] for n in ("one", "two")
     )
     for name, tensor in one.items():
         torch.testing.assert_close(two[name], tensor, rtol=1e-3, atol=2e-5)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
+def test_no_thread_of_a_process_group_outlives_the_program(tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import atexit, os, pathlib\n"
+        "def threads():\n"
+        "    names = [path.read_text().strip() for path in pathlib.Path('/proc/self/task').glob('*/comm')]\n"
+        "    pathlib.Path(os.environ['RANK']).write_text(' '.join(names))\n"
+        "atexit.register(threads)\n"  # the first to be registered is the last to be called
+        "from renote.cli import main\n"
+        "main()\n"
+    )
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    command = [*launch, *DDPM, "--steps", "1", "--out", str(tmp_path / "run")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, timeout=300, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert not [name for rank in "01" for name in (tmp_path / rank).read_text().split() if "gloo" in name]
 
 
 def test_a_folder_with_another_run_is_refused_and_left_alone(digits_run: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json as json_format
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -104,5 +105,6 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 
 def say(text: str) -> None:
-    """A line on standard error."""
-    print(text, file=sys.stderr)
+    """A line on standard error; of processes that a launcher started, the first speaks."""
+    if os.environ.get("RANK", "0") == "0":
+        print(text, file=sys.stderr)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import importlib
 import math
+import os
 import signal
 import threading
 import time
@@ -313,6 +315,9 @@ class Trainer:
 def _accelerator(precision: str, device: torch.device) -> Accelerator:
     # accelerate keeps one global state, which refuses a second run of another precision or device
     joined = torch.distributed.is_initialized()
+    if os.environ.get("WORLD_SIZE"):
+        # its functions take the group there is when it is imported as a default, and would keep that group's threads alive
+        importlib.import_module("torch.distributed.nn")
     AcceleratorState._reset_state(reset_partial_state=not joined)
     accelerator = Accelerator(mixed_precision="no" if precision == "fp32" else precision, cpu=device.type == "cpu")
     if torch.distributed.is_initialized() and not joined:
