@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.harness import copy_bandwidth, interleave, median_ms
+from benchmarks.harness import copy_bandwidth, interleave, table_row
 from benchmarks.peers import PeerGaAN
 from renote.errors import DataError
 from renote.graph import (
@@ -36,9 +36,7 @@ def run(quick: bool = False) -> list[dict[str, Any]]:
 
 
 def _row(name: str, ours: Callable[[], Any], theirs: Callable[[], Any], repeats: int, note: str) -> dict[str, Any]:
-    took = interleave({"renote": ours, "peer": theirs}, repeats)
-    renote, peer = median_ms(took["renote"]), median_ms(took["peer"])
-    return {"name": name, "renote_ms": renote, "peer_ms": peer, "ratio": peer / renote, "note": note}
+    return table_row(name, interleave({"renote": ours, "peer": theirs}, repeats), note)
 
 
 def _large(quick: bool) -> list[dict[str, Any]]:

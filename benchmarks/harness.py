@@ -131,6 +131,18 @@ def matmul_rate(dtype: torch.dtype = torch.float32, size: int = 2048, repeats: i
     return 2 * size**3 / statistics.median(took)
 
 
+def table_row(name: str, took: Mapping[str, list[float]], note: str) -> dict[str, Any]:
+    """A row of a table.
+
+    Args:
+        name: of the row.
+        took: by `interleave`, of `renote` and `peer`.
+        note: what the work is against the machine, or what was left out.
+    """
+    renote, peer = median_ms(took["renote"]), median_ms(took["peer"])
+    return {"name": name, "renote_ms": renote, "peer_ms": peer, "ratio": peer / renote, "note": note}
+
+
 def row_with_memory(
     name: str, ours: Callable[[], Any], theirs: Callable[[], Any], repeats: int, note: str
 ) -> dict[str, Any]:
@@ -146,11 +158,10 @@ def row_with_memory(
     from renote.experiment.memory import peak_memory
 
     took = interleave({"renote": ours, "peer": theirs}, repeats)
-    renote, peer = median_ms(took["renote"]), median_ms(took["peer"])
     memory = []
     for function in (ours, theirs):
         with peak_memory() as peak:
             function()
         memory.append(peak.megabytes)
     told = f"memory of a step: {memory[0]:.0f} MB, peer {memory[1]:.0f} MB{'; ' * bool(note)}{note}"
-    return {"name": name, "renote_ms": renote, "peer_ms": peer, "ratio": peer / renote, "note": told}
+    return table_row(name, took, told)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.harness import interleave, median_ms
+from benchmarks.harness import interleave, table_row
 from renote.data import LinkData
 from renote.errors import DataError
 from renote.graph import Adjacency, dmon_pool, enclosing_subgraphs, with_label_features
@@ -32,14 +32,9 @@ def run(quick: bool = False) -> list[dict[str, Any]]:
         )
         note = f"{enclosing_subgraphs(adjacency, pairs, hops).num_edges / len(pairs):.0f} edges a pair; labels and one-hot features included"
         rows.append(
-            _row(f"enclosing subgraphs of {len(pairs)} pairs, {hops} hop{'s' * (hops > 1)} ({name})", took, note)
+            table_row(f"enclosing subgraphs of {len(pairs)} pairs, {hops} hop{'s' * (hops > 1)} ({name})", took, note)
         )
     return [*rows, _dmon(quick)]
-
-
-def _row(name: str, took: dict[str, list[float]], note: str) -> dict[str, Any]:
-    renote, peer = median_ms(took["renote"]), median_ms(took["peer"])
-    return {"name": name, "renote_ms": renote, "peer_ms": peer, "ratio": peer / renote, "note": note}
 
 
 def _links(count: int) -> tuple[Adjacency, Tensor, str]:
@@ -112,6 +107,6 @@ def _dmon(quick: bool) -> dict[str, Any]:
 
     took = interleave({"renote": ours, "peer": theirs}, 2 if quick else 9)
     name = f"DMoN pool, forward + backward ({nodes:,} nodes, {adjacency.num_edges:,} edges, {clusters} clusters)"
-    return _row(
+    return table_row(
         name, took, f"the peer's matrix of nodes × nodes is {dense.numel() * 4 / 1e6:.0f} MB, here there is none"
     )

@@ -66,10 +66,9 @@ def describe() -> dict[str, Any]:
 @cache
 def place() -> str:
     """Processor, accelerator if there is one, and PyTorch, in a line."""
-    import torch
-
-    devices = [_processor(), *([torch.cuda.get_device_name()] if torch.cuda.is_available() else [])]
-    return f"{', '.join(devices)}; torch {version('torch')}"
+    found = machine()
+    devices = [found["processor"], found["accelerator"]]
+    return f"{', '.join(filter(None, devices))}; torch {version('torch')}"
 
 
 def _processor() -> str:

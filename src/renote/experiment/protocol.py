@@ -202,8 +202,6 @@ def _folds(lab: Lab, system: System[Any], data: str, protocol: Protocol, changes
 def _with_folds(loaded: Any, data: str, system: System[Any], protocol: Protocol) -> GraphData:
     if not isinstance(loaded, GraphData) or not loaded.num_classes:
         raise UsageError(f"{data} is not graphs with a class each: choose other data, e.g. {system.data}")
-    if loaded.values is not None or not loaded.num_classes:
-        raise UsageError(f"{data} has no classes, and the protocol is for these: choose other data, e.g. proteins")
     return loaded if loaded.folds else with_folds(loaded, stratified_folds(loaded.labels, protocol.folds, 0))
 
 

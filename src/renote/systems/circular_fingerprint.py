@@ -8,14 +8,17 @@ Rogers & Hahn, "Extended-Connectivity Fingerprints", Journal of Chemical Informa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from renote.errors import UsageError
-from renote.experiment import GraphSystem, MoleculeOptions, Paper
+from renote.experiment import Claim, GraphSystem, MoleculeOptions, Outcome, Paper
 
 if TYPE_CHECKING:
     from renote.data import MoleculeData
+    from renote.experiment import Lab
     from renote.graph import GraphTask
 
 
@@ -45,6 +48,25 @@ def build(config: Config, data: MoleculeData) -> GraphTask:
     graphs = graph.with_field(data.graphs, "circular", morgan(data.smiles, config.radius, config.bits))
     head = graph.Perceptron([config.bits, config.hidden, data.outputs], config.dropout)
     return graph.graph_task(graph.ReadField("circular", head), data, graphs)
+
+
+def properties(lab: Lab, published: Mapping[str, tuple[float, float]]) -> Outcome:
+    """Errors of solubility and free energy of a system, beside circular fingerprints."""
+    from renote.experiment import property_claim
+
+    return property_claim(lab, SYSTEM, published)
+
+
+def beside_fingerprints(statement: str, where: str, published: Mapping[str, tuple[float, float]]) -> Claim:
+    """The claim `properties`, of systems that learn what circular fingerprints fix.
+
+    Args:
+        statement: of the claim.
+        where: the published errors are from.
+        published: by data set, their mean and deviation.
+    """
+    told = {data: f"{mean:.2f} ± {deviation:.2f}" for data, (mean, deviation) in published.items()}
+    return Claim("properties", statement, where, told, partial(properties, published=published))
 
 
 SYSTEM = GraphSystem(

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from renote.errors import UsageError
-from renote.experiment import Claim, NodeOptions, NodeSystem, Outcome, Paper
+from renote.experiment import Claim, NodeSystem, Outcome, Paper
+from renote.systems import gat
 
 if TYPE_CHECKING:
     from renote.data import NodeData
@@ -25,19 +26,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(NodeOptions):
+class Config(gat.Config):
     """Graph attention's training, so that only the dual differs."""
 
-    steps: int = 1000
-    patience: int = 100
-    learning_rate: float = 0.005
-    hidden: int = 8
-    """Features of each head of a hidden layer."""
-    dropout: float = 0.6
-    heads: int = 8
-    """Attention heads of each hidden layer, side by side."""
-    output_heads: int = 1
-    """Attention heads of the last layer, of which the mean is taken."""
     edge_features: int = 8
     """Features of an edge, each head."""
     attention_dropout: float = 0.6

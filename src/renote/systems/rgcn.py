@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from renote.experiment import Claim, NodeOptions, NodeSystem, Outcome, Paper
@@ -90,7 +89,7 @@ def bases(lab: Lab) -> Outcome:
         variants: dict[str, contrast.Variant] = {f"{data} {n} bases": (None, decay | {"bases": n}) for n in numbers}
         runs = contrast.trained(lab, data, variants, seeds, "paper")
         found = contrast.test_accuracies(lab, runs)
-        sizes = {name: lab.measure(f"weights, {name}", partial(_size, of[0])) for name, of in runs.items()}
+        sizes = {name: int(of[0].parameters) for name, of in runs.items()}
         whole, *shared = variants
         for name in variants:
             measured[f"{name}, accuracy (%)"] = contrast.spread(found[name])
@@ -104,10 +103,6 @@ def bases(lab: Lab) -> Outcome:
         "for each relation and a mean at most two points lower."
     )
     return Outcome(measured, holds, evaluate.draw_curves(curves, "weights", "test accuracy (%)"), seeds, note)
-
-
-def _size(run: Any) -> int:
-    return int(run.parameters)
 
 
 SYSTEM = NodeSystem(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -102,17 +104,19 @@ class RelationalConvolution(nn.Module):
         return (self.coefficients @ self.weight.flatten(1)).view(self.relations, *self.weight.shape[1:])
 
     def _messages(self, x: Tensor | SparseFeatures, edges: TypedEdges) -> Tensor:
-        weight = self.matrices()
+        # rows are gathered once: a gather for each relation has a gradient of all nodes each
+        rows = x.select(edges.sender) if isinstance(x, SparseFeatures) else x.index_select(0, edges.sender)
+        if self.blocks and isinstance(rows, SparseFeatures):
+            rows = rows.to_dense()
         parts = []
-        for relation, (start, end) in enumerate(zip(edges.bounds, edges.bounds[1:])):
-            sender = edges.sender[start:end]
-            rows = x.select(sender) if isinstance(x, SparseFeatures) else x.index_select(0, sender)
+        for (start, end), weight in zip(pairwise(edges.bounds), self.matrices()):
+            part = rows.rows(start, end) if isinstance(rows, SparseFeatures) else rows[start:end]
             if self.blocks:
-                dense = rows.to_dense() if isinstance(rows, SparseFeatures) else rows
-                split = dense.view(len(sender), self.blocks, -1).transpose(0, 1)
-                parts.append((split @ weight[relation]).transpose(0, 1).flatten(1))
+                assert isinstance(part, Tensor)
+                split = part.view(end - start, self.blocks, -1).transpose(0, 1)
+                parts.append((split @ weight).transpose(0, 1).flatten(1))
             else:
-                parts.append(rows @ weight[relation])
+                parts.append(part @ weight)
         return torch.cat(parts) if parts else self.weight.new_zeros(0, self.out_features)
 
     def _looked_up(self, edges: TypedEdges) -> Tensor:
