@@ -19,6 +19,7 @@ from .link import LinkRun as LinkRun
 from .mesh import MeshLearner as MeshLearner
 from .mesh import MeshRun as MeshRun
 from .mesh import Pair as Pair
+from .mesh_options import MESH_FULL as MESH_FULL
 from .mesh_options import MESH_LAPTOP as MESH_LAPTOP
 from .mesh_options import MeshOptions as MeshOptions
 from .mesh_options import mesh_correspondence as mesh_correspondence

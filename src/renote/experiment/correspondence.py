@@ -40,8 +40,8 @@ def side_by_side(lab: Lab, candidates: Mapping[str, System[Any] | None], wanted:
         wanted: pairs (below, above) of names, of systems or of `BASELINES`, whose means must be in this order.
     """
     seeds = range(3)
-    options: dict[str, Any] = {} if lab.laptop else {"subdivisions": 2, "train": 70, "validation": 10, "test": 20}
-    preset = "laptop" if lab.laptop else "paper"
+    options: dict[str, Any] = {} if lab.laptop else {"subdivisions": 2}
+    preset = "laptop" if lab.laptop else "full"
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in (*BASELINES, *candidates)}
     rates: dict[str, float] = {}
     for name, given in candidates.items():
@@ -67,7 +67,7 @@ def side_by_side(lab: Lab, candidates: Mapping[str, System[Any] | None], wanted:
     measured = {name: exact[name] for name in found} | {f"{name}, mean error": error[name] for name in found}
     data = lab.data("figures", seed=0, **options)
     note = (
-        f"Share of the {data.num_classes} vertices of a figure that are told exactly, in percent, on {len(data.test)} poses that were not trained on, of the same {4} shapes; errors in percent "
+        f"Share of the {data.num_classes} vertices of a figure that are told exactly, in percent, on {len(data.test)} poses that were not trained on, of the same 4 shapes; errors in percent "
         "of the root of the area. All systems see the same descriptors, have the same widths, patches of one radius with 24 places each, the same steps and batches; each takes the better of "
         f"{len(RATES)} learning rates by validation loss on figures of another seed (chosen: {', '.join(f'{name} {rate:g}' for name, rate in rates.items())}). "
         f"Seeds {', '.join(map(str, seeds))} draw figures and weights anew. Holds if "

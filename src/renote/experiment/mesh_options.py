@@ -61,7 +61,7 @@ class MeshOptions(TrainOptions):
 
 
 MESH_LAPTOP: dict[str, Any] = {
-    "steps": 1000,
+    "steps": 800,
     "learning_rate": 3e-3,
     "learning_rate_schedule": "cosine",
     "radius": 0.12,
@@ -70,6 +70,8 @@ MESH_LAPTOP: dict[str, Any] = {
     "angles": 8,
 }
 """Of surfaces of about 500 vertices, where the radius is 2.5 edges."""
+MESH_FULL: dict[str, Any] = {**MESH_LAPTOP, "steps": 4000, "radius": 0.06, "features": (32, 64, 128), "hidden": 256}
+"""Of surfaces of about 2,000 vertices, likewise."""
 
 
 def mesh_correspondence(

@@ -14,7 +14,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from renote.errors import UsageError
-from renote.experiment import MESH_LAPTOP, Claim, MeshOptions, MeshSystem, Outcome, Paper, mesh_correspondence
+from renote.experiment import (
+    MESH_FULL,
+    MESH_LAPTOP,
+    Claim,
+    MeshOptions,
+    MeshSystem,
+    Outcome,
+    Paper,
+    mesh_correspondence,
+)
 
 if TYPE_CHECKING:
     from renote.data import MeshData
@@ -93,5 +102,8 @@ SYSTEM = MeshSystem(
             order,
         ),
     ),
-    presets={"laptop": {**MESH_LAPTOP, "times": 3, "kernel_pairs": 150}},
+    presets={
+        "laptop": {**MESH_LAPTOP, "times": 3, "kernel_pairs": 150},
+        "full": {**MESH_FULL, "times": 3, "kernel_pairs": 300},
+    },
 )

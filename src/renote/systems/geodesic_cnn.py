@@ -15,7 +15,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from renote.errors import UsageError
-from renote.experiment import MESH_LAPTOP, Claim, MeshOptions, MeshSystem, Outcome, Paper, mesh_correspondence
+from renote.experiment import (
+    MESH_FULL,
+    MESH_LAPTOP,
+    Claim,
+    MeshOptions,
+    MeshSystem,
+    Outcome,
+    Paper,
+    mesh_correspondence,
+)
 
 if TYPE_CHECKING:
     from renote.data import MeshData
@@ -79,5 +88,5 @@ SYSTEM = MeshSystem(
             signatures,
         ),
     ),
-    presets={"laptop": {**MESH_LAPTOP, "rings": 3}},
+    presets={"laptop": {**MESH_LAPTOP, "rings": 3}, "full": {**MESH_FULL, "rings": 3}},
 )
