@@ -102,6 +102,9 @@ SYSTEM = MeshSystem(
             order,
         ),
     ),
+    notes="Measured once on figures of seed 0: with filters that cannot tell a direction from its opposite, geodesic networks are right at 56 % of the vertices in the place of 80 %, and anisotropic ones are at "
+    "60 %: a kernel of heat is the same under half a turn, so that a patch does not say to which side its signal rises. With histograms of normals over patches, much like SHOT, which the paper has, in the place of "
+    "heat- and wave-kernel signatures the two come nearer, 74 % and 81 %.",
     presets={
         "laptop": {**MESH_LAPTOP, "times": 3, "kernel_pairs": 150},
         "full": {**MESH_FULL, "times": 3, "kernel_pairs": 300},

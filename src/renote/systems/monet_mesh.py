@@ -94,5 +94,7 @@ SYSTEM = MeshSystem(
             order,
         ),
     ),
+    notes="Of the two ends of a principal direction papers do not say which begins; by the growth of the mean curvature the same vertex had another one in every second pose, so that windows could not agree "
+    "(mean resultant length 0.59 over ten poses). The end to whose left heat stays longer is nearly always the same (0.95).",
     presets={"laptop": {**MESH_LAPTOP, "rings": 3}, "full": {**MESH_FULL, "rings": 3}},
 )
