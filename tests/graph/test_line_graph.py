@@ -166,6 +166,15 @@ def test_with_equal_scores_dual_primal_and_graph_attention_are_the_same_mean() -
         torch.testing.assert_close(dual(x, undirected(4, 9, 0)), plain(x, undirected(4, 9, 0)))
 
 
+def test_a_hub_beyond_memory_is_named() -> None:
+    leaves = torch.arange(1, 50_001)
+    hub = torch.zeros_like(leaves)
+    star = Adjacency.from_edges(torch.cat([leaves, hub]), torch.cat([hub, leaves]), 50_001)
+    for make in (line_graph, edges_at_ends, lambda of: line_graph(of, directed=True)):
+        with pytest.raises(DataError, match="node 0 alone has 50,000 edges"):
+            make(star)
+
+
 def test_wrong_widths_are_refused() -> None:
     with pytest.raises(UsageError, match="edge_features = 0"):
         DualPrimalConvolution(3, 2, edge_features=0)

@@ -168,7 +168,9 @@ def test_other_graphs_need_the_same_features(tmp_path: Path) -> None:
 def test_what_cannot_be_trained_on_is_refused() -> None:
     with pytest.raises(UsageError, match="the split 'train' is empty"):
         trained("gin", own([cycle(4), star(4)], train=torch.empty(0, dtype=torch.long)))
-    with pytest.raises(UsageError, match="gin needs graphs with a class each, but digits is samples to generate"):
+    with pytest.raises(
+        UsageError, match="gin needs graphs with a class each, or values, but digits is samples to generate"
+    ):
         train(systems.get("gin"), "digits", systems.get("gin").configure(), progress=False)
     with pytest.raises(UsageError, match="gcn needs a graph with node classes, but own is graphs with a class each"):
         train(systems.get("gcn"), RINGS_AND_STARS, systems.get("gcn").configure(), progress=False)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from renote.errors import DataError, UsageError
 from renote.graph.adjacency import Adjacency
-from renote.graph.pattern import Pattern
+from renote.graph.pattern import INT32_MAX, Pattern
 from renote.graph.segment import segment_mean, segment_sum
 
 Reduce = Literal["sum", "mean"]
@@ -83,7 +83,7 @@ def line_graph(adjacency: Adjacency, directed: bool = False) -> LineGraph:
         directed: whether i → j, followed by j → k, is joined i → j ⟶ j → k; else edges have no direction.
 
     Raises:
-        DataError: not directed, and an edge stands in one direction alone.
+        DataError: not directed, and an edge stands in one direction alone; or more than 2³¹ pairs of edges share an end.
 
     Source:
         Whitney (1932); of directed graphs Harary & Norman (1960).
@@ -134,11 +134,14 @@ def edges_at_ends(adjacency: Adjacency) -> Pattern:
 
     Where each edge is there in both directions, those are all edges that share an end with it, seen from the end that they share. Edges are numbered as
     the adjacency does.
+
+    Raises:
+        DataError: there are more than 2³¹ such pairs.
     """
     arriving = adjacency.pattern.by_row
     source, target = adjacency.source.long(), adjacency.target.long()
     proper = (source != target).nonzero().squeeze(1)
-    here, there = arriving.select(target)[0], arriving.select(source[proper])[0]
+    here, there = _select(arriving, target), _select(arriving, source[proper])
     row = torch.cat([here.row.long(), proper.index_select(0, there.row.long())])
     return Pattern.from_pairs(row, torch.cat([here.column, there.column]), len(source), len(source))[0]
 
@@ -150,8 +153,20 @@ def _keys(source: Tensor, target: Tensor, nodes: int) -> Tensor:
 def _product(left: Pattern, right: Pattern) -> tuple[Tensor, Tensor]:
     """Rows and columns of the entries of Lᵀ R, L and R being nodes × edges, an entry of 2 twice."""
     turned = left.transposed
-    entries, _ = right.select(turned.column.long())
+    entries = _select(right, turned.column.long())
     return turned.row.index_select(0, entries.row.long()).long(), entries.column.long()
+
+
+def _select(edges: Pattern, nodes: Tensor) -> Pattern:
+    """The edges of each of some nodes, if memory can hold them."""
+    total = int(edges.count.long().index_select(0, nodes).sum())
+    if total >= INT32_MAX:
+        hub = int(edges.count.argmax())
+        raise DataError(
+            f"{total:,} pairs of edges share an end, above {INT32_MAX:,}: node {hub} alone has {int(edges.count[hub]):,} edges, each of which meets all the others; "
+            "take a part of the graph, or leave out edges of such nodes"
+        )
+    return edges.select(nodes)[0]
 
 
 def _reduced(pattern: Pattern, x: Tensor, reduce: str) -> Tensor:
