@@ -23,6 +23,7 @@ usage: renote COMMAND [OPTIONS]        renote COMMAND --help has options and an 
   sample RUN               draw samples from a trained generative model
   checkpoints              trained models that come with renote, usable as a RUN
   predict RUN              predict classes or values of nodes, graphs or signals
+  correspond RUN A B       which vertex of one mesh is which of another
   recommend RUN            items that users will take, by a trained recommender
   evaluate RUN             measure a trained run
   compare NAME NAME …      several systems on one data set, over seeds
@@ -107,7 +108,8 @@ Train a system on built-in data or your own. renote train NAME --help lists ever
   renote train link-baselines --data links:friends.csv --out runs/friends
   renote train gin --data graphs:molecules --out runs/molecules
   renote train mpnn --data molecules:solubility.csv --out runs/solubility
-  renote train lightgcn --data ratings:ratings.csv --out runs/ratings"""
+  renote train lightgcn --data ratings:ratings.csv --out runs/ratings
+  renote train monet-mesh --data meshes:poses --out runs/poses"""
 
 
 # options of several values, which a repeated flag adds to; of any other flag the last counts, as is usual
@@ -119,6 +121,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "show": commands.show,
     "sample": commands.sample,
     "predict": commands.predict,
+    "correspond": commands.correspond,
     "recommend": commands.recommend,
     "evaluate": commands.evaluate,
     "checkpoints": commands.checkpoints,

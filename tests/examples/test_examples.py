@@ -79,3 +79,19 @@ def test_the_page_of_the_users_own_graph(tmp_path: Path, monkeypatch: pytest.Mon
     assert (tmp_path / "likely.csv").read_text().startswith("source,target,score\n")
     for picture in ("likely.png", "club.png"):
         assert (tmp_path / picture).stat().st_size > 10_000
+
+
+def test_the_page_of_the_users_own_surfaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its commands do what it says, on the files that its example writes; with a few steps."""
+    pytest.importorskip("trimesh")
+    page = (ROOT / "docs" / "pages" / "own-meshes.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    subprocess.run([sys.executable, str(ROOT / "examples" / "own_meshes.py")], check=True, capture_output=True)
+    for pose in sorted(Path("poses").iterdir())[12:]:
+        pose.unlink()
+    commands = [line for line in page.splitlines() if line.startswith("renote ")]
+    assert [command.split()[1] for command in commands] == ["data", "train", "evaluate", "correspond"]
+    for command in commands:
+        run_command([*shlex.split(command)[1:], *(["--steps", "20"] if command.startswith("renote train") else [])])
+    assert (tmp_path / "pairs.csv").read_text().startswith("vertex,matched,reference,probability\n")
+    assert (tmp_path / "pairs.png").stat().st_size > 10_000

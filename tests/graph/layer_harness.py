@@ -214,7 +214,12 @@ def mixture_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
         if layer.project is not None:
             place = (layer.project.weight @ place + layer.project.bias).tanh()
         for k, weight in enumerate(layer.weight.split(layer.out_features, 1)):
-            away = (place - layer.center[k]) * layer.inverse_deviation[k]
+            away = place - layer.center[k]
+            for c, period in enumerate([] if layer.period is None else layer.period.tolist()):
+                if period:
+                    ways = [away[c] + turn * period for turn in range(-8, 9)]
+                    away = torch.stack([min(ways, key=abs) if c == d else away[d] for d in range(len(away))])
+            away = away * layer.inverse_deviation[k]
             out[i] += dense[i, j] * torch.exp(-0.5 * (away**2).sum()) * (x[j] @ weight)
     return out + layer.bias
 
@@ -352,6 +357,12 @@ LAYERS = [
     sage("lstm", "lstm", one_loop=False, weighted=False, symmetric=False),
     Layer("mixture", lambda i, o: MixtureConvolution(i, o), mixture_oracle, one_loop=False),
     Layer("mixture, wider", lambda i, o: MixtureConvolution(i, 2 * i, projected=3), mixture_oracle, one_loop=False),
+    Layer(
+        "mixture, periodic",
+        lambda i, o: MixtureConvolution(i, o, period=(0.0, 0.4)),
+        mixture_oracle,
+        one_loop=False,
+    ),
     Layer("chebyshev, narrower", lambda i, o: ChebyshevConvolution(i, o), chebyshev_oracle, one_loop=False),
     Layer("chebyshev, wider", lambda i, o: ChebyshevConvolution(i, 2 * i, 3), chebyshev_oracle, one_loop=False),
     Layer(

@@ -151,6 +151,37 @@ def recommend(
     say(f"{loaded.write_recommendations(Path(out), user or None, k)} recommendations in {out}")
 
 
+def correspond(
+    run: Positional[str],
+    first: Positional[str],
+    second: Positional[str],
+    out: str = "correspondence.csv",
+    picture: str | None = None,
+) -> None:
+    """Tell which vertex of a second mesh each vertex of a first is, by a network that knows both as surfaces of its kind.
+
+    Example: renote correspond runs/poses one.off other.off --out pairs.csv --picture pairs.png
+
+    Args:
+        run: The run folder.
+        first: A mesh (.off, .obj, .ply).
+        second: Another.
+        out: The table: vertex of the first, matched vertex of the second, vertex of the run's reference, probability of the match.
+        picture: Also draw both (.png, .svg, .pdf), the first in the colours of what it is matched with.
+    """
+    from renote import evaluate, experiment
+
+    target = None if picture is None else picture_path(picture)
+    loaded = systems.load_run(run)
+    if not isinstance(loaded, experiment.MeshRun):
+        raise UsageError(f"{run} holds {loaded.system.name}, which knows no meshes: train e.g. monet-mesh")
+    pair = loaded.correspond(first, second)
+    say(f"{pair.write(Path(out))} vertices of {first} on {second} in {out}")
+    if target is not None:
+        evaluate.save_figure(pair.draw(), target)
+        say(f"same colour, same place: {target}")
+
+
 def evaluate(
     run: RunName,
     data: str | None = None,

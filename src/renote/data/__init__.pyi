@@ -10,6 +10,8 @@ from .graph_rows import rows_of as rows_of
 from .graph_rows import smiles_rows as smiles_rows
 from .links import LinkData as LinkData
 from .links import split_links as split_links
+from .mesh import load_mesh as load_mesh
+from .mesh_data import MeshData as MeshData
 from .molecule_sets import MoleculeData as MoleculeData
 from .molecule_sets import scaffold_split as scaffold_split
 from .ratings_data import RatingData as RatingData

@@ -15,7 +15,7 @@ class File:
         name: its name in the cache, in a mirror and at its address.
         sha256: of its content; of the *unpacked* content if the name ends in `.gz`, since copies of one file are packed
             in different ways; of `arrays` or `members` alone if there are any.
-        url: the official address.
+        url: the official address; empty where there is none.
         arrays: names of the whole-number arrays of an `.npz` file which are read: copies of it differ in packing, in the
             width of their numbers and in what else they hold.
         members: names of the files of a `.zip` which are read, for the same reason.
@@ -42,9 +42,9 @@ class Card:
     Args:
         name: what `renote.data.load` takes.
         title: one line.
-        kind: `"samples"`: things to generate; `"nodes"`: a graph whose nodes have classes; `"graphs"`: many graphs, with a class or values each, or neither; `"ratings"`: which user took which item; `"links"`: a graph whose missing links are looked for.
-        size: number of samples, of nodes, of graphs, or of ratings.
-        shape: of one sample (channels, *space), or (features,) of one node; (users, items) of ratings.
+        kind: `"samples"`: things to generate; `"nodes"`: a graph whose nodes have classes; `"graphs"`: many graphs, with a class or values each, or neither; `"ratings"`: which user took which item; `"links"`: a graph whose missing links are looked for; `"meshes"`: surfaces whose vertices correspond.
+        size: number of samples, of nodes, of graphs, of ratings, or of meshes.
+        shape: of one sample (channels, *space), or (features,) of one node; (users, items) of ratings; (vertices, 3) of the reference mesh.
         classes: names of the classes in the order of their numbers; empty if there are none.
         source: who made it and where it is described.
         licence: as its source states it.
@@ -55,7 +55,7 @@ class Card:
 
     name: str
     title: str
-    kind: Literal["samples", "nodes", "graphs", "ratings", "links"]
+    kind: Literal["samples", "nodes", "graphs", "ratings", "links", "meshes"]
     size: int
     shape: tuple[int, ...]
     classes: tuple[str, ...]

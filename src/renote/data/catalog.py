@@ -5,6 +5,7 @@ from __future__ import annotations
 from renote.data.card import Card, File
 from renote.data.catalog_graphs import GRAPHS
 from renote.data.catalog_links import LINKS
+from renote.data.catalog_meshes import MESHES
 from renote.data.catalog_molecules import MOLECULES
 from renote.data.catalog_ratings import RATINGS
 from renote.data.catalog_relations import RELATIONS
@@ -319,6 +320,7 @@ _ALL = (
     *MOLECULES.values(),
     *RATINGS,
     *RELATIONS,
+    *MESHES,
     *LINKS,
     _toy("swiss-roll", "A spiral in the plane"),
     _toy("checkerboard", "The black squares of a 4 × 4 board"),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from renote.data.links import LinkData
+from renote.data.mesh_data import MeshData
 from renote.data.ratings_data import RatingData
 from renote.data.types import GraphData, NodeData, SampleData
 
-Data = SampleData | NodeData | GraphData | LinkData | RatingData
+Data = SampleData | NodeData | GraphData | LinkData | RatingData | MeshData
 
 FORMS: dict[str, tuple[type[Data], str]] = {
     "samples": (SampleData, "samples to generate"),
@@ -14,6 +15,7 @@ FORMS: dict[str, tuple[type[Data], str]] = {
     "graphs": (GraphData, "graphs with a class each, or values"),
     "links": (LinkData, "a graph whose missing links are looked for"),
     "clusters": (NodeData, "a graph"),
+    "meshes": (MeshData, "meshes whose vertices correspond"),
     "ratings": (RatingData, "ratings, which user took which item"),
 }
 """By `kind` of a card: the class, and what it is in words."""

@@ -45,6 +45,9 @@ _LOADERS = {
     "aifb": ("rdf", "load"),
     "mutag-rdf": ("rdf", "load"),
     "superpixels": ("superpixels", "load"),
+    "meshes": ("mesh_sets", "load"),
+    "figures": ("figures", "load"),
+    "tosca-cat": ("mesh_sets", "load_cats"),
     "npz": ("arrays", "load"),
     "heartbeat": ("heartbeat", "load"),
     "power-law": ("power_law", "load"),
@@ -65,6 +68,7 @@ OWN: dict[str, tuple[str, str]] = {
     "graphs": ("graphs:PATH", "a folder of tables of edges and labels.csv"),
     "molecules": ("molecules:FILE.csv", "a table with a column of SMILES"),
     "superpixels": ("superpixels:IMAGES", "graphs of the regions of images"),
+    "meshes": ("meshes:PATH", "a folder of meshes (.off, .obj, .ply) whose vertices correspond"),
     "links": ("links:EDGES.csv", "a table of edges, whose missing links are looked for"),
     "ratings": ("ratings:FILE.csv", "a table with the columns user and item"),
 }

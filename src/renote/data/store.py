@@ -112,6 +112,8 @@ def _plain(content: bytes, names: tuple[str, ...]) -> bytes:
 def _download(card: Card, file: File) -> Path:
     target = cache_folder() / card.folder / file.name
     by_hand = f"Put the file at {target}, or set RENOTE_MIRROR to a folder that has {card.folder}/{file.name}"
+    if not file.url:
+        raise DataError(f"{file.name} of {card.name} has no official address to be had from. {by_hand}")
     temporary: Path | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

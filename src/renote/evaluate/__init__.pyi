@@ -22,6 +22,7 @@ from .manifold import precision_recall as precision_recall
 from .many import draw_graphs as draw_graphs
 from .many import draw_recommendations as draw_recommendations
 from .maps import map_measures as map_measures
+from .mesh_picture import draw_meshes as draw_meshes
 from .molecule_picture import draw_molecules as draw_molecules
 from .molecules import draw_properties as draw_properties
 from .molecules import molecule_measures as molecule_measures

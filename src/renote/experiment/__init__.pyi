@@ -16,6 +16,14 @@ from .graph_options import GraphOptions as GraphOptions
 from .lab import Lab as Lab
 from .link import LinkLearner as LinkLearner
 from .link import LinkRun as LinkRun
+from .mesh import MeshLearner as MeshLearner
+from .mesh import MeshRun as MeshRun
+from .mesh import Pair as Pair
+from .mesh_options import MESH_FULL as MESH_FULL
+from .mesh_options import MESH_LAPTOP as MESH_LAPTOP
+from .mesh_options import MeshOptions as MeshOptions
+from .mesh_options import mesh_correspondence as mesh_correspondence
+from .mesh_system import MeshSystem as MeshSystem
 from .molecule_options import MoleculeOptions as MoleculeOptions
 from .molecules import property_claim as property_claim
 from .molecules import property_errors as property_errors

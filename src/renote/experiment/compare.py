@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from renote.data import Data, GraphData, LinkData, NodeData, RatingData, split_nodes, split_per_class
+from renote.data import Data, GraphData, LinkData, MeshData, NodeData, RatingData, split_nodes, split_per_class
 from renote.errors import UsageError, unknown
 from renote.experiment.memory import peak_memory
 from renote.experiment.node_contrast import Split
@@ -154,8 +154,8 @@ def _protocol(
         return f"one split ({parts} pairs), weights selected by recall on validation, all items ranked that a user has not before, {over}{set_up}"
     if split != "own":
         parts = SPLITS[split][1]
-    elif isinstance(data, NodeData | GraphData | LinkData):
-        what = {"nodes": "nodes", "graphs": "graphs"}.get(data.card.kind, "pairs")
+    elif isinstance(data, NodeData | GraphData | LinkData | MeshData):
+        what = {"nodes": "nodes", "graphs": "graphs", "meshes": "meshes"}.get(data.card.kind, "pairs")
         parts = (
             f"one split ({len(data.train)} training, {len(data.validation)} validation, {len(data.test)} test {what})"
         )
@@ -167,6 +167,8 @@ def _protocol(
         )
     if isinstance(data, LinkData):
         return f"{parts}, weights selected by validation loss, area under the curve of the test pairs in percent, {over}{set_up}"
+    if isinstance(data, MeshData):
+        return f"{parts}, weights selected by validation loss, share of the test meshes' vertices that are told exactly in percent, {over}{set_up}"
     measure = "micro-F1" if isinstance(data, NodeData) and data.several else "accuracy"
     unseen = ", of graphs that are never seen in training" if isinstance(data, NodeData) and data.inductive else ""
     return f"{parts}, weights selected by validation loss, test {measure} in percent{unseen}, {over}{set_up}"

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from renote import data as data_sets
-from renote.data import FORMS, Data, GraphData, SampleData
+from renote.data import FORMS, Data, GraphData, MeshData, SampleData
 from renote.errors import CheckpointError, UsageError
 from renote.experiment import environment
 from renote.experiment.shipped import is_shipped, read_card, restore_shipped
@@ -189,6 +189,8 @@ def open_run(
     )
     if isinstance(loaded, GraphData):
         loaded = _with_outputs(saved, loaded)
+    if isinstance(loaded, MeshData) and data is not None and not isinstance(data, Data):
+        loaded = _beside_reference(_data_of(saved), loaded)
     learner = system.learner(config, loaded)
     if is_shipped(folder):
         restore_shipped(folder, learner.module)
@@ -330,6 +332,14 @@ def _with_outputs(saved: Mapping[str, Any], data: GraphData) -> GraphData:
         number = torch.tensor([*map(classes.index, data.classes), -1])
         return dataclasses.replace(data, labels=number[data.labels], classes=classes)
     return data
+
+
+def _beside_reference(trained: Any, data: MeshData) -> MeshData:
+    """Other meshes beside the reference of a run; what they are labelled with stays, if that has as many vertices as their own."""
+    if trained.num_classes == data.num_classes:
+        return dataclasses.replace(data, reference=trained.reference)
+    other: MeshData = trained.with_meshes(data.meshes, data.names)
+    return other
 
 
 def _tuples(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -218,6 +218,11 @@ from .task.cluster import modularity as modularity
 from .task.cluster import mutual_information as mutual_information
 from .task.cluster import pairwise_f1 as pairwise_f1
 from .task.context import ContextNodeClassification as ContextNodeClassification
+from .task.correspondence import Correspondence as Correspondence
+from .task.correspondence import error_curve as error_curve
+from .task.correspondence import geodesic_errors as geodesic_errors
+from .task.correspondence import match as match
+from .task.correspondence import reference_distances as reference_distances
 from .task.enclosed import EnclosedLinkPrediction as EnclosedLinkPrediction
 from .task.graph import GraphClassification as GraphClassification
 from .task.graph import GraphRegression as GraphRegression

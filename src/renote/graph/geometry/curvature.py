@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import diags_array
 
-from renote.graph.geometry.laplacian import cotangent_laplacian, vertex_areas
+from renote.graph.geometry.laplacian import cotangent_laplacian, eigenpairs, heat_kernel_signature, vertex_areas
 from renote.graph.geometry.mesh import Mesh, Reals
 from renote.graph.geometry.polar import Polar, fans
 
@@ -72,7 +72,9 @@ def principal_directions(mesh: Mesh, smoothing: float = 1.0) -> Reals:
 
 
 def oriented(mesh: Mesh, polar: Polar, smoothing: float = 1.0) -> Polar:
-    """Angles from the principal direction on; of its two ends, from that towards which the mean curvature grows.
+    """Angles from the principal direction on; of its two ends, from that to whose left heat stays longer.
+
+    Left is the direction in which the surface bends least; along a limb it leads towards its end or away from it, where heat stays for different times (`warmth`).
 
     Args:
         mesh: the surface.
@@ -87,7 +89,18 @@ def oriented(mesh: Mesh, polar: Polar, smoothing: float = 1.0) -> Polar:
     begin = begin - (begin * normal).sum(1, keepdims=True) * normal
     direction = principal_directions(mesh, smoothing)
     turn = np.arctan2((np.cross(begin, direction) * normal).sum(1), (begin * direction).sum(1))
-    mean = np.trace(curvature_tensors(mesh, smoothing), axis1=1, axis2=2)
-    weight = vertex_areas(mesh)[polar.vertex] * polar.distance * (mean[polar.vertex] - mean[polar.center])
-    uphill = np.bincount(polar.center, weight * np.cos(polar.angle - turn[polar.center]), len(mesh.vertices))
-    return polar.turned(turn + np.where(uphill < 0, np.pi, 0.0))
+    warm = warmth(mesh)
+    weight = vertex_areas(mesh)[polar.vertex] * polar.distance * (warm[polar.vertex] - warm[polar.center])
+    left = np.bincount(polar.center, weight * np.sin(polar.angle - turn[polar.center]), len(mesh.vertices))
+    return polar.turned(turn + np.where(left < 0, np.pi, 0.0))
+
+
+def warmth(mesh: Mesh, pairs: int = 60) -> Reals:
+    """(vertices,) logarithm of the heat-kernel signature at the time halfway, in logarithms, between those of `descriptors`: how much heat is left where it was."""
+    values, vectors = eigenpairs(mesh, min(pairs, len(mesh.vertices) - 1))
+    above = values[values > 1e-6 * values[-1]]
+    if not len(above):
+        return np.zeros(len(mesh.vertices))
+    time = 4 * np.log(10) / np.sqrt(above[0] * above[-1])
+    warm: Reals = np.log(heat_kernel_signature(values, vectors, np.array([time]))[:, 0])
+    return warm
