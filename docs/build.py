@@ -127,7 +127,9 @@ def system_page(name: str, documents: dict[str, dict[str, Any]]) -> str:
 def benchmark_page() -> str:
     """The benchmark's page: figures of the last run, and the hand-written reading of them."""
     path = ROOT / "results" / "benchmarks.json"
-    text = (ROOT / "docs" / "benchmarks.md").read_text().replace("{quality}", quality()).replace("{scale}", scale())
+    text = (ROOT / "docs" / "benchmarks.md").read_text()
+    for name, part in (("quality", quality), ("scale", scale), ("accuracy", accuracy)):
+        text = text.replace(f"{{{name}}}", part())
     if not path.exists():
         return text.replace("{table}", "Not yet run.")
     parts = []
@@ -212,6 +214,26 @@ def scale() -> str:
     intro = f"{document['data']}. {document['machine']['processor']}, {threads} threads, by `{document['command']}`."
     head = ["", "nodes", "edges", "preparing (s)", "epoch (s)", "whole graph (s)", "memory (MB)"]
     return "\n\n".join([intro, table(head, rows + exponents), "![time and memory against edges](figures/scale.png)"])
+
+
+def accuracy() -> str:
+    """Accuracy beside the peer's layers with one budget, by the last `python -m benchmarks.accuracy`."""
+    path = ROOT / "results" / "accuracy.json"
+    if not path.exists():
+        return "Not yet run: `python -m benchmarks.accuracy`."
+    document = json.loads(path.read_text())
+    rows = [
+        [
+            row["data"],
+            f"`{row['system']}`",
+            *(f"{row[library]['mean']:.1f} ± {row[library]['std']:.1f}" for library in ("renote", "pyg")),
+            *(f"{row[library]['seconds']:.1f}" for library in ("renote", "pyg")),
+        ]
+        for row in document["rows"]
+    ]
+    head = ["data", "system", "renote (%)", "PyTorch Geometric (%)", "seconds", "its seconds"]
+    told = f"{len(document['seeds'])} trainings each. {made_by(document)}"
+    return "\n\n".join([table(head, rows), told])
 
 
 def comparisons_page() -> str:

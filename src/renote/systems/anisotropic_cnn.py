@@ -102,9 +102,9 @@ SYSTEM = MeshSystem(
             order,
         ),
     ),
-    notes="Measured once on figures of seed 0: with filters that cannot tell a direction from its opposite, geodesic networks are right at 56 % of the vertices in the place of 80 %, and anisotropic ones are at "
-    "60 %: a kernel of heat is the same under half a turn, so that a patch does not say to which side its signal rises. With histograms of normals over patches, much like SHOT, which the paper has, in the place of "
-    "heat- and wave-kernel signatures the two come nearer, 74 % and 81 %.",
+    notes="Measured: 60.7 ± 7.8 % of the vertices exactly, above both signatures (13.8 and 28.8) and below geodesic patches (81.0 ± 1.5), so the order does not hold here. A kernel of heat is the same under half "
+    "a turn, so that a patch does not say to which side its signal rises: on figures of seed 0, geodesic filters that cannot tell a direction from its opposite fall from 80 to 56 %. With histograms of normals "
+    "over patches, much like SHOT, which the paper has, in the place of heat- and wave-kernel signatures the two came nearer there, anisotropic 74 % and geodesic 81 %.",
     presets={
         "laptop": {**MESH_LAPTOP, "times": 3, "kernel_pairs": 150},
         "full": {**MESH_FULL, "times": 3, "kernel_pairs": 300},
