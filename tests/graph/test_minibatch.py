@@ -257,6 +257,9 @@ def test_an_induced_part_is_the_submatrix(nodes: int, edges: int, seed: int) -> 
     graph = graph_of(random_graph(nodes, edges, seed))
     some = torch.arange(0, nodes, 2).flip(0)
     part = induced(graph, some)
+    mask = torch.zeros(nodes, dtype=torch.bool).index_fill(0, some, True)
+    assert torch.equal(induced(graph, mask).graph.adjacency.to_dense(), part.graph.adjacency.to_dense())
+    assert induced(graph, mask).asked.tolist() == list(range(len(some)))
     expected = graph.adjacency.to_dense()[::2, ::2]
     torch.testing.assert_close(part.graph.adjacency.to_dense(), expected)
     torch.testing.assert_close(part.graph.adjacency.kipf().to_dense(), kipf_matrix(expected))  # its own degrees
@@ -385,7 +388,7 @@ def test_what_cannot_be_is_refused() -> None:
         with pytest.raises(DataError, match="no node 14"):
             make(graph, torch.tensor([2, 14]))
         with pytest.raises(UsageError, match="node numbers"):
-            make(graph, torch.ones(14, dtype=torch.bool))
+            make(graph, torch.ones(13, dtype=torch.bool))
     with pytest.raises(UsageError, match="fan_outs is"):
         NeighborSampling((5, 0))
     with pytest.raises(UsageError, match="parts is 15"):

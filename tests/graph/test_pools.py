@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from layer_harness import kipf_matrix, permuted, random_graph, undirected
 from torch import Tensor
 
-from renote.errors import UsageError
+from renote.errors import DataError, UsageError
 from renote.graph import (
     Adjacency,
     Clustered,
     DenseGraphs,
     Graph,
     KeepPool,
+    Pattern,
     SAGPool,
     TopKPool,
     batch,
@@ -123,9 +124,37 @@ def test_the_gate_lets_the_score_learn(name: str) -> None:
 def test_a_share_of_a_whole_number_is_not_rounded_up() -> None:
     for ratio, nodes, kept in ((0.1, 30, 3), (0.7, 10, 7), (0.5, 5, 3), (0.01, 3, 1), (1.0, 4, 4)):
         members = drawn(nodes, 0, 0).members
-        assert len(highest(torch.randn(nodes), members, ratio)) == kept
+        assert int(highest(torch.randn(nodes), members, ratio).sum()) == kept
     equal = highest(torch.zeros(6), drawn(6, 0, 0).members, 0.5)
-    assert equal.tolist() == [0, 1, 2]
+    assert equal.nonzero().squeeze(1).tolist() == [0, 1, 2]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from([-torch.inf, -2.0, 0.0, 0.5, 3.0]), max_size=7), min_size=1, max_size=5),
+    st.sampled_from([0.2, 0.5, 0.9, 1.0]),
+    st.sampled_from([0, 5000]),
+)
+def test_the_highest_of_each_graph(scores: list[list[float]], ratio: float, longest: int) -> None:
+    # one long graph among short ones is sorted in another way
+    scores = [*scores, [1.0] * longest]
+    members = Pattern.from_segments(
+        torch.tensor([number for number, of in enumerate(scores) for _ in of], dtype=torch.long), len(scores)
+    )
+    found = highest(torch.tensor([value for of in scores for value in of]), members, ratio).tolist()
+    start = 0
+    for of in scores:
+        order = sorted(range(len(of)), key=lambda i, of=of: (-of[i], i))  # type: ignore[misc]
+        kept = set(order[: math.ceil(round(ratio * len(of), 6))])
+        assert found[start : start + len(of)] == [i in kept for i in range(len(of))]
+        start += len(of)
+
+
+def test_a_score_that_is_no_number_is_told() -> None:
+    graph, pool = drawn(9, 20, 1), made("top-k")
+    with torch.no_grad():
+        next(pool.parameters()).fill_(torch.nan)
+    with pytest.raises(DataError, match="are not finite"):
+        pool(graph)
 
 
 def test_fields_and_weights_go_with_the_edges() -> None:
@@ -293,3 +322,14 @@ def test_a_batch_of_512_graphs_is_a_loop() -> None:
     torch.testing.assert_close(features(pool(joined).graph), expected)
     whole = sort_pool(features(joined), joined.members, 4)
     torch.testing.assert_close(whole, torch.cat([sort_pool(features(g), g.members, 4) for g in graphs]))
+
+
+def test_other_features_keep_what_was_made_of_the_edges() -> None:
+    graph = drawn(6, 12, 2)
+    members = graph.members
+    other = graph.with_x(torch.ones(6, 3))
+    assert other.members is members
+    assert graph.num_features == 4
+    assert other.num_features == 3
+    with pytest.raises(DataError, match="there are 6 nodes"):
+        graph.with_x(torch.ones(5, 3))

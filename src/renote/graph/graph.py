@@ -6,6 +6,7 @@ alike. Fields declare what they belong to, and are batched by that, never by wha
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -156,9 +157,37 @@ class Graph:
         return self.fields[name].value
 
     def with_x(self, x: Tensor | SparseFeatures | None) -> Graph:
-        """The same graph with other node features."""
-        parts = (self.adjacency, self.edge_features, self.relation, self.graph_of_node, self.num_graphs, self.fields)
-        return Graph(x, *parts)
+        """The same graph with other node features, and with all that was made of its edges."""
+        if x is not None:
+            _check_rows("x", x.shape, self.num_nodes, "nodes")
+        out = copy.copy(self)
+        object.__setattr__(out, "x", x)
+        out._check_finite()
+        return out
+
+    @classmethod
+    def part(
+        cls,
+        x: Tensor | SparseFeatures | None,
+        adjacency: Adjacency,
+        edge_features: Tensor | None,
+        relation: Tensor | None,
+        graph_of_node: Tensor | None,
+        num_graphs: int,
+        fields: Mapping[str, Field],
+    ) -> Graph:
+        """A graph of what was taken from one that was checked, without checking it again; arguments as the class's."""
+        out = object.__new__(cls)
+        out.__dict__.update(
+            x=x,
+            adjacency=adjacency,
+            edge_features=edge_features,
+            relation=relation,
+            graph_of_node=graph_of_node,
+            num_graphs=num_graphs,
+            fields=fields,
+        )
+        return out
 
     def with_adjacency(self, adjacency: Adjacency) -> Graph:
         """The same nodes with other edges; what belongs to edges (features, relations, fields of that kind) is left behind."""

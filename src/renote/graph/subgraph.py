@@ -42,7 +42,7 @@ def induced(graph: Graph, nodes: Tensor) -> Subgraph:
 
     Args:
         graph: the whole.
-        nodes: (n,) numbers; one that is named twice is there once.
+        nodes: (n,) numbers; one that is named twice is there once. Or (nodes,) bool, which are taken.
 
     Raises:
         DataError: a node that does not exist.
@@ -55,9 +55,13 @@ def induced(graph: Graph, nodes: Tensor) -> Subgraph:
         [[1], [2]]
     """
     whole = graph.adjacency
-    there = torch.zeros(graph.num_nodes, dtype=torch.bool, device=whole.device)
-    there[_checked(nodes, graph.num_nodes)] = True
-    node = there.nonzero().squeeze(1)
+    if nodes.dtype == torch.bool and nodes.shape == (graph.num_nodes,):
+        there = nodes
+        nodes = node = there.nonzero().squeeze(1)
+    else:
+        there = torch.zeros(graph.num_nodes, dtype=torch.bool, device=whole.device)
+        there[_checked(nodes, graph.num_nodes)] = True
+        node = there.nonzero().squeeze(1)
     if 8 * len(node) > graph.num_nodes:
         # looking at every edge is cheaper than listing those of most nodes
         ends = there.index_select(0, whole.target), there.index_select(0, whole.source)
@@ -166,7 +170,7 @@ def _part(
         for name, item in graph.fields.items()
         if item.kind != "index"
     }
-    part = Graph(
+    part = Graph.part(
         None if graph.x is None else rows_of(graph.x, node),
         Adjacency(Pattern(rowptr, column, len(node)), weight, whole=whole),
         of_edges(graph.edge_features),
