@@ -93,7 +93,8 @@ SYSTEM = MeshSystem(
             order,
         ),
     ),
-    notes="Of the two ends of a principal direction papers do not say which begins; by the growth of the mean curvature the same vertex had another one in every second pose, so that windows could not agree "
+    notes="Measured: 83.3 ± 0.9 % of the vertices exactly, above geodesic patches (81.0 ± 1.5) and anisotropic ones (60.7 ± 7.8, whose card says why they are below geodesic ones, so that the order as a whole does not "
+    "hold), and above both signatures (13.8 and 28.8). Of the two ends of a principal direction papers do not say which begins; by the growth of the mean curvature the same vertex had another one in every second pose, so that windows could not agree "
     "(mean resultant length 0.59 over ten poses). The end to whose left heat stays longer is nearly always the same (0.95).",
     presets={"laptop": {**MESH_LAPTOP, "rings": 3}, "full": {**MESH_FULL, "rings": 3}},
 )
