@@ -24,6 +24,7 @@ usage: renote COMMAND [OPTIONS]        renote COMMAND --help has options and an 
   checkpoints              trained models that come with renote, usable as a RUN
   predict RUN              predict classes or values of nodes, graphs or signals
   correspond RUN A B       which vertex of one mesh is which of another
+  complete RUN             missing facts of a knowledge graph
   recommend RUN            items that users will take, by a trained recommender
   evaluate RUN             measure a trained run
   compare NAME NAME …      several systems on one data set, over seeds
@@ -88,6 +89,8 @@ def _train(arguments: Sequence[str]) -> None:
             raise SystemExit(130)
         if system.kind == "ratings":
             follow = f"recommend {out} --out recommendations.csv"
+        elif system.kind == "facts":
+            follow = f"complete {out} --head … --relation …, or renote predict {out} --out missing.csv"
         elif system.generates:
             follow = f"sample {out} --out {commands.samples_file(run.data)}"
         else:
@@ -109,6 +112,7 @@ Train a system on built-in data or your own. renote train NAME --help lists ever
   renote train gin --data graphs:molecules --out runs/molecules
   renote train mpnn --data molecules:solubility.csv --out runs/solubility
   renote train lightgcn --data ratings:ratings.csv --out runs/ratings
+  renote train rgcn-links --data facts:family.tsv --out runs/family
   renote train monet-mesh --data meshes:poses --out runs/poses"""
 
 
@@ -122,6 +126,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "sample": commands.sample,
     "predict": commands.predict,
     "correspond": commands.correspond,
+    "complete": commands.complete,
     "recommend": commands.recommend,
     "evaluate": commands.evaluate,
     "checkpoints": commands.checkpoints,

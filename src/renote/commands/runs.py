@@ -101,13 +101,13 @@ def predict(
     picture: str | None = None,
     molecules: int = 12,
 ) -> None:
-    """Predict the class or the values of every node or graph, the class of every held-out sample of signals, or which pairs of nodes have a link.
+    """Predict the class or the values of every node or graph, the class of every held-out sample of signals, which pairs of nodes have a link, or which facts are missing.
 
     Example: renote predict runs/cora --out predictions.csv
 
     Args:
         run: The run folder.
-        out: The table: node, graph or sample, class, probability; or graph and values, of molecules their rows and SMILES before these; of links source, target, score, the likeliest first.
+        out: The table: node, graph or sample, class, probability; or graph and values, of molecules their rows and SMILES before these; of links source, target, score, of facts head, relation, tail, probability, the likeliest first.
         data: Another graph or other graphs with the same features, e.g. molecules:NEW.csv, or other samples of the same shape and classes.
         picture: Of values of molecules: also draw them (.png, .svg, .pdf), each atom coloured by what it adds.
         molecules: How many to draw, the first of the table.
@@ -149,6 +149,47 @@ def recommend(
     if not isinstance(loaded, experiment.RecommendRun):
         raise UsageError(f"{run} holds {loaded.system.name}, which recommends nothing: use renote predict or sample")
     say(f"{loaded.write_recommendations(Path(out), user or None, k)} recommendations in {out}")
+
+
+def complete(
+    run: Positional[str],
+    head: str | None = None,
+    relation: str | None = None,
+    tail: str | None = None,
+    questions: str | None = None,
+    k: Annotated[int, arg(aliases=["-k"])] = 10,
+    out: str = "answers.csv",
+) -> None:
+    """Complete facts of a knowledge graph: the likeliest tails of a head and a relation, or heads of a relation and a tail, that are not known.
+
+    Example: renote complete runs/family --head anna --relation grandmother -k 5
+
+    Args:
+        run: The run folder.
+        head: Name of an entity, to ask for tails.
+        relation: Name of a relation.
+        tail: Name of an entity, to ask for heads.
+        questions: A file of such questions, a line each: head, relation and tail with tabs between them, what is asked for as ?.
+        k: Answers to each.
+        out: The table: head, relation, tail, rank, score.
+    """
+    from renote import experiment
+
+    loaded = systems.load_run(run)
+    if not isinstance(loaded, experiment.FactRun):
+        raise UsageError(f"{run} holds {loaded.system.name}, which knows no facts: train e.g. rgcn-links")
+    if questions is not None:
+        if head or relation or tail:
+            raise UsageError(f"questions = {questions} beside head, relation or tail: give one or the others")
+        asked = experiment.read_questions(Path(questions).expanduser())
+    else:
+        if relation is None:
+            raise UsageError("ask by a relation and a head or a tail, or by a file of questions")
+        asked = [(head or "?", relation, tail or "?")]
+    say(f"{loaded.write_answers(Path(out), asked, k)} answers in {out}")
+    if len(asked) == 1:
+        (answers,) = loaded.complete(asked, k)
+        print_table((" ".join(asked[0]), "score"), [[name, number(score)] for name, score in answers])
 
 
 def correspond(

@@ -2,6 +2,7 @@ from .card import Card as Card
 from .card import File as File
 from .edges import grid_points as grid_points
 from .edges import similarity_graph as similarity_graph
+from .facts_data import FactData as FactData
 from .form import GraphForm as GraphForm
 from .forms import FORMS as FORMS
 from .forms import Data as Data

@@ -42,9 +42,9 @@ class Card:
     Args:
         name: what `renote.data.load` takes.
         title: one line.
-        kind: `"samples"`: things to generate; `"nodes"`: a graph whose nodes have classes; `"graphs"`: many graphs, with a class or values each, or neither; `"ratings"`: which user took which item; `"links"`: a graph whose missing links are looked for; `"meshes"`: surfaces whose vertices correspond.
-        size: number of samples, of nodes, of graphs, of ratings, or of meshes.
-        shape: of one sample (channels, *space), or (features,) of one node; (users, items) of ratings; (vertices, 3) of the reference mesh.
+        kind: `"samples"`: things to generate; `"nodes"`: a graph whose nodes have classes; `"graphs"`: many graphs, with a class or values each, or neither; `"ratings"`: which user took which item; `"links"`: a graph whose missing links are looked for; `"meshes"`: surfaces whose vertices correspond; `"facts"`: a knowledge graph whose missing facts are looked for.
+        size: number of samples, of nodes, of graphs, of ratings, of facts, or of meshes.
+        shape: of one sample (channels, *space), or (features,) of one node; (users, items) of ratings; (entities, relations) of facts; (vertices, 3) of the reference mesh.
         classes: names of the classes in the order of their numbers; empty if there are none.
         source: who made it and where it is described.
         licence: as its source states it.
@@ -55,7 +55,7 @@ class Card:
 
     name: str
     title: str
-    kind: Literal["samples", "nodes", "graphs", "ratings", "links", "meshes"]
+    kind: Literal["samples", "nodes", "graphs", "ratings", "links", "meshes", "facts"]
     size: int
     shape: tuple[int, ...]
     classes: tuple[str, ...]

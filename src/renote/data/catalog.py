@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from renote.data.card import Card, File
+from renote.data.catalog_facts import FACTS
 from renote.data.catalog_graphs import GRAPHS
 from renote.data.catalog_links import LINKS
 from renote.data.catalog_meshes import MESHES
@@ -320,6 +321,7 @@ _ALL = (
     *MOLECULES.values(),
     *RATINGS,
     *RELATIONS,
+    *FACTS,
     *MESHES,
     *LINKS,
     _toy("swiss-roll", "A spiral in the plane"),

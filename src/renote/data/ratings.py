@@ -15,8 +15,8 @@ from torch import Tensor
 from renote.data import store
 from renote.data.card import Card
 from renote.data.ratings_data import RatingData
-from renote.data.table import SPLITS, Table
-from renote.errors import DataError, UsageError, unknown
+from renote.data.table import Table
+from renote.errors import DataError, UsageError
 
 
 def load(
@@ -180,11 +180,7 @@ def _distinct(
 
 
 def _given(table: Table, pairs: Tensor, kept: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
-    cells = [cell.lower() for cell in table.text("split")]
-    for row, cell in enumerate(cells):
-        if cell not in SPLITS:
-            raise DataError(f"{table.at(row)}: {unknown('split', cell, SPLITS)}")
-    part = np.array([SPLITS[cells[row]] for row in kept])
+    part = np.array(table.splits())[kept]
     train, validation, test = (
         pairs[torch.from_numpy(np.flatnonzero(part == name))] for name in ("train", "validation", "test")
     )

@@ -42,6 +42,8 @@ _LOADERS = {
     "movielens-100k": ("ratings", "load_movielens"),
     "gowalla": ("ratings", "load_gowalla"),
     "links": ("links", "load"),
+    "facts": ("facts", "load"),
+    **dict.fromkeys(("umls", "kinship", "wn18rr", "fb15k-237"), ("facts", "load_named")),
     "aifb": ("rdf", "load"),
     "mutag-rdf": ("rdf", "load"),
     "superpixels": ("superpixels", "load"),
@@ -70,6 +72,7 @@ OWN: dict[str, tuple[str, str]] = {
     "superpixels": ("superpixels:IMAGES", "graphs of the regions of images"),
     "meshes": ("meshes:PATH", "a folder of meshes (.off, .obj, .ply) whose vertices correspond"),
     "links": ("links:EDGES.csv", "a table of edges, whose missing links are looked for"),
+    "facts": ("facts:FILE.tsv", "lines of head, relation and tail, whose missing facts are looked for"),
     "ratings": ("ratings:FILE.csv", "a table with the columns user and item"),
 }
 """The user's own data, by the word before the colon: how it is written, and what is there."""

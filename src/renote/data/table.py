@@ -168,6 +168,21 @@ class Table:
         cells = self.columns[column]
         return cells.text() if isinstance(cells, parquet.Column) else cells
 
+    def splits(self, empty: bool = False) -> list[str]:
+        """The column `split`: train, validation or test; "" where a row has none.
+
+        Args:
+            empty: whether a row may have none.
+
+        Raises:
+            DataError: another word; the message names the line.
+        """
+        cells = [cell.lower() for cell in self.text("split")]
+        for row, cell in enumerate(cells):
+            if cell not in SPLITS and (cell or not empty):
+                raise DataError(f"{self.at(row)}: {unknown('split', cell, SPLITS)}")
+        return [SPLITS.get(cell, "") for cell in cells]
+
     def numbers(self, column: str) -> NDArray[np.float64]:
         """A column as numbers, all finite."""
         cells = self.columns[column]
@@ -268,13 +283,11 @@ def labels_of(cells: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:
 
 def given_split(nodes: Table, labels: Tensor, what: str = "node") -> tuple[Tensor, Tensor, Tensor]:
     """The parts that the column `split` names; `what` a row is, for messages."""
-    cells = [cell.lower() for cell in nodes.text("split")]
+    cells = nodes.splits(empty=True)
     for row, cell in enumerate(cells):
-        if cell and cell not in SPLITS:
-            raise DataError(f"{nodes.at(row)}: {unknown('split', cell, SPLITS)}")
         if cell and labels[row] < 0:
             raise DataError(f"{nodes.at(row)}: the {what} is in the split {cell!r} and has no label")
-    parts = np.array([SPLITS.get(cell, "") for cell in cells])
+    parts = np.array(cells)
     train, validation, test = (
         torch.from_numpy(np.flatnonzero(parts == part)) for part in ("train", "validation", "test")
     )

@@ -19,6 +19,7 @@ from .layout import force_layout as force_layout
 from .manifold import density_coverage as density_coverage
 from .manifold import nearest_radii as nearest_radii
 from .manifold import precision_recall as precision_recall
+from .many import draw_facts as draw_facts
 from .many import draw_graphs as draw_graphs
 from .many import draw_recommendations as draw_recommendations
 from .maps import map_measures as map_measures

@@ -1,4 +1,4 @@
-"""Pictures of what is predicted of many things: whole graphs side by side, items that a user may take."""
+"""Pictures of what is predicted of many things: whole graphs side by side, items that a user may take, facts about an entity."""
 
 from __future__ import annotations
 
@@ -111,4 +111,51 @@ def draw_recommendations(
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_title(title, fontsize=10)
+    return figure
+
+
+def draw_facts(
+    entity: int,
+    known: Tensor,
+    likely: Tensor,
+    entities: Sequence[str],
+    relations: Sequence[str],
+    title: str = "",
+    most: int = 12,
+) -> Figure:
+    """An entity amid others: facts that are known in grey on the left, those that are likely missing in red on the right, an arrow from head to tail each.
+
+    Args:
+        entity: its number.
+        known: (n, 3) head, relation and tail, one end the entity.
+        likely: (m, 3) likewise, likeliest first.
+        entities: their names.
+        relations: their names.
+        title: above the picture.
+        most: facts on each side.
+    """
+    from matplotlib.figure import Figure
+
+    sides = [part[:most].tolist() for part in (known, likely)]
+    rows = max(3, *map(len, sides))
+    figure = Figure(figsize=(9, 0.42 * rows + 1.2), layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlim=(-1.9, 1.9), ylim=(-0.6, rows - 0.4))
+    axes.set_axis_off()
+    middle = (rows - 1) / 2
+    for side, facts, color, style in ((-1, sides[0], "#666666", "-"), (1, sides[1], "#c00000", "--")):
+        for place, (head, relation, tail) in enumerate(facts):
+            y = rows - 1 - place - (rows - len(facts)) / 2
+            leaves = head == entity
+            ends = ((0.3 * side, middle), (side, y)) if leaves else ((side, y), (0.3 * side, middle))
+            arrow = {"arrowstyle": "-|>", "color": color, "linestyle": style, "linewidth": 0.9}
+            axes.annotate("", xy=ends[1], xytext=ends[0], arrowprops=arrow)
+            told = f"{relations[relation]}  {entities[tail if leaves else head]}"
+            axes.text(1.04 * side, y, told, ha="left" if side > 0 else "right", va="center", fontsize=8, color=color)
+    box = {"boxstyle": "round", "facecolor": "white", "edgecolor": PALETTE[0]}
+    axes.text(0, middle, entities[entity], ha="center", va="center", fontsize=10, bbox=box)
+    for side, what, color, part in ((-1, "known", "#666666", known), (1, "likely missing", "#c00000", likely)):
+        more = f" ({most} of {len(part)})" if len(part) > most else ""
+        axes.text(side, rows - 0.45, what + more, ha="center", va="bottom", fontsize=9, color=color)
+    figure.suptitle(title, fontsize=10)
     return figure

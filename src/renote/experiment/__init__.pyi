@@ -8,6 +8,10 @@ from .compare import SPLITS as SPLITS
 from .compare import compare as compare
 from .contrast import groups as groups
 from .contrast import spread as spread
+from .fact import FactLearner as FactLearner
+from .fact import FactRun as FactRun
+from .fact import read_questions as read_questions
+from .fact_options import FactOptions as FactOptions
 from .gaussian import GaussianOptions as GaussianOptions
 from .graph import GraphLearner as GraphLearner
 from .graph import GraphRun as GraphRun
@@ -59,6 +63,7 @@ from .signal import SignalRun as SignalRun
 from .signal_options import SignalOptions as SignalOptions
 from .signal_options import signal_classifier as signal_classifier
 from .structure import ClusterSystem as ClusterSystem
+from .structure import FactSystem as FactSystem
 from .structure import LinkSystem as LinkSystem
 from .system import Claim as Claim
 from .system import GenerativeSystem as GenerativeSystem

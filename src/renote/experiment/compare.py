@@ -6,7 +6,17 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from renote.data import Data, GraphData, LinkData, MeshData, NodeData, RatingData, split_nodes, split_per_class
+from renote.data import (
+    Data,
+    FactData,
+    GraphData,
+    LinkData,
+    MeshData,
+    NodeData,
+    RatingData,
+    split_nodes,
+    split_per_class,
+)
 from renote.errors import UsageError, unknown
 from renote.experiment.memory import peak_memory
 from renote.experiment.node_contrast import Split
@@ -152,6 +162,9 @@ def _protocol(
     if isinstance(data, RatingData):
         parts = ", ".join(f"{len(part)} {name}" for name, part in data.parts.items())
         return f"one split ({parts} pairs), weights selected by recall on validation, all items ranked that a user has not before, {over}{set_up}"
+    if isinstance(data, FactData):
+        parts = ", ".join(f"{len(part)} {name}" for name, part in data.parts.items())
+        return f"one split ({parts} facts), weights selected by mean reciprocal rank on validation, heads and tails ranked among all entities but those that are known, {over}{set_up}"
     if split != "own":
         parts = SPLITS[split][1]
     elif isinstance(data, NodeData | GraphData | LinkData | MeshData):

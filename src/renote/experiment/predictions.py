@@ -54,11 +54,25 @@ def write_values(path: Path, what: Mapping[str, Sequence[object]], targets: Sequ
     Returns:
         The number of rows.
     """
+    rows = [[*names, *(f"{value:.6g}" for value in row)] for names, row in zip(zip(*what.values()), values.tolist())]
+    return write_rows(path, [*what, *targets], rows)
+
+
+def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> int:
+    """Write a table, whole or not at all.
+
+    Args:
+        path: of the .csv file.
+        columns: their names.
+        rows: cells in the columns' order.
+
+    Returns:
+        The number of rows.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     stream = io.StringIO()
     table = csv.writer(stream, lineterminator="\n")
-    table.writerow([*what, *targets])
-    for names, row in zip(zip(*what.values()), values.tolist()):
-        table.writerow([*names, *(f"{value:.6g}" for value in row)])
+    table.writerow(columns)
+    table.writerows(rows)
     write_atomic(path, stream.getvalue().encode())
-    return len(values)
+    return len(rows)

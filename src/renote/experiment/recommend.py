@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,10 +11,10 @@ import torch
 
 from renote.data import RatingData
 from renote.errors import UsageError
+from renote.experiment.predictions import write_rows
 from renote.experiment.recommend_options import RecommendOptions
 from renote.experiment.run import Run
 from renote.graph import Recommendation
-from renote.train.checkpoint import write_atomic
 from renote.train.learner import Batch, PlainLearner
 from renote.train.order import EpochOrder
 
@@ -117,19 +115,12 @@ class RecommendRun(Run):
         Returns:
             The number of rows.
         """
-        found = self.recommend(users, k)
-        text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(["user", "rank", "item", "score"])
         rows = [
             [user, rank, item, f"{score:.4f}"]
-            for user, items in zip(self.data.users if users is None else users, found)
+            for user, items in zip(self.data.users if users is None else users, self.recommend(users, k))
             for rank, (item, score) in enumerate(items, 1)
         ]
-        table.writerows(rows)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, text.getvalue().encode())
-        return len(rows)
+        return write_rows(path, ["user", "rank", "item", "score"], rows)
 
     def picture(self, node: int | None = None) -> Figure:
         """What is recommended to a user, among all items.

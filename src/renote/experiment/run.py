@@ -100,7 +100,7 @@ def completed(run: Run) -> Run:
 
 
 def test_score(measures: Mapping[str, Any]) -> tuple[str, float]:
-    """What predictors are compared by, in percent, with its name: test accuracy, micro-F1 where nodes are of several classes, area under the curve, recall, or modularity; the error of values in their unit."""
+    """What predictors are compared by, in percent, with its name: test accuracy, micro-F1 where nodes are of several classes, area under the curve, recall, mean reciprocal rank, or modularity; the error of values in their unit."""
     if "test_rmse" in measures:
         unit = measures.get("unit", "")
         return f"test RMSE{f' ({unit})' if unit else ''}", float(measures["test_rmse"])
@@ -108,6 +108,8 @@ def test_score(measures: Mapping[str, Any]) -> tuple[str, float]:
         return "modularity (%)", float(measures["modularity"])
     if "test_auc" in measures:
         return "test AUC (%)", float(measures["test_auc"])
+    if "test_mrr" in measures:
+        return "test mean reciprocal rank (%)", 100 * float(measures["test_mrr"])
     for name, value in measures.items():
         if name.startswith("test_recall@"):
             return f"test {name.removeprefix('test_')} (%)", 100 * float(value)

@@ -1,18 +1,19 @@
-"""Systems for what one graph is made of: its links, and its clusters. Light, as `system`."""
+"""Systems for what one graph is made of: its links, its facts, and its clusters. Light, as `system`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from renote.errors import UsageError
 from renote.experiment.system import System
 from renote.train.options import TrainOptions
 
 if TYPE_CHECKING:
-    from renote.data import LinkData, NodeData
+    from renote.data import FactData, LinkData, NodeData
     from renote.experiment.cluster import ClusterRun
+    from renote.experiment.fact import FactRun
     from renote.experiment.link import LinkRun
     from renote.train import Learner
 
@@ -36,6 +37,27 @@ class LinkSystem(System["LinkRun"]):
         from renote.experiment.link import LinkRun
 
         return LinkRun(self, config, data, learner.module, folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FactSystem(System["FactRun"]):
+    """A system that tells which entity of a knowledge graph is in a relation to another."""
+
+    family: ClassVar[str] = "graph"
+    task: ClassVar[str] = "missing facts"
+    kind: ClassVar[str] = "facts"
+
+    def learner(self, config: Any, data: FactData) -> Learner:
+        """The predictor with batches of the training facts."""
+        from renote.experiment.fact import FactLearner
+
+        return FactLearner(self.build(config, data), config)
+
+    def run(self, config: TrainOptions, data: FactData, learner: Learner, folder: Path | None) -> FactRun:
+        """A run that can answer."""
+        from renote.experiment.fact import FactRun
+
+        return FactRun(self, config, data, learner.module, folder)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -172,6 +172,7 @@ from .readout import ReadNodes as ReadNodes
 from .recommender import NGCF as NGCF
 from .recommender import LightGCN as LightGCN
 from .recommender import bipartite as bipartite
+from .relational_network import RelationalEncoder as RelationalEncoder
 from .relational_network import RelationalNetwork as RelationalNetwork
 from .residual import GraphResidualNetwork as GraphResidualNetwork
 from .row import matrices as matrices
@@ -224,6 +225,8 @@ from .task.correspondence import geodesic_errors as geodesic_errors
 from .task.correspondence import match as match
 from .task.correspondence import reference_distances as reference_distances
 from .task.enclosed import EnclosedLinkPrediction as EnclosedLinkPrediction
+from .task.fact import FactPrediction as FactPrediction
+from .task.fact import Known as Known
 from .task.graph import GraphClassification as GraphClassification
 from .task.graph import GraphRegression as GraphRegression
 from .task.graph import GraphTask as GraphTask

@@ -5,12 +5,15 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from renote.errors import UsageError
 from renote.graph.conv.relational import RelationalConvolution
 from renote.graph.graph import Graph
 from renote.graph.network import drop_features, first_decayed
+from renote.graph.typed import TypedEdges
 
 
 class RelationalNetwork(nn.Module):
@@ -69,3 +72,54 @@ class RelationalNetwork(nn.Module):
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Weight decay on the first layer alone, as in the authors' code."""
         return first_decayed(self.convolutions[0], self, weight_decay)
+
+
+class RelationalEncoder(nn.Module):
+    """A vector for each entity of a knowledge graph, from learned ones and who is in which relation to whom.
+
+    h^l = ReLU(relational convolution of h^(l-1) + W_0 h^(l-1)), the last layer without ReLU.
+
+    Args:
+        nodes: entities.
+        relations: of the edges; facts and their inverses are two each.
+        features: width of all vectors.
+        layers: number of convolutions; 0 leaves the learned vectors.
+        bases: matrices that the relations of a layer share; 0 for none.
+        blocks: of each relation's matrix along its diagonal; 0 for whole ones.
+        own_dropout: probability with which a node does not see itself in a layer.
+
+    Shape:
+        edges: with such relations. Output: (nodes, features).
+
+    Source:
+        Schlichtkrull et al. (2018), sections 2 and 4.
+    """
+
+    def __init__(
+        self,
+        nodes: int,
+        relations: int,
+        features: int,
+        layers: int = 2,
+        bases: int = 0,
+        blocks: int = 0,
+        own_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.own_dropout = own_dropout
+        self.vector = nn.Parameter(torch.empty(nodes, features))
+        nn.init.xavier_uniform_(self.vector)
+        self.convolutions = nn.ModuleList(
+            RelationalConvolution(features, features, relations, bases, blocks, own=False) for _ in range(layers)
+        )
+        self.own = nn.ModuleList(nn.Linear(features, features, bias=False) for _ in range(layers))
+
+    def forward(self, edges: TypedEdges | None) -> Tensor:
+        """Vectors of all entities."""
+        x: Tensor = self.vector
+        for number, (convolution, own) in enumerate(zip(self.convolutions, self.own, strict=True)):
+            seen = functional.dropout(x.new_ones(len(x), 1), self.own_dropout, self.training)
+            x = convolution(x, edges) + own(x) * seen
+            if number < len(self.convolutions) - 1:
+                x = x.relu()
+        return x

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -23,12 +24,16 @@ class TypedEdges:
         values: (edges,) float64, 1 / c_ir; with weights w_e / Σ_{e' of r into i} w_e'.
         sender: (pairs,) int64, j of each pair.
         bounds: where each relation's pairs begin, and the end of the last.
+        order: (edges,) the place, among the edges that were given, of each entry of the pattern; None if they are the same.
+        across: whether c is counted across relations, c_i = Σ_r |N_r(i)|, in the place of |N_r(i)|.
     """
 
     pattern: Pattern
     values: Tensor
     sender: Tensor
     bounds: tuple[int, ...]
+    order: Tensor | None = None
+    across: bool = False
 
     @classmethod
     def from_adjacency(cls, adjacency: Adjacency, relation: Tensor | None = None, num_relations: int = 1) -> TypedEdges:
@@ -39,26 +44,72 @@ class TypedEdges:
             relation: (edges,) int64 in its order; None for one relation.
             num_relations: more than the largest.
         """
-        source, target = adjacency.source.long(), adjacency.target.long()
-        kind = torch.zeros_like(source) if relation is None else relation.long()
-        nodes = adjacency.num_nodes
-        pair, column = torch.unique(kind * nodes + source, return_inverse=True)
-        into = kind * nodes + target
-        group, place = torch.unique(into, return_inverse=True)
-        weight = adjacency.weight
-        if weight is None:
-            weight = torch.ones(len(source), device=source.device)
-        weight = weight.double()
-        total = weight.new_zeros(len(group)).index_add_(0, place, weight).index_select(0, place)
-        values = torch.where(total == 0, total, weight / total)
-        pattern, order = Pattern.from_pairs(target, column, nodes, len(pair))
-        starts = torch.searchsorted(pair, nodes * torch.arange(num_relations + 1, device=pair.device))
-        return cls(
-            pattern,
-            values if order is None else values.index_select(0, order),
-            pair % max(nodes, 1),
-            tuple(starts.tolist()),
+        kind = torch.zeros_like(adjacency.source) if relation is None else relation
+        return cls.from_edges(
+            adjacency.source, kind, adjacency.target, adjacency.num_nodes, num_relations, adjacency.weight
         )
+
+    @classmethod
+    def from_edges(
+        cls,
+        source: Tensor,
+        relation: Tensor,
+        target: Tensor,
+        num_nodes: int,
+        num_relations: int,
+        weight: Tensor | None = None,
+        across: bool = False,
+    ) -> TypedEdges:
+        """Edges as lists.
+
+        Args:
+            source: (edges,) the nodes that they leave.
+            relation: (edges,) their relations.
+            target: (edges,) the nodes at which they arrive.
+            num_nodes: more than the largest.
+            num_relations: more than the largest.
+            weight: (edges,); None for 1 each.
+            across: as the class's.
+        """
+        source, relation, target = source.long(), relation.long(), target.long()
+        pair, column = torch.unique(relation * num_nodes + source, return_inverse=True)
+        pattern, order = Pattern.from_pairs(target, column, num_nodes, len(pair))
+        given = torch.ones(len(source), device=source.device) if weight is None else weight
+        given = given.double() if order is None else given.double().index_select(0, order)
+        starts = torch.searchsorted(pair, num_nodes * torch.arange(num_relations + 1, device=pair.device))
+        out = cls(pattern, given, pair % max(num_nodes, 1), tuple(starts.tolist()), order, across)
+        return replace(out, values=out._shares(given))
+
+    def thinned(self, keep: Tensor) -> TypedEdges:
+        """Some of the edges, over which alone sums are then divided; the pattern stays.
+
+        Args:
+            keep: (edges,) bool, in the order in which they were given.
+        """
+        there = keep if self.order is None else keep.index_select(0, self.order)
+        return replace(self, values=self._shares(self.values * there))
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> TypedEdges:
+        """The same edges with each tensor passed through a function, e.g. to another device; the shares stay in double precision."""
+        order = None if self.order is None else function(self.order)
+        sender = function(self.sender)
+        values = self.values.to(sender.device)
+        return replace(self, pattern=self.pattern.map(function), values=values, sender=sender, order=order)
+
+    def _shares(self, weight: Tensor) -> Tensor:
+        """Each weight over the sum of those of its node, and its relation if not across them; 0 where there is none."""
+        place, groups = self._group
+        total = weight.new_zeros(groups).index_add_(0, place, weight).index_select(0, place)
+        return torch.where(total == 0, total, weight / total)
+
+    @cached_property
+    def _group(self) -> tuple[Tensor, int]:
+        row, column = self.pattern.row.long(), self.pattern.column.long()
+        if self.across:
+            return row, self.pattern.num_rows
+        nodes = max(self.pattern.num_rows, 1)
+        group, place = torch.unique(self.relation.index_select(0, column) * nodes + row, return_inverse=True)
+        return place, len(group)
 
     @property
     def num_relations(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -104,16 +105,20 @@ class RelationalConvolution(nn.Module):
         return (self.coefficients @ self.weight.flatten(1)).view(self.relations, *self.weight.shape[1:])
 
     def _messages(self, x: Tensor | SparseFeatures, edges: TypedEdges) -> Tensor:
-        # rows are gathered once: a gather for each relation has a gradient of all nodes each
+        # rows are gathered once and split: a gather or slice for each relation has a gradient of all rows each
         rows = x.select(edges.sender) if isinstance(x, SparseFeatures) else x.index_select(0, edges.sender)
         if self.blocks and isinstance(rows, SparseFeatures):
             rows = rows.to_dense()
+        of_relations: Sequence[Tensor | SparseFeatures]
+        if isinstance(rows, SparseFeatures):
+            of_relations = [rows.rows(start, end) for start, end in pairwise(edges.bounds)]
+        else:
+            of_relations = torch.split(rows, [end - start for start, end in pairwise(edges.bounds)])
         parts = []
-        for (start, end), weight in zip(pairwise(edges.bounds), self.matrices()):
-            part = rows.rows(start, end) if isinstance(rows, SparseFeatures) else rows[start:end]
+        for part, weight in zip(of_relations, self.matrices().unbind()):
             if self.blocks:
                 assert isinstance(part, Tensor)
-                split = part.view(end - start, self.blocks, -1).transpose(0, 1)
+                split = part.view(len(part), self.blocks, -1).transpose(0, 1)
                 parts.append((split @ weight).transpose(0, 1).flatten(1))
             else:
                 parts.append(part @ weight)

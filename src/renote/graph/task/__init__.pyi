@@ -1,4 +1,6 @@
 from .cluster import NodeClustering as NodeClustering
+from .fact import FactPrediction as FactPrediction
+from .fact import Known as Known
 from .graph import GraphClassification as GraphClassification
 from .link import LinkPrediction as LinkPrediction
 from .link import area_under_curve as area_under_curve

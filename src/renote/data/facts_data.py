@@ -1,0 +1,81 @@
+"""Facts of a knowledge graph: a head, a relation and a tail each, in three parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from renote.data.card import Card
+from renote.errors import DataError
+
+
+@dataclass(frozen=True)
+class FactData:
+    """Entities, relations, and which entity is in which relation to which.
+
+    Args:
+        name: what it was loaded as.
+        card: where it is from.
+        entities: their names by number.
+        relations: their names by number.
+        train: (training facts, 3) integers, head, relation and tail; what is learned from.
+        validation: (validation facts, 3).
+        test: (test facts, 3).
+
+    Raises:
+        DataError: a part has another shape or type, a number out of range, or a fact that is there twice.
+    """
+
+    name: str
+    card: Card
+    entities: tuple[str, ...]
+    relations: tuple[str, ...]
+    train: Tensor
+    validation: Tensor
+    test: Tensor
+    classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        limits = (("head", self.num_entities), ("relation", self.num_relations), ("tail", self.num_entities))
+        for name, part in self.parts.items():
+            if part.dim() != 2 or part.shape[1] != 3 or part.is_floating_point() or part.dtype == torch.bool:
+                raise DataError(
+                    f"the part {name!r} has shape {tuple(part.shape)} and {part.dtype}: it must be (facts, 3) integers, a head, a relation and a tail each"
+                )
+            for column, (what, count) in enumerate(limits):
+                outside = (part[:, column] < 0) | (part[:, column] >= count)
+                if bool(outside.any()):
+                    row = int(outside.nonzero()[0])
+                    raise DataError(
+                        f"fact {row} of the part {name!r} names the {what} {int(part[row, column])}, but there are {count}"
+                    )
+            object.__setattr__(self, name, part.long())
+        distinct, times = torch.unique(self.facts, dim=0, return_counts=True)
+        if len(times) and int(times.max()) > 1:
+            head, relation, tail = distinct[times.argmax()].tolist()
+            raise DataError(
+                f"the fact ({self.entities[head]}, {self.relations[relation]}, {self.entities[tail]}) is there {int(times.max())} times: keep it once, in one part"
+            )
+
+    @property
+    def num_entities(self) -> int:
+        """Number of entities, with or without facts to train on."""
+        return len(self.entities)
+
+    @property
+    def num_relations(self) -> int:
+        """Number of relations."""
+        return len(self.relations)
+
+    @property
+    def parts(self) -> Mapping[str, Tensor]:
+        """The parts by name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    @property
+    def facts(self) -> Tensor:
+        """(facts, 3) of all parts."""
+        return torch.cat(list(self.parts.values()))

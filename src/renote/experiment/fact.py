@@ -1,0 +1,234 @@
+"""Missing facts as an experiment: a batch is some facts, each beside others that are made up."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from renote.data import FactData
+from renote.errors import DataError, UsageError
+from renote.experiment.fact_options import FactOptions
+from renote.experiment.predictions import write_rows
+from renote.experiment.run import Run
+from renote.graph import FactPrediction
+from renote.train.learner import Batch, PlainLearner
+from renote.train.order import EpochOrder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_MISSING = 1000
+"""Rows of the table of what is most likely missing."""
+Question = tuple[str, str, str]
+"""Head, relation and tail, of which the head or the tail is "?"."""
+
+
+class FactLearner(PlainLearner):
+    """A predictor of facts; weights are selected by the mean reciprocal rank of the validation facts, of what it lacks of 1.
+
+    Args:
+        task: network and facts.
+        config: batch size, seed and negatives.
+
+    Raises:
+        UsageError: there is nothing to learn from.
+    """
+
+    module: FactPrediction
+
+    def __init__(self, task: FactPrediction, config: FactOptions) -> None:
+        self.module, self.negatives = task, config.negatives
+        facts = len(task.parts["train"])
+        if not facts or task.num_entities < 2:
+            raise UsageError(f"there is nothing to learn from: {facts} facts of {task.num_entities} entities")
+        self.order = EpochOrder(facts, min(config.batch_size or facts, facts), config.seed)
+        self.metric = "lacking" if len(task.parts["validation"]) else None
+
+    def batch(self, step: int, generator: torch.Generator) -> Batch | None:
+        """The step's facts and what stands in the place of their heads or tails."""
+        fact = self.order.indices(step)
+        form = (len(fact), self.negatives)
+        other = torch.randint(self.module.num_entities, form, generator=generator)
+        return {"fact": fact, "other": other, "tail": torch.rand(form, generator=generator) < 0.5}
+
+    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """The task's own."""
+        return self.module.parameter_groups(weight_decay)
+
+    def validate(self) -> Mapping[str, float]:
+        """Ranks of the validation facts, and what the mean reciprocal one lacks."""
+        found = self.module.ranking("validation")
+        return {"lacking": 1 - found["mrr"], **found} if found else {}
+
+
+class FactRun(Run):
+    """A trained predictor of facts."""
+
+    module: FactPrediction
+    config: FactOptions
+    data: FactData
+
+    def complete(self, questions: Sequence[Question], k: int = 10) -> list[list[tuple[str, float]]]:
+        """The likeliest answers that are not known.
+
+        Args:
+            questions: (head, relation, "?") or ("?", relation, tail), by name.
+            k: answers each.
+
+        Returns:
+            For each question its answers with their scores, best first; fewer than k where fewer entities are left.
+
+        Raises:
+            UsageError: an entity or relation that was not there in training, a question with no or two "?", or k below 1.
+        """
+        if k < 1:
+            raise UsageError(f"k = {k}: ask for at least one answer")
+        asked = [self._numbers(question) for question in questions]
+        vectors, device = self.module.vectors(), self.module.relation.device
+        found: list[list[tuple[str, float]]] = [[] for _ in questions]
+        for tails in (True, False):
+            places = [place for place, (_, _, of_tail) in enumerate(asked) if of_tail == tails]
+            given, kind = (
+                torch.tensor([asked[place][column] for place in places], dtype=torch.long, device=device)
+                for column in (0, 1)
+            )
+            for place, entities, scores in zip(
+                places, *(part.tolist() for part in self.module.answers(given, kind, tails, k, vectors)), strict=True
+            ):
+                found[place] = [
+                    (self.data.entities[entity], score)
+                    for entity, score in zip(entities, scores, strict=True)
+                    if score > -torch.inf
+                ]
+        return found
+
+    def missing(self, k: int = MOST_MISSING) -> list[tuple[str, str, str, float]]:
+        """The facts that are most likely missing, with their probabilities, likeliest first.
+
+        Heads and tails are those that the relation has in some fact of training.
+
+        Args:
+            k: most facts.
+        """
+        facts, scores = self.module.missing(k)
+        return [
+            (*self._named(fact), probability)
+            for fact, probability in zip(facts.tolist(), scores.sigmoid().tolist(), strict=True)
+        ]
+
+    def write_predictions(self, path: Path) -> int:
+        """Write a table of what is most likely missing: head, relation, tail, probability.
+
+        Args:
+            path: of the .csv file.
+        """
+        return write_rows(
+            path, ["head", "relation", "tail", "probability"], [[*row[:3], f"{row[3]:.6f}"] for row in self.missing()]
+        )
+
+    def write_answers(self, path: Path, questions: Sequence[Question], k: int = 10) -> int:
+        """Write a table with a row an answer: head, relation, tail, rank from 1, score.
+
+        Args:
+            path: of the .csv file.
+            questions: as `complete`.
+            k: as `complete`.
+
+        Returns:
+            The number of rows.
+        """
+        rows = [
+            [answer if head == "?" else head, relation, answer if tail == "?" else tail, rank, f"{score:.4f}"]
+            for (head, relation, tail), answers in zip(questions, self.complete(questions, k), strict=True)
+            for rank, (answer, score) in enumerate(answers, 1)
+        ]
+        return write_rows(path, ["head", "relation", "tail", "rank", "score"], rows)
+
+    def picture(self, node: int | None = None) -> Figure:
+        """An entity amid what is known of it, and what is most likely missing.
+
+        Args:
+            node: number of the entity in the order of names; None takes the one with the most facts.
+
+        Raises:
+            UsageError: there is no such entity.
+        """
+        from renote.evaluate import draw_facts
+
+        facts = self.data.facts
+        if node is None:
+            node = int(torch.bincount(facts[:, [0, 2]].flatten(), minlength=self.data.num_entities).argmax())
+        if not 0 <= node < self.data.num_entities:
+            raise UsageError(
+                f"node = {node}: it is an entity, and those of {self.data.name} go from 0 to {self.data.num_entities - 1}"
+            )
+        known = facts[(facts[:, 0] == node) | (facts[:, 2] == node)]
+        likely = self.module.missing(20 * MOST_MISSING)[0].cpu()
+        likely = likely[(likely[:, 0] == node) | (likely[:, 2] == node)]
+        title = f"{self.system.name} on {self.data.name}: what is known of {self.data.entities[node]}, and what is likely missing"
+        return draw_facts(node, known, likely, self.data.entities, self.data.relations, title)
+
+    def evaluate(self) -> dict[str, Any]:
+        """Mean reciprocal rank and hits among the validation and the test facts, other known answers left out; and the rank with these."""
+        vectors = self.module.vectors()
+        found = {
+            f"{part}_{name}": value
+            for part in ("validation", "test")
+            for name, value in self.module.ranking(part, vectors).items()
+        }
+        raw = self.module.ranking("test", vectors, filtered=False)
+        return found | ({"test_raw_mrr": raw["mrr"]} if raw else {})
+
+    def _named(self, fact: Sequence[int]) -> tuple[str, str, str]:
+        head, relation, tail = fact
+        return self.data.entities[head], self.data.relations[relation], self.data.entities[tail]
+
+    def _numbers(self, question: Question) -> tuple[int, int, bool]:
+        """The entity that is given, the relation, and whether the tail is asked for."""
+        head, relation, tail = question
+        if (head == "?") == (tail == "?"):
+            raise UsageError(
+                f"({head}, {relation}, {tail}) asks for {'two entities' if head == '?' else 'nothing'}: write ? in the place of the head or of the tail"
+            )
+        given = tail if head == "?" else head
+        return (
+            self._place("entity", given, self.data.entities),
+            self._place("relation", relation, self.data.relations),
+            tail == "?",
+        )
+
+    def _place(self, what: str, name: str, names: Sequence[str]) -> int:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=3)
+            raise UsageError(
+                f"the {what} {name!r} is not in {self.data.name}, and nothing is known of what was not there in training: "
+                f"{'did you mean ' + ' or '.join(map(repr, near)) + '? ' if near else ''}Add facts with it and train anew"
+            )
+        return names.index(name)
+
+
+def read_questions(path: Path) -> list[Question]:
+    """Questions of a file, a line each: head, relation and tail with tabs between them, of which the head or the tail is "?".
+
+    Raises:
+        DataError: the file cannot be read, or a line is no question; the message names it.
+    """
+    from renote.data.facts import lines_of
+
+    found: list[Question] = []
+    for number, line in enumerate(lines_of(path), 1):
+        if not line.strip():
+            continue
+        cells = [cell.strip() for cell in line.split("\t")]
+        if len(cells) != 3 or "" in cells:
+            raise DataError(
+                f"{path}, line {number}: {line[:60]!r} is no question: write head, relation and tail with tabs between them, one of the ends as ?"
+            )
+        found.append((cells[0], cells[1], cells[2]))
+    if not found:
+        raise DataError(f"{path} has no questions")
+    return found
