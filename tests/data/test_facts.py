@@ -63,6 +63,14 @@ def test_lines_and_tables_are_the_same(tmp_path: Path) -> None:
     assert [part.tolist() for part in given.parts.values()] == [[[0, 0, 1]], [[1, 0, 2]], [[0, 1, 3]]]
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_columns_may_stand_in_any_order_and_case(mark: str, tmp_path: Path) -> None:
+    text = "Tail,HEAD,relation\nbob,ann,parent\n".replace(",", mark)
+    loaded = data.load(write(tmp_path / "a.csv", text))
+    assert isinstance(loaded, FactData)
+    assert (loaded.entities, loaded.facts.tolist()) == (("ann", "bob"), [[0, 0, 1]])
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2), st.integers(0, 9)), min_size=1, max_size=40, unique=True),
     st.sampled_from([0.0, 0.1, 0.4]),

@@ -26,7 +26,7 @@ from renote.graph import Adjacency, Graph, SparseFeatures, degree_features, iden
 
 SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test"}
 _NOT_FEATURES = ("id", "label", "split")
-_OWN_NAMES = {*_NOT_FEATURES, "source", "target", "weight", "user", "item", "rating"}
+_OWN_NAMES = {*_NOT_FEATURES, "source", "target", "weight", "user", "item", "rating", "head", "relation", "tail"}
 
 
 def load(
