@@ -157,18 +157,51 @@ def test_they_are_compared_by_reciprocal_rank() -> None:
     assert "ranked among all entities" in found["protocol"]
 
 
-def test_the_claim_runs_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lab = Lab(systems.get("rgcn-links"), "laptop", tmp_path, progress=False)
-    monkeypatch.setattr(lab, "data", lambda name, **options: towns())
+@pytest.fixture
+def small_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every data set of a claim is the towns, and every training takes a few steps."""
+    monkeypatch.setattr("renote.experiment.lab.load_data", lambda name, options: towns())
     for name in NAMES:
-        real = systems.get(name).presets["laptop"]
-        monkeypatch.setitem(systems.get(name).presets, "laptop", {**real, "steps": 3, "hidden": 16})  # type: ignore[arg-type]
-    monkeypatch.setitem(systems.get("rgcn-links").presets["laptop"], "blocks", 4)  # type: ignore[arg-type]
-    (claim,) = systems.get("rgcn-links").claims
-    outcome = claim.experiment(lab)
-    assert outcome.seeds == (1, 2, 3, 4, 5)
-    mean = {name: outcome.measured[f"umls, MRR {name}"]["mean"] for name in NAMES}
-    assert all(0 < value <= 100 for value in mean.values())
+        for preset in ("laptop", "full"):
+            short = {**systems.get(name).presets[preset], "steps": 3, "hidden": 16, "validate_every": 2}
+            short |= {"blocks": 4} if name == "rgcn-links" else {}
+            monkeypatch.setitem(systems.get(name).presets, preset, short)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", ["laptop", "full"])
+def test_the_claim_gives_both_the_same_trainings(size: Any, small_sets: None, tmp_path: Path) -> None:
+    lab = Lab(systems.get("rgcn-links"), size, tmp_path, progress=False)
+    outcome = systems.get("rgcn-links").claim("links").experiment(lab)
+    sets = ("umls", "kinship") if lab.laptop else ("wn18rr", "fb15k-237")
+    assert outcome.seeds == ((1, 2, 3, 4, 5) if lab.laptop else (1, 2, 3))
     kept = json.loads((tmp_path / "measurements.json").read_text())
-    assert len(kept) == 2 * 2 * (6 + 5)
-    outcome.figure.savefig(tmp_path / "figure.png")
+    for data in sets:
+        mean = {name: outcome.measured[f"{data}, MRR {name}"]["mean"] for name in NAMES}
+        assert all(0 < value <= 100 for value in mean.values())
+        trainings = [
+            {key.partition(" on ")[2] for key in kept if key.startswith(f"{name} on {data}")} for name in NAMES
+        ]
+        # the search takes six points; the chosen one may differ
+        assert [len(of) for of in trainings] == [11 if lab.laptop else 3] * 2
+    # a killed training goes on, since each has a folder of its own
+    assert len(list((tmp_path / "runs").iterdir())) == len(kept)
+
+
+def test_the_claim_runs_from_the_command_line(
+    small_sets: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    try:
+        run_command(["reproduce", "rgcn-links", "--claim", "links"])
+        status: Any = 0
+    except SystemExit as ended:
+        status = ended.code
+    (path,) = Path("results").rglob("links-laptop.json")
+    result = json.loads(path.read_text())
+    mean = {
+        data: [result["measured"][f"{data}, MRR {name}"]["mean"] for name in ("rgcn-links", "distmult")]
+        for data in ("umls", "kinship")
+    }
+    assert result["holds"] == all(one > other for one, other in mean.values())
+    assert status == (0 if result["holds"] else 3)
+    assert path.with_suffix(".png").stat().st_size > 5000
