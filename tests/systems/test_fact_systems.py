@@ -14,7 +14,7 @@ from renote import systems
 from renote.cli import run_command
 from renote.data import Card, FactData
 from renote.data.facts import split_facts
-from renote.errors import DataError, UsageError
+from renote.errors import CheckpointError, DataError, UsageError
 from renote.experiment import FactRun, Lab, compare, train
 
 NAMES = [name for name in systems.names() if systems.get(name).kind == "facts"]
@@ -133,6 +133,32 @@ def test_questions_that_cannot_be_answered(tmp_path: Path) -> None:
     )
     with pytest.raises(UsageError, match="knows no facts"):
         run_command(["complete", str(mean.folder), "--relation", "in", "--head", "town1"])
+
+
+def test_other_facts_than_it_was_trained_on_are_refused(tmp_path: Path) -> None:
+    """Numbers would go to the wrong names, and tested facts would have been trained on."""
+    path = write(tmp_path / "towns.tsv")
+    text, folder = path.read_text(), str(tmp_path / "run")
+    train(systems.get("distmult"), f"facts:{path}", small("distmult", steps=2), folder, progress=False)
+    for changed in (
+        text.replace("town4\t", "zown4\t"),
+        "".join(text.splitlines(keepends=True)[1:]),
+        text + "town0\tin\tcountry2\n",
+    ):
+        path.write_text(changed)
+        with pytest.raises(CheckpointError, match="not those that the run was trained on"):
+            run_command(["complete", folder, "--relation", "in", "--head", "town1"])
+        with pytest.raises(UsageError, match="another run"):
+            train(systems.get("distmult"), f"facts:{path}", small("distmult", steps=4), folder, True, progress=False)
+    path.write_text(text + text)  # the same facts
+    run_command(["evaluate", folder])
+    with pytest.raises(CheckpointError, match="not those"):
+        run_command(["evaluate", folder, "--data", f"facts:{write_other(tmp_path / 'other.tsv')}"])
+
+
+def write_other(path: Path) -> Path:
+    path.write_text("a\tr\tb\nb\tr\ta\n")
+    return path
 
 
 def test_options_that_cannot_be() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -79,3 +80,12 @@ class FactData:
     def facts(self) -> Tensor:
         """(facts, 3) of all parts."""
         return torch.cat(list(self.parts.values()))
+
+    @property
+    def fingerprint(self) -> str:
+        """Of names, facts and parts: vectors that were learned from these mean nothing to others."""
+        found = hashlib.sha256(repr((self.entities, self.relations)).encode())
+        for name, part in self.parts.items():
+            found.update(f"{name} {len(part)}".encode())
+            found.update(part.cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()
