@@ -81,6 +81,29 @@ def test_the_page_of_the_users_own_graph(tmp_path: Path, monkeypatch: pytest.Mon
         assert (tmp_path / picture).stat().st_size > 10_000
 
 
+def test_the_page_of_the_users_own_facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its commands do what it says, on the files that its example writes; with a few steps."""
+    page = (ROOT / "docs" / "pages" / "own-facts.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    subprocess.run([sys.executable, str(ROOT / "examples" / "own_facts.py")], check=True, capture_output=True)
+    assert all(line in Path("films.tsv").read_text() for line in page.splitlines() if "\t" in line)
+    commands = [line for line in page.splitlines() if line.startswith("renote ")]
+    assert [command.split()[1] for command in commands] == [
+        "data",
+        "train",
+        "evaluate",
+        "complete",
+        "complete",
+        "predict",
+        "show",
+    ]
+    for command in commands:
+        run_command([*shlex.split(command)[1:], *(["--steps", "50"] if command.startswith("renote train") else [])])
+    assert len((tmp_path / "answers.csv").read_text().splitlines()) == 1 + 3 * 60
+    assert (tmp_path / "missing.csv").read_text().startswith("head,relation,tail,probability\n")
+    assert (tmp_path / "films.png").stat().st_size > 10_000
+
+
 def test_the_page_of_the_users_own_surfaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its commands do what it says, on the files that its example writes; with a few steps."""
     pytest.importorskip("trimesh")

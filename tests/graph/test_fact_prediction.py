@@ -90,9 +90,11 @@ def test_missing_facts_are_the_best_of_all(facts: list[Fact], k: int, rows: int)
         (
             score(model, head, relation, tail)
             for relation in range(RELATIONS)
-            for head in {h for h, r, _ in facts if r == relation}
-            for tail in {t for _, r, t in facts if r == relation}
-            if head != tail and (head, relation, tail) not in known
+            for head in range(ENTITIES)
+            for tail in range(ENTITIES)
+            if head != tail
+            and (head, relation, tail) not in known
+            and any(r == relation and (h == head or t == tail) for h, r, t in facts)
         ),
         reverse=True,
     )

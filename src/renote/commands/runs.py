@@ -171,7 +171,7 @@ def complete(
         tail: Name of an entity, to ask for heads.
         questions: A file of such questions, a line each: head, relation and tail with tabs between them, what is asked for as ?.
         k: Answers to each.
-        out: The table: head, relation, tail, rank, score.
+        out: The table: head, relation, tail, rank, probability.
     """
     from renote import experiment
 
@@ -189,7 +189,7 @@ def complete(
     say(f"{loaded.write_answers(Path(out), asked, k)} answers in {out}")
     if len(asked) == 1:
         (answers,) = loaded.complete(asked, k)
-        print_table((" ".join(asked[0]), "score"), [[name, number(score)] for name, score in answers])
+        print_table((" ".join(asked[0]), "probability"), [[name, number(share)] for name, share in answers])
 
 
 def correspond(

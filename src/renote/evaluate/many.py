@@ -118,6 +118,7 @@ def draw_facts(
     entity: int,
     known: Tensor,
     likely: Tensor,
+    probability: Tensor,
     entities: Sequence[str],
     relations: Sequence[str],
     title: str = "",
@@ -129,6 +130,7 @@ def draw_facts(
         entity: its number.
         known: (n, 3) head, relation and tail, one end the entity.
         likely: (m, 3) likewise, likeliest first.
+        probability: (m,) of those.
         entities: their names.
         relations: their names.
         title: above the picture.
@@ -143,14 +145,15 @@ def draw_facts(
     axes.set(xlim=(-1.9, 1.9), ylim=(-0.6, rows - 0.4))
     axes.set_axis_off()
     middle = (rows - 1) / 2
-    for side, facts, color, style in ((-1, sides[0], "#666666", "-"), (1, sides[1], "#c00000", "--")):
+    shares = [""] * len(sides[0]), [f"  {100 * share:.0f} %" for share in probability[:most].tolist()]
+    for side, facts, color, share in ((-1, sides[0], "#666666", shares[0]), (1, sides[1], "#c00000", shares[1])):
         for place, (head, relation, tail) in enumerate(facts):
             y = rows - 1 - place - (rows - len(facts)) / 2
             leaves = head == entity
             ends = ((0.3 * side, middle), (side, y)) if leaves else ((side, y), (0.3 * side, middle))
-            arrow = {"arrowstyle": "-|>", "color": color, "linestyle": style, "linewidth": 0.9}
+            arrow = {"arrowstyle": "-|>", "color": color, "linewidth": 0.7}
             axes.annotate("", xy=ends[1], xytext=ends[0], arrowprops=arrow)
-            told = f"{relations[relation]}  {entities[tail if leaves else head]}"
+            told = f"{relations[relation]}  {entities[tail if leaves else head]}{share[place]}"
             axes.text(1.04 * side, y, told, ha="left" if side > 0 else "right", va="center", fontsize=8, color=color)
     box = {"boxstyle": "round", "facecolor": "white", "edgecolor": PALETTE[0]}
     axes.text(0, middle, entities[entity], ha="center", va="center", fontsize=10, bbox=box)

@@ -80,7 +80,7 @@ class FactRun(Run):
             k: answers each.
 
         Returns:
-            For each question its answers with their scores, best first; fewer than k where fewer entities are left.
+            For each question its answers with their probabilities, likeliest first; fewer than k where fewer entities are left.
 
         Raises:
             UsageError: an entity or relation that was not there in training, a question with no or two "?", or k below 1.
@@ -96,20 +96,19 @@ class FactRun(Run):
                 torch.tensor([asked[place][column] for place in places], dtype=torch.long, device=device)
                 for column in (0, 1)
             )
-            for place, entities, scores in zip(
-                places, *(part.tolist() for part in self.module.answers(given, kind, tails, k, vectors)), strict=True
+            entities, scores = self.module.answers(given, kind, tails, k, vectors)
+            left = (scores > -torch.inf).sum(1).tolist()
+            for place, row, of_row, count in zip(
+                places, entities.tolist(), scores.sigmoid().tolist(), left, strict=True
             ):
-                found[place] = [
-                    (self.data.entities[entity], score)
-                    for entity, score in zip(entities, scores, strict=True)
-                    if score > -torch.inf
-                ]
+                names = [self.data.entities[entity] for entity in row[:count]]
+                found[place] = list(zip(names, of_row[:count], strict=True))
         return found
 
     def missing(self, k: int = MOST_MISSING) -> list[tuple[str, str, str, float]]:
         """The facts that are most likely missing, with their probabilities, likeliest first.
 
-        Heads and tails are those that the relation has in some fact of training.
+        Of each, the relation has the head or the tail in some fact of training.
 
         Args:
             k: most facts.
@@ -131,7 +130,7 @@ class FactRun(Run):
         )
 
     def write_answers(self, path: Path, questions: Sequence[Question], k: int = 10) -> int:
-        """Write a table with a row an answer: head, relation, tail, rank from 1, score.
+        """Write a table with a row an answer: head, relation, tail, rank from 1, probability.
 
         Args:
             path: of the .csv file.
@@ -142,11 +141,11 @@ class FactRun(Run):
             The number of rows.
         """
         rows = [
-            [answer if head == "?" else head, relation, answer if tail == "?" else tail, rank, f"{score:.4f}"]
+            [answer if head == "?" else head, relation, answer if tail == "?" else tail, rank, f"{share:.6f}"]
             for (head, relation, tail), answers in zip(questions, self.complete(questions, k), strict=True)
-            for rank, (answer, score) in enumerate(answers, 1)
+            for rank, (answer, share) in enumerate(answers, 1)
         ]
-        return write_rows(path, ["head", "relation", "tail", "rank", "score"], rows)
+        return write_rows(path, ["head", "relation", "tail", "rank", "probability"], rows)
 
     def picture(self, node: int | None = None) -> Figure:
         """An entity amid what is known of it, and what is most likely missing.
@@ -167,10 +166,12 @@ class FactRun(Run):
                 f"node = {node}: it is an entity, and those of {self.data.name} go from 0 to {self.data.num_entities - 1}"
             )
         known = facts[(facts[:, 0] == node) | (facts[:, 2] == node)]
-        likely = self.module.missing(20 * MOST_MISSING)[0].cpu()
-        likely = likely[(likely[:, 0] == node) | (likely[:, 2] == node)]
+        likely, scores = (part.cpu() for part in self.module.missing(20 * MOST_MISSING))
+        of_node = (likely[:, 0] == node) | (likely[:, 2] == node)
         title = f"{self.system.name} on {self.data.name}: what is known of {self.data.entities[node]}, and what is likely missing"
-        return draw_facts(node, known, likely, self.data.entities, self.data.relations, title)
+        return draw_facts(
+            node, known, likely[of_node], scores[of_node].sigmoid(), self.data.entities, self.data.relations, title
+        )
 
     def evaluate(self) -> dict[str, Any]:
         """Mean reciprocal rank and hits among the validation and the test facts, other known answers left out; and the rank with these."""

@@ -214,7 +214,7 @@ class FactPrediction(nn.Module):
 
     @torch.no_grad()
     def missing(self, k: int, vectors: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The k facts of the highest score that are not known, among heads and tails that the relation has in some training fact; no entity with itself.
+        """The k facts of the highest score that are not known, of pairs whose head or whose tail the relation has in some training fact; no entity with itself.
 
         Args:
             k: most facts.
@@ -223,23 +223,33 @@ class FactPrediction(nn.Module):
         Returns:
             (n, 3) and their scores (n,), best first.
         """
-        vectors = self.vectors() if vectors is None else vectors
-        best, score_of_best = self.parts["train"].new_zeros(0, 3), vectors.new_zeros(0)
+        vectors, train = self.vectors() if vectors is None else vectors, self.parts["train"]
+        best, score_of_best = train.new_zeros(0, 3), vectors.new_zeros(0)
+        everyone = torch.arange(self.num_entities, device=train.device)
         for kind in range(self.num_relations):
-            of_kind = self.parts["train"][self.parts["train"][:, 1] == kind]
-            heads, tails = (torch.unique(of_kind[:, column]) for column in (0, 2))
-            for block in torch.split(heads, self._rows):
-                score = self._scores(vectors, block, torch.full_like(block, kind), True)
-                score[torch.arange(len(block), device=block.device), block] = -torch.inf
-                score = score.index_select(1, tails).flatten()
-                top = score.topk(min(k, len(score)))
-                row, column = top.indices // max(1, len(tails)), top.indices % max(1, len(tails))
-                found = torch.stack([block[row], torch.full_like(row, kind), tails[column]], 1)
-                best, score_of_best = torch.cat([best, found]), torch.cat([score_of_best, top.values])
-                order = score_of_best.argsort(descending=True, stable=True)[:k]
-                best, score_of_best = best[order], score_of_best[order]
+            heads, tails = (torch.unique(train[train[:, 1] == kind, column]) for column in (0, 2))
+            for some, ends in ((everyone, tails), (heads, everyone[~torch.isin(everyone, tails)])):
+                for block in torch.split(some, max(1, _BLOCK_SCORES // max(1, len(ends)))):
+                    score = self._scores_of_unknown(vectors, block, kind, ends).flatten()
+                    top = score.topk(min(k, len(score)))
+                    row, column = top.indices // max(1, len(ends)), top.indices % max(1, len(ends))
+                    found = torch.stack([block[row], torch.full_like(row, kind), ends[column]], 1)
+                    best, score_of_best = torch.cat([best, found]), torch.cat([score_of_best, top.values])
+                    order = score_of_best.argsort(descending=True, stable=True)[:k]
+                    best, score_of_best = best[order], score_of_best[order]
         there = score_of_best > -torch.inf
         return best[there], score_of_best[there]
+
+    def _scores_of_unknown(self, vectors: Tensor, heads: Tensor, kind: int, tails: Tensor) -> Tensor:
+        """(heads, tails), -inf for facts that are known and for those of an entity with itself."""
+        score = (vectors.index_select(0, heads) * self.relation[kind]) @ vectors.index_select(0, tails).t()
+        place = torch.full((self.num_entities,), -1, device=heads.device)
+        place[tails] = torch.arange(len(tails), device=heads.device)
+        row, entity = self.known.of(heads, torch.full_like(heads, kind), True)
+        row = torch.cat([row, torch.arange(len(heads), device=heads.device)])
+        column = place.index_select(0, torch.cat([entity, heads]))
+        score[row[column >= 0], column[column >= 0]] = -torch.inf
+        return score
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """The network's own groups if it has any, else all parameters alike; those of the relations with the last."""
