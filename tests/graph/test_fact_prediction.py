@@ -10,7 +10,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
-from torch_geometric.nn import DistMult
 
 from renote.errors import DataError, UsageError
 from renote.graph import FactPrediction, Known, RelationalEncoder, TypedEdges
@@ -103,6 +102,21 @@ def test_missing_facts_are_the_best_of_all(facts: list[Fact], k: int, rows: int)
     assert [score(model, *row) for row in found.tolist()] == pytest.approx(scores.tolist())
 
 
+@given(some_facts, st.integers(0, ENTITIES - 1), st.integers(1, 30), st.integers(1, 2))
+def test_missing_facts_about_an_entity_are_the_best_of_all(facts: list[Fact], entity: int, k: int, rows: int) -> None:
+    model, known = predictor(facts), set(facts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(task, "_BLOCK_SCORES", rows * ENTITIES)
+        found, scores = model.missing_about(entity, k)
+    every, of_every = model.missing(10_000)
+    about = ((every[:, 0] == entity) | (every[:, 2] == entity)).nonzero().squeeze(1)
+    assert scores.tolist() == pytest.approx(of_every[about].tolist()[:k])
+    rows_found = [tuple(row) for row in found.tolist()]
+    assert set(rows_found) <= {tuple(row) for row in every[about].tolist()} - known
+    assert len(set(rows_found)) == len(rows_found)
+    assert [score(model, *row) for row in rows_found] == pytest.approx(scores.tolist())
+
+
 @pytest.mark.parametrize("few", [0, 100])
 def test_the_loss_is_its_formula(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(task, "_FEW", few)
@@ -130,7 +144,7 @@ def test_the_loss_is_its_formula(few: int, monkeypatch: pytest.MonkeyPatch) -> N
 def test_scores_are_the_peers() -> None:
     facts = [(0, 0, 1), (1, 1, 2), (3, 0, 4), (2, 1, 2)]
     model = predictor(facts, features=6).float()
-    peer = DistMult(ENTITIES, RELATIONS, 6)
+    peer = pytest.importorskip("torch_geometric.nn").DistMult(ENTITIES, RELATIONS, 6)
     with torch.no_grad():
         peer.node_emb.weight.copy_(model.network.vector)  # type: ignore[arg-type]
         peer.rel_emb.weight.copy_(model.relation)

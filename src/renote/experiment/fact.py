@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MOST_MISSING = 1000
 """Rows of the table of what is most likely missing."""
+_DRAWN = 12
 Question = tuple[str, str, str]
 """Head, relation and tail, of which the head or the tail is "?"."""
 
@@ -166,12 +167,9 @@ class FactRun(Run):
                 f"node = {node}: it is an entity, and those of {self.data.name} go from 0 to {self.data.num_entities - 1}"
             )
         known = facts[(facts[:, 0] == node) | (facts[:, 2] == node)]
-        likely, scores = (part.cpu() for part in self.module.missing(20 * MOST_MISSING))
-        of_node = (likely[:, 0] == node) | (likely[:, 2] == node)
+        likely, scores = (part.cpu() for part in self.module.missing_about(node, _DRAWN))
         title = f"{self.system.name} on {self.data.name}: what is known of {self.data.entities[node]}, and what is likely missing"
-        return draw_facts(
-            node, known, likely[of_node], scores[of_node].sigmoid(), self.data.entities, self.data.relations, title
-        )
+        return draw_facts(node, known, likely, scores.sigmoid(), self.data.entities, self.data.relations, title)
 
     def evaluate(self) -> dict[str, Any]:
         """Mean reciprocal rank and hits among the validation and the test facts, other known answers left out; and the rank with these."""

@@ -251,6 +251,40 @@ class FactPrediction(nn.Module):
         score[row[column >= 0], column[column >= 0]] = -torch.inf
         return score
 
+    @torch.no_grad()
+    def missing_about(self, entity: int, k: int, vectors: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Those of `missing` that are about an entity, which are found sooner: the k of the highest score.
+
+        Args:
+            entity: its number.
+            k: most facts.
+            vectors: of the entities, if they are there.
+
+        Returns:
+            (n, 3) and their scores (n,), best first.
+        """
+        vectors = self.vectors() if vectors is None else vectors
+        train, best, scores = self.parts["train"], [], []
+        kinds = torch.arange(self.num_relations, device=train.device)
+        for tails in (True, False):
+            for block in torch.split(kinds, self._rows):
+                score = self._scores(vectors, torch.full_like(block, entity), block, tails)
+                of_block = train[(train[:, 1] >= block[0]) & (train[:, 1] <= block[-1])]
+                elsewhere = torch.ones_like(score, dtype=torch.bool)
+                elsewhere[of_block[:, 1] - block[0], of_block[:, 2 if tails else 0]] = False
+                elsewhere[of_block[of_block[:, 0 if tails else 2] == entity, 1] - block[0]] = False
+                score = score.masked_fill(elsewhere, -torch.inf)
+                score[:, entity] = -torch.inf
+                top = score.flatten().topk(min(k, score.numel()))
+                kind, other = block[top.indices // self.num_entities], top.indices % self.num_entities
+                own = torch.full_like(other, entity)
+                best.append(torch.stack([own, kind, other] if tails else [other, kind, own], 1))
+                scores.append(top.values)
+        score = torch.cat(scores)
+        order = score.argsort(descending=True, stable=True)[:k]
+        order = order[score[order] > -torch.inf]
+        return torch.cat(best)[order], score[order]
+
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """The network's own groups if it has any, else all parameters alike; those of the relations with the last."""
         *rest, last = groups_of(self.network, weight_decay)
