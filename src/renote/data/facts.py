@@ -17,8 +17,9 @@ from torch import Tensor
 from renote.data import store
 from renote.data.card import Card
 from renote.data.facts_data import FactData
+from renote.data.split import check_fractions
 from renote.data.table import Table
-from renote.errors import DataError, UsageError
+from renote.errors import DataError
 
 _COLUMNS = ("head", "relation", "tail")
 
@@ -39,13 +40,7 @@ def load(path: str, *, validation_fraction: float = 0.1, test_fraction: float = 
         DataError: a file, column or value is missing or wrong; the message names file and line.
         UsageError: shares that leave nothing to train on.
     """
-    for name, share in {"validation_fraction": validation_fraction, "test_fraction": test_fraction}.items():
-        if not 0.0 <= share < 1.0:
-            raise UsageError(f"{name} = {share} must lie in [0, 1)")
-    if validation_fraction + test_fraction >= 1.0:
-        raise UsageError(
-            f"validation_fraction + test_fraction = {validation_fraction + test_fraction}: nothing is left to train on"
-        )
+    check_fractions(validation_fraction, test_fraction)
     file = Path(path).expanduser()
     rows, splits = _own(file)
     entities, relations, facts = numbered(rows)

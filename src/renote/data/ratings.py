@@ -15,6 +15,7 @@ from torch import Tensor
 from renote.data import store
 from renote.data.card import Card
 from renote.data.ratings_data import RatingData
+from renote.data.split import check_fractions
 from renote.data.table import Table
 from renote.errors import DataError, UsageError
 
@@ -41,7 +42,7 @@ def load(
     Raises:
         DataError: a file, column or value is missing or wrong, or `least` leaves nothing; the message names file and line.
     """
-    _check_fractions(validation_fraction, test_fraction)
+    check_fractions(validation_fraction, test_fraction)
     table = Table.read(Path(path).expanduser(), required=("user", "item"))
     users, items = table.text("user"), table.text("item")
     for column, cells in (("user", users), ("item", items)):
@@ -93,7 +94,7 @@ def load_movielens(
         test_fraction: share of each user's films, likewise.
         seed: of that split.
     """
-    _check_fractions(validation_fraction, test_fraction)
+    check_fractions(validation_fraction, test_fraction)
     file = card.files[0]
     with zipfile.ZipFile(io.BytesIO(store.read(card, file))) as archive:
         table = np.loadtxt(io.BytesIO(archive.read(file.members[0])), dtype=np.int64)
@@ -116,7 +117,7 @@ def load_gowalla(card: Card, *, validation_fraction: float = 0.0, seed: int = 0)
         validation_fraction: share of each user's training items, rounded down, that is held out; none, as the papers report.
         seed: of that.
     """
-    _check_fractions(validation_fraction, 0.0)
+    check_fractions(validation_fraction, 0.0)
     train, test = (_rows(store.read(card, file).decode(), file.name) for file in card.files)
     train, validation, _ = split_pairs(train, validation_fraction, 0.0, seed)
     names = [tuple(map(str, range(count))) for count in card.shape]
@@ -148,14 +149,6 @@ def split_pairs(pairs: Tensor, validation: float, test: float, seed: int) -> tup
     parts = [order[part == number] for number in range(3)]
     train, held_out, tested = (pairs[places[key[places].argsort()]] for places in parts)
     return train, held_out, tested
-
-
-def _check_fractions(validation: float, test: float) -> None:
-    for name, share in {"validation_fraction": validation, "test_fraction": test}.items():
-        if not 0.0 <= share < 1.0:
-            raise UsageError(f"{name} = {share} must lie in [0, 1)")
-    if validation + test >= 1.0:
-        raise UsageError(f"validation_fraction + test_fraction = {validation + test}: nothing is left to train on")
 
 
 def _numbered(cells: tuple[str, ...]) -> tuple[tuple[str, ...], NDArray[np.int64]]:

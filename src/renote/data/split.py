@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from renote.data.types import GraphData, NodeData
-from renote.errors import DataError
+from renote.errors import DataError, UsageError
 
 
 def stratified(labels: Tensor, fraction: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -241,3 +241,20 @@ def _of_one_class(data: NodeData) -> None:
         raise DataError(
             f"the nodes of {data.name} are of several classes each, so there is no share of each class: keep its own split"
         )
+
+
+def check_fractions(validation: float, test: float) -> None:
+    """Refuse shares that leave nothing.
+
+    Args:
+        validation: share that is validated on.
+        test: share that is tested on.
+
+    Raises:
+        UsageError: a share is outside [0, 1), or both together are 1 or more.
+    """
+    for name, share in {"validation_fraction": validation, "test_fraction": test}.items():
+        if not 0.0 <= share < 1.0:
+            raise UsageError(f"{name} = {share} must lie in [0, 1)")
+    if validation + test >= 1.0:
+        raise UsageError(f"validation_fraction + test_fraction = {validation + test}: nothing is left to train on")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,9 +12,9 @@ from torch import Tensor
 
 from renote.data import MeshData, load_mesh
 from renote.errors import UsageError
+from renote.experiment.predictions import write_rows
 from renote.experiment.run import Run, open_run, read_config
 from renote.graph import Correspondence, error_curve, geodesic_errors, match, reference_distances
-from renote.train.checkpoint import write_atomic
 from renote.train.learner import Batch, PlainLearner
 from renote.train.options import TrainOptions
 from renote.train.order import EpochOrder
@@ -112,8 +110,7 @@ class MeshRun(Run):
             share, vertex = self.module.logits(number).softmax(1).cpu().max(1)
             name = self.data.name_of(number)
             rows += [[name, k, v, f"{s:.4f}"] for k, (v, s) in enumerate(zip(vertex.tolist(), share.tolist()))]
-        _write(path, ["mesh", "vertex", "reference", "probability"], rows)
-        return len(rows)
+        return write_rows(path, ["mesh", "vertex", "reference", "probability"], rows)
 
     def picture(self, node: int | None = None) -> Figure:
         """The reference, and three meshes coloured by where on it their vertices are predicted to be.
@@ -193,8 +190,7 @@ class Pair:
         """
         columns = self.matched.tolist(), self.reference.tolist(), self.probability.tolist()
         rows = [[k, v, r, f"{p:.4f}"] for k, (v, r, p) in enumerate(zip(*columns))]
-        _write(path, ["vertex", "matched", "reference", "probability"], rows)
-        return len(rows)
+        return write_rows(path, ["vertex", "matched", "reference", "probability"], rows)
 
     def draw(self) -> Figure:
         """The second in colours by place, and the first in those of what its vertices are matched with."""
@@ -203,12 +199,3 @@ class Pair:
         (first, second), places = self.meshes, self.meshes[1].vertices
         drawn = [(self.names[1], second, places), (self.names[0], first, places[self.matched.numpy()])]
         return draw_meshes(drawn, f"{self.system}: points of {self.names[0]} on {self.names[1]}")
-
-
-def _write(path: Path, head: list[str], rows: list[list[Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(head)
-    table.writerows(rows)
-    write_atomic(path, text.getvalue().encode())
