@@ -16,7 +16,7 @@ from renote import systems
 from renote.cli import run_command
 from renote.data import Card, RatingData
 from renote.data.ratings import split_pairs
-from renote.errors import UsageError
+from renote.errors import CheckpointError, UsageError
 from renote.experiment import Lab, RecommendRun, System, compare, train
 
 NAMES = [name for name in systems.names() if systems.get(name).kind == "ratings"]
@@ -89,6 +89,19 @@ def test_from_a_table_to_recommendations(tmp_path: Path, capsys: pytest.CaptureF
         run_command(["recommend", str(run), "-k", "31"])
     with pytest.raises(UsageError, match="use renote recommend"):
         run_command(["predict", str(run)])
+
+
+def test_a_run_is_of_its_ratings(tmp_path: Path) -> None:
+    ratings, run = write(tmp_path / "r.csv"), tmp_path / "run"
+    small = ["--steps", "2", "--hidden", "4", "--batch-size", "50"]
+    run_command(["train", "lightgcn", "--data", str(ratings), "--out", str(run), *small])
+    found = ratings.read_text()
+    for changed in (found.replace("u1,", "a1,"), "\n".join(found.splitlines()[:-2])):
+        ratings.write_text(changed)
+        with pytest.raises(CheckpointError, match="the ratings of .* are not those that the run was trained on"):
+            run_command(["recommend", str(run), "--out", str(tmp_path / "out.csv")])
+    ratings.write_text(found)
+    run_command(["recommend", str(run), "--out", str(tmp_path / "out.csv")])
 
 
 def test_they_are_compared_by_recall() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from renote.data.card import Card
+from renote.data.fingerprint import fingerprint
 from renote.errors import DataError
 
 
@@ -84,8 +84,4 @@ class FactData:
     @property
     def fingerprint(self) -> str:
         """Of names, facts and parts: vectors that were learned from these mean nothing to others."""
-        found = hashlib.sha256(repr((self.entities, self.relations)).encode())
-        for name, part in self.parts.items():
-            found.update(f"{name} {len(part)}".encode())
-            found.update(part.cpu().contiguous().numpy().tobytes())
-        return found.hexdigest()
+        return fingerprint((self.entities, self.relations), self.parts)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from renote.data.card import Card
+from renote.data.fingerprint import fingerprint
 from renote.errors import DataError
 
 
@@ -76,3 +77,8 @@ class RatingData:
     def parts(self) -> Mapping[str, Tensor]:
         """The parts by name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    @property
+    def fingerprint(self) -> str:
+        """Of names, pairs and parts: vectors that were learned from these mean nothing to others."""
+        return fingerprint((self.users, self.items), self.parts)

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from renote import data as data_sets
-from renote.data import FORMS, Data, FactData, GraphData, MeshData, SampleData
+from renote.data import FORMS, Data, FactData, GraphData, MeshData, RatingData, SampleData
 from renote.errors import CheckpointError, UsageError
 from renote.experiment import environment
 from renote.experiment.shipped import is_shipped, read_card, restore_shipped
@@ -193,8 +193,8 @@ def open_run(
         loaded = _with_outputs(saved, loaded)
     if isinstance(loaded, MeshData) and data is not None and not isinstance(data, Data):
         loaded = _beside_reference(_data_of(saved), loaded)
-    if isinstance(loaded, FactData):
-        _refuse_other_facts(saved, loaded)
+    if isinstance(loaded, FactData | RatingData):
+        _refuse_others(saved, loaded)
     learner = system.learner(config, loaded)
     if is_shipped(folder):
         restore_shipped(folder, learner.module)
@@ -238,7 +238,7 @@ def _describe(
     form: dict[str, Any] = {"name": data.name, "options": dict(options or {}), "classes": list(data.classes)}
     if isinstance(data, GraphData) and data.values is not None:
         form |= {"targets": list(data.targets), "units": list(data.units)}
-    if isinstance(data, FactData):
+    if isinstance(data, FactData | RatingData):
         form |= {"fingerprint": data.fingerprint}
     if isinstance(data, SampleData):
         dtype = str(data.train.dtype).removeprefix("torch.")
@@ -309,11 +309,11 @@ def _data_of(saved: Mapping[str, Any]) -> Data:
     return SampleData(form["name"], card, empty, None, empty, None, classes, limits, alphabet, maps, graphs)
 
 
-def _refuse_other_facts(saved: Mapping[str, Any], data: FactData) -> None:
-    """Each entity has its number among the names, and each fact its part: with others, numbers would go to the wrong names and tested facts would have been trained on."""
+def _refuse_others(saved: Mapping[str, Any], data: FactData | RatingData) -> None:
+    """Each entity, user or item has its number among the names, and each row its part: with others, numbers would go to the wrong names and what is tested on would have been trained on."""
     if saved["data"].get("fingerprint", data.fingerprint) != data.fingerprint:
         raise CheckpointError(
-            f"the facts of {data.name} are not those that the run was trained on ({saved['data']['name']} as it was then): "
+            f"the {data.card.kind} of {data.name} are not those that the run was trained on ({saved['data']['name']} as it was then): "
             "restore them, or train anew"
         )
 
