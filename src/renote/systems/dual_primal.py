@@ -116,6 +116,6 @@ SYSTEM = NodeSystem(
             accuracy,
         ),
     ),
-    notes="Formulas and settings follow others' accounts of the paper, of which no full copy was at hand: widths, activation and training are graph attention's, and the dual's "
+    notes="Measured: Cora 82.9 ± 0.5, graph attention 83.0 ± 0.4; Citeseer 70.9 ± 0.4, graph attention 70.8 ± 0.6. It is no worse and, as far as ten seeds tell, no better. Formulas and settings follow others' accounts of the paper, of which no full copy was at hand: widths, activation and training are graph attention's, and the dual's "
     "edges are directed, each joined to those that arrive at either end.",
 )
