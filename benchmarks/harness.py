@@ -26,13 +26,16 @@ KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "-1"}
 """Environment in which glibc's allocator keeps what is freed, as `renote.allocator` tells it to."""
 
 
-def interleave(rivals: Mapping[str, Callable[[], Any]], repeats: int = 10, warmup: int = 2) -> dict[str, list[float]]:
+def interleave(
+    rivals: Mapping[str, Callable[[], Any]], repeats: int = 10, warmup: int = 2, calls: int = 1
+) -> dict[str, list[float]]:
     """Seconds of each call, the rivals taking turns: a b c, a b c, …
 
     Args:
         rivals: name → function to time.
         repeats: timed rounds.
         warmup: rounds before those, not kept.
+        calls: of each in a turn, whose mean is kept: for work so short that filling the caches again would be most of it.
     """
     seconds: dict[str, list[float]] = {name: [] for name in rivals}
     collecting = gc.isenabled()
@@ -41,10 +44,11 @@ def interleave(rivals: Mapping[str, Callable[[], Any]], repeats: int = 10, warmu
         for turn in range(warmup + repeats):
             for name, function in rivals.items():
                 start = time.perf_counter()
-                function()
+                for _ in range(calls):
+                    function()
                 if torch.cuda.is_available():
                     torch.cuda.synchronize()
-                took = time.perf_counter() - start
+                took = (time.perf_counter() - start) / calls
                 if turn >= warmup:
                     seconds[name].append(took)
             gc.collect()
@@ -144,7 +148,7 @@ def table_row(name: str, took: Mapping[str, list[float]], note: str) -> dict[str
 
 
 def row_with_memory(
-    name: str, ours: Callable[[], Any], theirs: Callable[[], Any], repeats: int, note: str
+    name: str, ours: Callable[[], Any], theirs: Callable[[], Any], repeats: int, note: str, calls: int = 1
 ) -> dict[str, Any]:
     """A row of a table: both in turn, and the memory of one step of each.
 
@@ -154,10 +158,11 @@ def row_with_memory(
         theirs: the peer's.
         repeats: timed rounds.
         note: told after the memory.
+        calls: as `interleave`.
     """
     from renote.experiment.memory import peak_memory
 
-    took = interleave({"renote": ours, "peer": theirs}, repeats)
+    took = interleave({"renote": ours, "peer": theirs}, repeats, calls=calls)
     memory = []
     for function in (ours, theirs):
         with peak_memory() as peak:

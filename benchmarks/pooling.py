@@ -108,5 +108,7 @@ def _pools(quick: bool) -> list[dict[str, Any]]:
     for name, module, peer in pairs:
         mine = lambda module=module: back(module(graph.with_x(x)).graph.x.sum())  # noqa: E731
         other = lambda peer=peer: back(peer(x, index, batch=owner)[0].sum())  # noqa: E731
-        rows.append(row_with_memory(f"{name} ({size})", mine, other, repeats, ""))
+        rows.append(
+            row_with_memory(f"{name} ({size})", mine, other, repeats, "ten calls in a turn", 2 if quick else 10)
+        )
     return rows

@@ -179,7 +179,8 @@ def _part(
         graph.num_graphs,
         fields,
     )
-    return Subgraph(part, node, place.index_select(0, nodes.long()).long())
+    asked = torch.arange(len(node), device=node.device) if nodes is node else place.index_select(0, nodes.long()).long()
+    return Subgraph(part, node, asked)
 
 
 def _checked(nodes: Tensor, num_nodes: int) -> Tensor:

@@ -10,7 +10,7 @@ The gate g is what lets the score learn. Gao & Ji (2019), "Graph U-Nets", arXiv 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -61,7 +61,12 @@ class KeepPool(nn.Module):
 
     Shapes:
         graph: with dense x, (nodes, features). Output: `Kept`.
+
+    Attributes:
+        of_rows: whether a node's score is of its own features alone.
     """
+
+    of_rows: ClassVar[bool] = False
 
     def __init__(self, features: int, ratio: float = 0.5, gate: Gate = "tanh") -> None:
         super().__init__()
@@ -80,11 +85,14 @@ class KeepPool(nn.Module):
         x = features_of(graph)
         check_width(x, self.features, "pool")
         assert isinstance(x, Tensor)
-        score = self.score(x, graph.adjacency)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.of_rows):
+            score = self.score(x, graph.adjacency)
         part = induced(graph.with_x(None), highest(score, graph.members, self.ratio))
-        kept = score.index_select(0, part.node)
+        rows = x.index_select(0, part.node)
+        # made anew of the kept rows, so that the gradient passes through these alone
+        kept = self.score(rows, part.graph.adjacency) if self.of_rows else score.index_select(0, part.node)
         gate = kept.tanh() if self.gate == "tanh" else kept.sigmoid()
-        found = part.graph.with_x(x.index_select(0, part.node) * gate[:, None])
+        found = part.graph.with_x(rows * gate[:, None])
         return Kept(found, part.node, graph.num_nodes, gate)
 
     def extra_repr(self) -> str:
@@ -103,6 +111,8 @@ class TopKPool(KeepPool):
     Source:
         Gao & Ji (2019), eq. 2.
     """
+
+    of_rows: ClassVar[bool] = True
 
     def __init__(self, features: int, ratio: float = 0.5, gate: Gate = "sigmoid") -> None:
         super().__init__(features, ratio, gate)
@@ -152,7 +162,7 @@ def highest(score: Tensor, members: Pattern, ratio: float) -> Tensor:
     score = score.detach().nan_to_num(torch.inf, torch.inf, -torch.inf)
     count, first = members.count.long(), members.rowptr.long()
     # what rounding adds to a whole number must not become a node
-    most = (count.double() * ratio).mul_(1e6).round_().div_(1e6).ceil_().long()
+    most = (count.double() * ratio - 1e-7).ceil_().long()
     longest = int(count.max()) if len(count) else 0
     if not longest:
         return torch.zeros(len(score), dtype=torch.bool, device=score.device)
