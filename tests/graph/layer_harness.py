@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from renote.graph import (
     Adjacency,
+    AnisotropicConvolution,
     ChebyshevConvolution,
     CollaborativeConvolution,
     ColumnConvolution,
@@ -20,6 +21,7 @@ from renote.graph import (
     EnhancedConvolution,
     GaANConvolution,
     GATConvolution,
+    GeodesicConvolution,
     InceptionConvolution,
     IsomorphismConvolution,
     KipfConvolution,
@@ -27,12 +29,17 @@ from renote.graph import (
     LSTMAggregation,
     MaxAggregation,
     MixtureConvolution,
+    Pattern,
     PoolAggregation,
     RelationalConvolution,
     SAGEConvolution,
     SimplifiedConvolution,
     SkipConvolution,
+    WeaveConvolution,
+    WindowConvolution,
 )
+from renote.graph.conv.message import degree_coordinates
+from renote.graph.geometry.patch import Patches
 
 
 @dataclass(frozen=True)
@@ -329,7 +336,95 @@ def edge_network_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
     return dense @ x @ layer.matrices[0] + layer.bias
 
 
+class Woven(nn.Module):
+    """Nodes tell pairs, pairs tell nodes: two weaves over the edges, whose features are 1 at first."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__()
+        # wide, so that not all of a node's features are cut off by a ReLU
+        self.first = WeaveConvolution(in_features, 1, in_features, 8, 8)
+        self.second = WeaveConvolution(in_features, 8, 4 * out_features, 0, 8)
+
+    def forward(self, x: Tensor, adjacency: Adjacency) -> Tensor:
+        x, pairs = self.first(x, adjacency, x.new_ones(adjacency.num_edges, 1))
+        out: Tensor = self.second(x, adjacency, pairs)[0]
+        return out
+
+
+def woven_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    edges = dense.nonzero().tolist()
+    pairs = {(i, j): x.new_ones(1) for i, j in edges}
+    for weave in (layer.first, layer.second):
+        told = [weave.node_node(of).relu() for of in x]
+        heard = [x.new_zeros(weave.pair_node.out_features) for _ in x]
+        for i, j in edges:
+            heard[i] = heard[i] + dense[i, j] * weave.pair_node(pairs[i, j]).relu()
+        after = [weave.node_out(torch.cat([own, of])).relu() for own, of in zip(told, heard)]
+        if weave.updates_pairs:
+            for i, j in edges:
+                one, other = weave.node_pair.weight.chunk(2)
+                both = [(one @ x[a] + other @ x[b] + weave.node_pair_bias).relu() for a, b in ((i, j), (j, i))]
+                joined = torch.cat([both[0] + both[1], weave.pair_pair(pairs[i, j]).relu()])
+                pairs[i, j] = weave.pair_out(joined).relu()
+        x = torch.stack(after) if after else x.new_zeros(0, weave.node_out.out_features)
+    return x
+
+
+class Patched(nn.Module):
+    """A convolution over patches, whose places b see the neighbours in shares of 1 / (b + 1)."""
+
+    def __init__(self, convolution: nn.Module, bins: int) -> None:
+        super().__init__()
+        self.convolution, self.bins = convolution, bins
+        if isinstance(convolution, WindowConvolution):
+            with torch.no_grad():  # away from where an angle is as near the one way round as the other
+                convolution.mixture.center.add_(0.13)
+
+    def forward(self, x: Tensor, adjacency: Adjacency) -> Tensor:
+        weight = x.new_ones(adjacency.num_edges) if adjacency.weight is None else adjacency.weight.to(x.dtype)
+        if isinstance(self.convolution, WindowConvolution):
+            patches = Patches(adjacency.pattern, weight, 1, degree_coordinates(adjacency, x.dtype))
+        else:
+            place = torch.arange(self.bins).repeat_interleave(adjacency.num_edges)
+            row = adjacency.target.long().repeat(self.bins) * self.bins + place
+            column = adjacency.source.long().repeat(self.bins)
+            pattern, order = Pattern.from_pairs(row, column, len(x) * self.bins, len(x))
+            values = weight.repeat(self.bins) / (place + 1)
+            patches = Patches(pattern, values if order is None else values[order], self.bins)
+        out: Tensor = self.convolution(x, patches)
+        return out
+
+
+def _seen_by(bins: int, dense: Tensor, x: Tensor) -> Tensor:
+    """(nodes, bins, features)."""
+    return (dense @ x)[:, None] / torch.arange(1, bins + 1, dtype=x.dtype)[:, None]
+
+
+def geodesic_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    """max_s Σ_rt (D x)(r, t + s) W_rt + b."""
+    own = layer.convolution
+    seen = _seen_by(layer.bins, dense, x).view(len(x), own.rings, own.angles, x.shape[1])
+    turns = [torch.einsum("nrti,rtio->no", seen.roll(-turn, 2), own.weight) for turn in range(own.angles)]
+    return torch.stack(turns).amax(0) + own.bias
+
+
+def anisotropic_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    """Σ_b (D x)(b) W_b + b."""
+    own, seen = layer.convolution, _seen_by(layer.bins, dense, x)
+    parts = own.weight.view(layer.bins, x.shape[1], -1)
+    return sum((seen[:, b] @ parts[b] for b in range(layer.bins)), own.bias.expand(len(x), -1))
+
+
 LAYERS = [
+    Layer("weave, twice", Woven, woven_oracle, one_loop=False, weighted=False),
+    Layer("geodesic", lambda i, o: Patched(GeodesicConvolution(i, o, 2, 3), 6), geodesic_oracle, one_loop=False),
+    Layer("anisotropic", lambda i, o: Patched(AnisotropicConvolution(i, o, 4), 4), anisotropic_oracle, one_loop=False),
+    Layer(
+        "windows",
+        lambda i, o: Patched(WindowConvolution(i, o, 1, 2), 1),
+        lambda layer, dense, x: mixture_oracle(layer.convolution.mixture, dense, x),
+        one_loop=False,
+    ),
     Layer("kipf, narrower", lambda i, o: KipfConvolution(i, o), kipf_oracle),
     Layer("kipf, no bias", lambda i, o: KipfConvolution(i, o, bias=False), kipf_oracle),
     Layer("kipf, as wide", lambda i, o: KipfConvolution(i, i), kipf_oracle),

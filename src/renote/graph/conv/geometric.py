@@ -48,11 +48,15 @@ class GeodesicConvolution(nn.Module):
     def turns(self, x: Tensor, patches: Patches) -> Tensor:
         """(vertices, angles, out_features) for each turn of the filter."""
         seen = _seen(x, patches, self.in_features, self.rings * self.angles)
-        seen = torch.fft.rfft(seen.view(-1, self.rings, self.angles, self.in_features), dim=2)
-        weight = torch.fft.rfft(self.weight, dim=1).conj()
+        if not len(x):
+            return x.new_zeros(0, self.angles, self.out_features)
+        # Fourier transforms take neither nothing nor half precision
+        wide = torch.promote_types(seen.dtype, torch.float32)
+        seen = torch.fft.rfft(seen.to(wide).view(len(x), self.rings, self.angles, self.in_features), dim=2)
+        weight = torch.fft.rfft(self.weight.to(wide), dim=1).conj()
         seen, weight = seen.permute(2, 0, 1, 3).flatten(2), weight.transpose(0, 1).flatten(1, 2)
         turned: Tensor = torch.fft.irfft(torch.bmm(seen, weight), n=self.angles, dim=0)
-        return turned.transpose(0, 1)
+        return turned.transpose(0, 1).to(x.dtype)
 
     def forward(self, x: Tensor, patches: Patches) -> Tensor:
         """Arguments as the class says."""
@@ -135,4 +139,4 @@ def _seen(x: Tensor, patches: Patches, in_features: int, bins: int) -> Tensor:
     if patches.bins != bins:
         raise UsageError(f"patches of {patches.bins} places for filters of {bins}: make both alike")
     seen: Tensor = product(patches.pattern, patches.values, x)
-    return seen.view(len(x), -1)
+    return seen.view(len(x), bins * in_features)
