@@ -186,10 +186,10 @@ def complete(
         if relation is None:
             raise UsageError("ask by a relation and a head or a tail, or by a file of questions")
         asked = [(head or "?", relation, tail or "?")]
-    say(f"{loaded.write_answers(Path(out), asked, k)} answers in {out}")
+    found = loaded.complete(asked, k)
+    say(f"{loaded.write_answers(Path(out), asked, found)} answers in {out}")
     if len(asked) == 1:
-        (answers,) = loaded.complete(asked, k)
-        print_table((" ".join(asked[0]), "probability"), [[name, number(share)] for name, share in answers])
+        print_table((" ".join(asked[0]), "probability"), [[name, number(share)] for name, share in found[0]])
 
 
 def correspond(

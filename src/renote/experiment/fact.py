@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import torch
 from renote.data import FactData
 from renote.errors import DataError, UsageError
 from renote.experiment.fact_options import FactOptions
+from renote.experiment.names import numbers_of
 from renote.experiment.predictions import write_rows
 from renote.experiment.run import Run
 from renote.graph import FactPrediction
@@ -88,14 +88,14 @@ class FactRun(Run):
         """
         if k < 1:
             raise UsageError(f"k = {k}: ask for at least one answer")
-        asked = [self._numbers(question) for question in questions]
+        entity, relation = self._numbers(questions)
         vectors, device = self.module.vectors(), self.module.relation.device
         found: list[list[tuple[str, float]]] = [[] for _ in questions]
         for tails in (True, False):
-            places = [place for place, (_, _, of_tail) in enumerate(asked) if of_tail == tails]
+            places = [place for place, (_, _, tail) in enumerate(questions) if (tail == "?") == tails]
             given, kind = (
-                torch.tensor([asked[place][column] for place in places], dtype=torch.long, device=device)
-                for column in (0, 1)
+                torch.tensor([numbers[place] for place in places], dtype=torch.long, device=device)
+                for numbers in (entity, relation)
             )
             entities, scores = self.module.answers(given, kind, tails, k, vectors)
             left = (scores > -torch.inf).sum(1).tolist()
@@ -130,20 +130,21 @@ class FactRun(Run):
             path, ["head", "relation", "tail", "probability"], [[*row[:3], f"{row[3]:.6f}"] for row in self.missing()]
         )
 
-    def write_answers(self, path: Path, questions: Sequence[Question], k: int = 10) -> int:
+    @staticmethod
+    def write_answers(path: Path, questions: Sequence[Question], found: Sequence[Sequence[tuple[str, float]]]) -> int:
         """Write a table with a row an answer: head, relation, tail, rank from 1, probability.
 
         Args:
             path: of the .csv file.
             questions: as `complete`.
-            k: as `complete`.
+            found: what `complete` gave.
 
         Returns:
             The number of rows.
         """
         rows = [
             [answer if head == "?" else head, relation, answer if tail == "?" else tail, rank, f"{share:.6f}"]
-            for (head, relation, tail), answers in zip(questions, self.complete(questions, k), strict=True)
+            for (head, relation, tail), answers in zip(questions, found, strict=True)
             for rank, (answer, share) in enumerate(answers, 1)
         ]
         return write_rows(path, ["head", "relation", "tail", "rank", "probability"], rows)
@@ -186,28 +187,30 @@ class FactRun(Run):
         head, relation, tail = fact
         return self.data.entities[head], self.data.relations[relation], self.data.entities[tail]
 
-    def _numbers(self, question: Question) -> tuple[int, int, bool]:
-        """The entity that is given, the relation, and whether the tail is asked for."""
-        head, relation, tail = question
-        if (head == "?") == (tail == "?"):
-            raise UsageError(
-                f"({head}, {relation}, {tail}) asks for {'two entities' if head == '?' else 'nothing'}: write ? in the place of the head or of the tail"
+    def _numbers(self, questions: Sequence[Question]) -> tuple[list[int], list[int]]:
+        """Of each question the entity that is given, and the relation."""
+        given = []
+        for head, relation, tail in questions:
+            if (head == "?") == (tail == "?"):
+                raise UsageError(
+                    f"({head}, {relation}, {tail}) asks for {'two entities' if head == '?' else 'nothing'}: write ? in the place of the head or of the tail"
+                )
+            given.append(tail if head == "?" else head)
+        entities, relations = (
+            numbers_of(
+                asked,
+                known,
+                f"the {what}",
+                self.data.name,
+                "what was",
+                "Add facts with it and train anew",
             )
-        given = tail if head == "?" else head
-        return (
-            self._place("entity", given, self.data.entities),
-            self._place("relation", relation, self.data.relations),
-            tail == "?",
+            for what, asked, known in (
+                ("entity", given, self.data.entities),
+                ("relation", [relation for _, relation, _ in questions], self.data.relations),
+            )
         )
-
-    def _place(self, what: str, name: str, names: Sequence[str]) -> int:
-        if name not in names:
-            near = difflib.get_close_matches(name, names, n=3)
-            raise UsageError(
-                f"the {what} {name!r} is not in {self.data.name}, and nothing is known of what was not there in training: "
-                f"{'did you mean ' + ' or '.join(map(repr, near)) + '? ' if near else ''}Add facts with it and train anew"
-            )
-        return names.index(name)
+        return entities, relations
 
 
 def read_questions(path: Path) -> list[Question]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,6 +10,7 @@ import torch
 
 from renote.data import RatingData
 from renote.errors import UsageError
+from renote.experiment.names import numbers_of
 from renote.experiment.predictions import write_rows
 from renote.experiment.recommend_options import RecommendOptions
 from renote.experiment.run import Run
@@ -88,16 +88,15 @@ class RecommendRun(Run):
         k = self.config.k if k is None else k
         if not 1 <= k <= self.data.num_items:
             raise UsageError(f"k = {k}: there are {self.data.num_items} items, so it goes from 1 to that")
-        number = {name: place for place, name in enumerate(self.data.users)}
-        for name in users or ():
-            if name not in number:
-                near = difflib.get_close_matches(name, self.data.users, n=3)
-                raise UsageError(
-                    f"user {name!r} is not in {self.data.name}, and nothing is known of users who were not there in training: "
-                    f"{'did you mean ' + ' or '.join(near) + '? ' if near else ''}Add their items to the ratings and train anew"
-                )
-        device = self.module.adjacency.device
-        chosen = torch.arange(self.data.num_users) if users is None else torch.tensor([number[n] for n in users]).long()
+        asked = numbers_of(
+            self.data.users if users is None else users,
+            self.data.users,
+            "user",
+            self.data.name,
+            "users who were",
+            "Add their items to the ratings and train anew",
+        )
+        device, chosen = self.module.adjacency.device, torch.tensor(asked).long()
         items, scores = self.module.recommend(chosen.to(device), k, tuple(self.module.parts))
         return [
             [(self.data.items[item], score) for item, score in zip(row, of_row) if score > -torch.inf]
