@@ -87,15 +87,7 @@ def _train(arguments: Sequence[str]) -> None:
         if trained.interrupted:
             commands.say("interrupted: go on with the same command and --resume")
             raise SystemExit(130)
-        if system.kind == "ratings":
-            follow = f"recommend {out} --out recommendations.csv"
-        elif system.kind == "facts":
-            follow = f"complete {out} --head … --relation …, or renote predict {out} --out missing.csv"
-        elif system.generates:
-            follow = f"sample {out} --out {commands.samples_file(run.data)}"
-        else:
-            follow = f"predict {out} --out predictions.csv"
-        commands.say(f"next: renote {follow}, or renote evaluate {out}")
+        commands.say(f"next: renote {run.next_command}, or renote evaluate {out}")
 
     train.__annotations__["config"] = OmitArgPrefixes[system.config]  # type: ignore[name-defined,misc]  # known only now
     tyro.cli(train, args=gathered(arguments[1:]), prog=f"renote train {name}", config=(FlagCreatePairsOff,))

@@ -121,7 +121,7 @@ def test_what_is_wrong_is_said(name: str, tmp_path: Path) -> None:
 def test_a_pair_in_two_parts_is_refused() -> None:
     card = Card("own", "", "ratings", 2, (2, 2), (), "", "")
     parts = [torch.tensor(part).reshape(-1, 2).long() for part in ([[0, 1]], [], [[0, 1]])]
-    with pytest.raises(DataError, match="'a' and item 'y' is there 2 times"):
+    with pytest.raises(DataError, match=r"the pair \(a, y\) is there 2 times"):
         RatingData("own", card, ("a", "b"), ("x", "y"), *parts)
     with pytest.raises(DataError, match="names the user 2"):
         RatingData("own", card, ("a", "b"), ("x", "y"), torch.tensor([[2, 0]]), parts[1], parts[1])

@@ -101,7 +101,7 @@ def test_it_serves_the_command_line(name: str, tmp_path: Path, monkeypatch: pyte
     for number, mesh in enumerate(figures.meshes):
         trimesh.Trimesh(mesh.vertices, mesh.faces, process=False).export(f"poses/pose{number}.off")
     run_command(["train", name, "--data", "meshes:poses", "--out", "run", *options(name)])
-    capsys.readouterr()
+    assert "next: renote correspond run A B, or renote predict run" in capsys.readouterr().err
     run_command(["evaluate", "run", "--json"])
     measures = json.loads(capsys.readouterr().out)["measures"]
     assert {"train_accuracy", "test_accuracy", "test_accuracy@0.05", "test_error"} <= set(measures)

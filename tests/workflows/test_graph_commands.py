@@ -17,7 +17,7 @@ def test_from_a_table_of_smiles_to_new_ones(tmp_path: Path) -> None:
     table = tmp_path / "own.csv"
     table.write_text("smiles\n" + "\n".join(["CCO", "CCN", "CC=O", "C1CC1", "C#CC", "CCCC", "CN", "C"] * 3) + "\n")
     run, out = str(tmp_path / "run"), tmp_path / "made.smi"
-    renote(
+    said = renote(
         "train",
         "graph-diffusion",
         "--data",
@@ -31,7 +31,8 @@ def test_from_a_table_of_smiles_to_new_ones(tmp_path: Path) -> None:
         "cpu",
         "--out",
         run,
-    )
+    )[1]
+    assert f"next: renote sample {run} --out samples.smi" in said
     said = renote("sample", run, "-n", "12", "--out", str(out), "--film", str(tmp_path / "way.png"))
     assert "made.smi and" in "".join(said)
     assert len(out.read_text().split("\n")) == 13

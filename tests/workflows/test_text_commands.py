@@ -14,7 +14,8 @@ def test_text_from_a_file_to_a_file(tmp_path: Path) -> None:
     small = ["--channels", "8", "--layers", "1", "--head-channels", "8", "--num-train-steps", "5", "--steps", "3"]
     arguments = ["train", "d3pm", "--data", str(tmp_path / "own.txt"), "--data-option", "length=20", *small]
     run, out = str(tmp_path / "run"), tmp_path / "samples.txt"
-    renote(*arguments, "--out", run, "--batch-size", "4", "--device", "cpu")
+    said = renote(*arguments, "--out", run, "--batch-size", "4", "--device", "cpu")[1]
+    assert f"next: renote sample {run} --out samples.txt, or renote evaluate {run}" in said
     renote("sample", run, "-n", "3", "--out", str(out), "--option", "given=the ___")
     texts = out.read_text().split("[sample ")[1:]
     assert [text[:2] for text in texts] == ["0]", "1]", "2]"]

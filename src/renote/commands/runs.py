@@ -13,7 +13,6 @@ from renote.errors import UsageError
 from renote.experiment import shipped
 
 if TYPE_CHECKING:
-    from renote.data import SampleData
     from renote.experiment import SampleRun
 
 
@@ -33,13 +32,6 @@ def generative(run: str) -> SampleRun:
     if not isinstance(loaded, experiment.SampleRun):
         raise UsageError(f"{run} holds {loaded.system.name}, which makes no samples: use renote predict or evaluate")
     return loaded
-
-
-def samples_file(data: SampleData) -> str:
-    """Where samples of such data go, if nothing else is asked for."""
-    if data.graphs is not None and data.graphs.molecules:
-        return "samples.smi"
-    return "samples.txt" if data.alphabet else "samples.png"
 
 
 def sample(
@@ -76,7 +68,7 @@ def sample(
 
     loaded = generative(run)
     written, graphs = bool(loaded.data.alphabet), loaded.data.graphs
-    path = Path(out or samples_file(loaded.data))
+    path = Path(out or loaded.samples_file)
     where = str(path)
     options: dict[str, Any] = {"sampler": sampler, "steps": steps, "eta": eta, "guidance_scale": guidance_scale}
     options |= parse_options(option)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from renote.data.card import Card
 from renote.data.fingerprint import fingerprint
-from renote.errors import DataError
+from renote.data.tuples import checked_tuples
 
 
 @dataclass(frozen=True)
@@ -40,26 +40,9 @@ class FactData:
     classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        limits = (("head", self.num_entities), ("relation", self.num_relations), ("tail", self.num_entities))
-        for name, part in self.parts.items():
-            if part.dim() != 2 or part.shape[1] != 3 or part.is_floating_point() or part.dtype == torch.bool:
-                raise DataError(
-                    f"the part {name!r} has shape {tuple(part.shape)} and {part.dtype}: it must be (facts, 3) integers, a head, a relation and a tail each"
-                )
-            for column, (what, count) in enumerate(limits):
-                outside = (part[:, column] < 0) | (part[:, column] >= count)
-                if bool(outside.any()):
-                    row = int(outside.nonzero()[0])
-                    raise DataError(
-                        f"fact {row} of the part {name!r} names the {what} {int(part[row, column])}, but there are {count}"
-                    )
-            object.__setattr__(self, name, part.long())
-        distinct, times = torch.unique(self.facts, dim=0, return_counts=True)
-        if len(times) and int(times.max()) > 1:
-            head, relation, tail = distinct[times.argmax()].tolist()
-            raise DataError(
-                f"the fact ({self.entities[head]}, {self.relations[relation]}, {self.entities[tail]}) is there {int(times.max())} times: keep it once, in one part"
-            )
+        columns = (("head", self.entities), ("relation", self.relations), ("tail", self.entities))
+        for name, part in checked_tuples(self.parts, "fact", columns).items():
+            object.__setattr__(self, name, part)
 
     @property
     def num_entities(self) -> int:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from renote.data.card import Card
 from renote.data.fingerprint import fingerprint
-from renote.errors import DataError
+from renote.data.tuples import checked_tuples
 
 
 @dataclass(frozen=True)
@@ -40,28 +39,9 @@ class RatingData:
     classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        keys = []
-        for name, part in self.parts.items():
-            if part.dim() != 2 or part.shape[1] != 2 or part.is_floating_point() or part.dtype == torch.bool:
-                raise DataError(
-                    f"the part {name!r} has shape {tuple(part.shape)} and {part.dtype}: it must be (pairs, 2) integers, a user and an item each"
-                )
-            part = part.long()
-            for column, (what, count) in enumerate((("user", self.num_users), ("item", self.num_items))):
-                outside = (part[:, column] < 0) | (part[:, column] >= count)
-                if bool(outside.any()):
-                    row = int(outside.nonzero()[0])
-                    raise DataError(
-                        f"pair {row} of the part {name!r} names the {what} {int(part[row, column])}, but there are {count}"
-                    )
+        columns = (("user", self.users), ("item", self.items))
+        for name, part in checked_tuples(self.parts, "pair", columns).items():
             object.__setattr__(self, name, part)
-            keys.append(part[:, 0] * max(1, self.num_items) + part[:, 1])
-        distinct, times = torch.unique(torch.cat(keys), return_counts=True)
-        if len(times) and int(times.max()) > 1:
-            user, item = divmod(int(distinct[times.argmax()]), max(1, self.num_items))
-            raise DataError(
-                f"the pair of user {self.users[user]!r} and item {self.items[item]!r} is there {int(times.max())} times: keep it once, in one part"
-            )
 
     @property
     def num_users(self) -> int:

@@ -73,6 +73,11 @@ class FactRun(Run):
     config: FactOptions
     data: FactData
 
+    @property
+    def next_command(self) -> str:
+        """Answers, or the likeliest of all missing facts."""
+        return f"complete {self.folder} --head … --relation …, or renote {super().next_command}"
+
     def complete(self, questions: Sequence[Question], k: int = 10) -> list[list[tuple[str, float]]]:
         """The likeliest answers that are not known.
 

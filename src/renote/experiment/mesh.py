@@ -71,6 +71,11 @@ class MeshRun(Run):
     module: Correspondence
     data: MeshData
 
+    @property
+    def next_command(self) -> str:
+        """Vertices of one mesh on another, or of the reference on each."""
+        return f"correspond {self.folder} A B, or renote {super().next_command}"
+
     def predict(self, number: int) -> Tensor:
         """(vertices,) the reference's vertex that each vertex of a mesh most probably is."""
         return self.module.predict(number).cpu()

@@ -72,6 +72,11 @@ class RecommendRun(Run):
     config: RecommendOptions
     data: RatingData
 
+    @property
+    def next_command(self) -> str:
+        """Items for each user."""
+        return f"recommend {self.folder} --out recommendations.csv"
+
     def recommend(self, users: Sequence[str] | None = None, k: int | None = None) -> list[list[tuple[str, float]]]:
         """The items that each user lacks with the highest scores.
 

@@ -63,6 +63,11 @@ class Run:
         """The measures of the system's task."""
         raise NotImplementedError
 
+    @property
+    def next_command(self) -> str:
+        """What one would do with it now, without `renote`."""
+        return f"predict {self.folder} --out predictions.csv"
+
     def write_predictions(self, path: Path) -> int:
         """Write a table of what is predicted, and return its number of rows.
 

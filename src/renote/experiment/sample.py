@@ -103,6 +103,18 @@ class SampleRun(Run):
     """A `GenerativeModel`."""
     data: SampleData
 
+    @property
+    def samples_file(self) -> str:
+        """Where samples go, if nothing else is asked for."""
+        if self.data.graphs is not None and self.data.graphs.molecules:
+            return "samples.smi"
+        return "samples.txt" if self.data.alphabet else "samples.png"
+
+    @property
+    def next_command(self) -> str:
+        """Samples."""
+        return f"sample {self.folder} --out {self.samples_file}"
+
     def sample(
         self,
         n: int = 64,
