@@ -38,6 +38,8 @@ LVAE = [
     "--device",
     "cpu",
 ]
+NEIGHBORS = ["--batches", "neighbors", "--fan-outs", "5", "5", "--batch-size", "64", "--dropout", "0"]
+SAGE = ["train", "graphsage", "--data", "power-law", "--data-option", "nodes=1000", *NEIGHBORS, "--device", "cpu"]
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +111,11 @@ def test_a_killed_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
     assert logs[0] == logs[1]
 
 
-@pytest.mark.parametrize("command", [DDPM, [*LVAE, "--no-batch-norm", "--kl-warmup-steps", "50"]], ids=["ddpm", "lvae"])
+@pytest.mark.parametrize(
+    "command",
+    [DDPM, [*LVAE, "--no-batch-norm", "--kl-warmup-steps", "50"], SAGE],
+    ids=["ddpm", "lvae", "sage by neighbours"],
+)
 def test_two_processes_train_as_one(tmp_path: Path, command: list[str]) -> None:
     schedule = ["--steps", "4", "--checkpoint-every", "4", "--log-every", "2"]
     renote(*command, *schedule, "--out", str(tmp_path / "one"))
