@@ -103,7 +103,7 @@ SYSTEM = GraphSystem(
         Claim(
             "own-folds",
             "Scores that a graph convolution makes, which see features and edges both, keep the nodes that tell a graph's class.",
-            "Table 2 (figures from memory, unverified; settings from the authors' code)",
+            "Table 2 (means checked in a public listing of the paper's results, deviations from memory, unverified; settings from the authors' code)",
             {f"{data} {kind}": value for data, row in PUBLISHED.items() for kind, (value, _) in row.items()},
             own_folds,
         ),
