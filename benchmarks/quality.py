@@ -191,7 +191,7 @@ def write(document: dict[str, Any], out: Path) -> dict[str, Any]:
     )
     axes.set_xticks(marks, [f"{mark:g}" for mark in marks])
     axes.minorticks_off()
-    axes.legend(frameon=False, loc="center right")
+    axes.legend(frameon=False, loc="center right", bbox_to_anchor=(1, 0.68))
     out.mkdir(parents=True, exist_ok=True)
     save_figure(figure, out / "quality.png")
     write_json(out / "quality.json", document)
