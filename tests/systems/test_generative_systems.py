@@ -44,6 +44,13 @@ def test_colour_pictures_of_another_size(name, folder, tmp_path):
     torch.testing.assert_close(run.sample(1, seed=2, steps=2, **options), samples[2:], rtol=0, atol=1)
 
 
+@pytest.mark.parametrize(("name", "changes"), [("dpm", {"num_train_steps": 3}), ("diffflow", {"num_steps": 2})])
+def test_colour_pictures_where_points_are_usual(name, changes, folder, tmp_path):
+    few = {"steps": 2, "batch_size": 4, "channels": 8, **changes}
+    systems.get(name).train(folder, tmp_path / "run", progress=False, **few)
+    assert systems.load_run(tmp_path / "run").sample(3).shape == (3, 3, 32, 48)
+
+
 @pytest.mark.parametrize("name", GAUSSIAN)
 def test_points(name, tmp_path):
     data = "toy-gaussian-mixture" if name in CLASSES else "toy-swiss-roll"
