@@ -114,6 +114,18 @@ def test_wrong_numbers_are_named() -> None:
         batch([Graph(x, adjacency), Graph(torch.zeros(2, 4), adjacency)])
 
 
+@given(nodes=st.integers(0, 8), edges=st.integers(0, 25), seed=st.integers(0, 10**6))
+def test_loops_are_put_where_sorting_would_put_them(nodes: int, edges: int, seed: int) -> None:
+    adjacency = random_graph(nodes, edges, seed, loops=True)
+    pattern, place = adjacency.looped
+    last = {int(i): k for k, (i, j) in enumerate(zip(adjacency.target, adjacency.source)) if i == j}
+    loops = [(i, i, last.get(i, adjacency.num_edges)) for i in range(nodes)]
+    plain = [(int(i), int(j), k) for k, (i, j) in enumerate(zip(adjacency.target, adjacency.source)) if i != j]
+    expected = sorted(plain + loops)
+    assert list(zip(pattern.row.tolist(), pattern.column.tolist(), place.tolist())) == expected
+    assert pattern.rowptr.dtype == pattern.column.dtype == torch.int32
+
+
 def test_normalizations_are_made_once_for_all_layers() -> None:
     adjacency = random_graph(5, 9, 0)
     assert adjacency.kipf() is adjacency.kipf()

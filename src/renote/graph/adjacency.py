@@ -16,7 +16,7 @@ from torch import Tensor
 
 from renote.errors import DataError
 from renote.graph.normalize import degree_of, normalized, precise_dtype
-from renote.graph.pattern import Pattern
+from renote.graph.pattern import Pattern, index_dtype, starts
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,18 +256,30 @@ class Adjacency:
     @cached_property
     def looped(self) -> tuple[Pattern, Tensor]:
         """The pattern of `with_self_loops`, and for each of its entries the edge here; `num_edges` for a loop that is new."""
-        loop = self.source == self.target
-        plain, own = (~loop).nonzero().squeeze(1), loop.nonzero().squeeze(1)
         nodes = torch.arange(self.num_nodes, dtype=self.source.dtype, device=self.device)
-        on_loops = own.new_full((self.num_nodes,), self.num_edges)
-        node = self.source.index_select(0, own)
-        last = torch.ones_like(node, dtype=torch.bool)
-        last[:-1] = node[1:] != node[:-1]
-        on_loops[node[last].long()] = own[last]
-        target, source = (torch.cat([end.index_select(0, plain), nodes]) for end in (self.target, self.source))
-        pattern, order = Pattern.from_pairs(target, source, self.num_nodes, self.num_nodes)
-        place = torch.cat([plain, on_loops])
-        return pattern, place if order is None else place.index_select(0, order)
+        on_loops = nodes.new_full((self.num_nodes,), self.num_edges, dtype=torch.int64)
+        loop = self.source == self.target
+        target, source, count, plain = self.target, self.source, self.pattern.count, None
+        if bool(loop.any()):
+            plain, own = (~loop).nonzero().squeeze(1), loop.nonzero().squeeze(1)
+            node = source.index_select(0, own)
+            last = torch.ones_like(node, dtype=torch.bool)
+            last[:-1] = node[1:] != node[:-1]
+            on_loops[node[last].long()] = own[last]
+            target, source = target.index_select(0, plain), source.index_select(0, plain)
+            count = torch.bincount(target, minlength=self.num_nodes)
+        # what was in order stays so: an entry moves on by the loops of the rows before it, and by its own row's if that comes first
+        entries = torch.arange(len(source), device=self.device)
+        moved = entries + target + (source > target)
+        before = starts(count.long())
+        below = torch.bincount(target[source < target], minlength=self.num_nodes)
+        of_loops = before[:-1] + nodes + below
+        rowptr = before + torch.arange(self.num_nodes + 1, device=self.device)
+        moved, size = torch.cat([moved, of_loops]), len(source) + self.num_nodes
+        column = nodes.new_empty(size).index_copy_(0, moved, torch.cat([source, nodes]))
+        place = moved.new_empty(size).index_copy_(0, moved, torch.cat([entries if plain is None else plain, on_loops]))
+        index = index_dtype(self.num_nodes, size)
+        return Pattern(rowptr.to(index), column.to(index), self.num_nodes), place
 
     def kipf(self) -> Adjacency:
         """D^-1/2 (A + I) D^-1/2, with D_ii = Σ_j |A + I|_ij; made once.

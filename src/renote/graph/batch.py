@@ -11,7 +11,7 @@ from torch import Tensor
 from renote.errors import DataError
 from renote.graph.adjacency import Adjacency
 from renote.graph.graph import Field, Graph
-from renote.graph.pattern import INT32_MAX, Pattern, starts
+from renote.graph.pattern import Pattern, index_dtype, starts
 from renote.graph.sparse import SparseFeatures
 
 
@@ -174,7 +174,7 @@ def _join_features(graphs: Sequence[Graph]) -> Tensor | SparseFeatures | None:
 def _join_adjacency(parts: Sequence[Adjacency], nodes: Sequence[int]) -> Adjacency:
     # Each part is sorted by receiver and its nodes follow the last part's, so the union is sorted too.
     edges = torch.tensor([0, *(part.num_edges for part in parts)]).cumsum(0).tolist()
-    index = torch.int32 if max(nodes[-1], edges[-1]) < INT32_MAX else torch.int64
+    index = index_dtype(nodes[-1], edges[-1])
     column = torch.cat([part.source.to(index) + first for part, first in zip(parts, nodes)])
     ends = [part.pattern.rowptr[1:].to(index) + first for part, first in zip(parts, edges)]
     rowptr = torch.cat([column.new_zeros(1), *ends])

@@ -59,7 +59,7 @@ class Pattern:
         if key.numel() > 1 and bool((key[1:] < key[:-1]).any()):
             order = torch.argsort(key, stable=True)
             row, column = row.index_select(0, order), column.index_select(0, order)
-        index = torch.int32 if max(num_rows, num_columns, row.shape[0]) < INT32_MAX else torch.int64
+        index = index_dtype(num_rows, num_columns, row.shape[0])
         return cls(_rowptr(row, num_rows, index), column.to(index).contiguous(), num_columns), order
 
     @classmethod
@@ -166,8 +166,7 @@ class Pattern:
         return self._blocks[count]
 
     def _repeated(self, count: int) -> Pattern:
-        largest = count * max(self.num_rows, self.num_columns, self.num_entries)
-        index = torch.int32 if largest < INT32_MAX else torch.int64
+        index = index_dtype(*(count * size for size in (self.num_rows, self.num_columns, self.num_entries)))
         starts = _shifted(self.rowptr[:-1], count, self.num_entries, index).view(-1)
         rowptr = torch.cat([starts, starts.new_full((1,), count * self.num_entries)])
         column = _shifted(self.column, count, self.num_columns, index).view(-1)
@@ -206,8 +205,7 @@ class Pattern:
 
 def _joined(parts: Sequence[Pattern]) -> Pattern:
     columns, entries = [part.num_columns for part in parts], [part.num_entries for part in parts]
-    largest = max(sum(part.num_rows for part in parts), sum(columns), sum(entries))
-    index = torch.int32 if largest < INT32_MAX else torch.int64
+    index = index_dtype(sum(part.num_rows for part in parts), sum(columns), sum(entries))
     begins = _raised([part.rowptr[:-1].to(index) for part in parts], entries)
     rowptr = torch.cat([*begins, begins[0].new_full((1,), sum(entries))])
     column = torch.cat(_raised([part.column.to(index) for part in parts], columns))
@@ -222,6 +220,11 @@ def _raised(parts: Sequence[Tensor], by: Sequence[int]) -> list[Tensor]:
 def _shifted(index: Tensor, count: int, by: int, dtype: torch.dtype) -> Tensor:
     """(count, …) the numbers raised by 0, `by`, 2 `by`, …"""
     return index.to(dtype) + by * torch.arange(count, dtype=dtype, device=index.device)[:, None]
+
+
+def index_dtype(*sizes: int) -> torch.dtype:
+    """int32 where it can number all of these, else int64."""
+    return torch.int32 if max(sizes) < INT32_MAX else torch.int64
 
 
 def starts(count: Tensor) -> Tensor:

@@ -272,6 +272,24 @@ def _row_maxima_anywhere(pattern: Pattern, x: Tensor, width: int = 8) -> tuple[T
     return torch.cat(maxima, 1), torch.cat(entries, 1)
 
 
+def squared(pattern: Pattern) -> tuple[Tensor, Tensor]:
+    """Rows and columns, int64 and each pair once, where the pattern of a square matrix multiplied by itself has entries."""
+    if pattern.num_entries == 0:
+        none = torch.empty(0, dtype=torch.int64, device=pattern.column.device)
+        return none, none
+    row, column = pattern.row, pattern.column
+    again = (row[1:] == row[:-1]) & (column[1:] == column[:-1])
+    if bool(again.any()):  # the kernel takes entries for different ones
+        once = torch.cat([again.new_zeros(1), again]).logical_not()
+        pattern, _ = Pattern.from_pairs(row[once], column[once], pattern.num_rows, pattern.num_columns)
+    matrix = _csr(pattern, pattern.ones(torch.float32))
+    # a sum of positive numbers is never zero, so what is stored is what is there
+    square = torch.sparse.mm(matrix, matrix)
+    rowptr, column = square.crow_indices(), square.col_indices()
+    row = torch.arange(pattern.num_rows, device=column.device).repeat_interleave(rowptr.diff(), output_size=len(column))
+    return row, column.long()
+
+
 def _mean(pattern: Pattern, x: Tensor) -> Tensor:
     total = product(pattern, None, x)
     inverse = pattern.count.clamp(min=1).to(total.dtype).reciprocal()

@@ -29,7 +29,7 @@ from renote.train.checkpoint import Checkpoint
 from renote.train.learner import Learner, slice_batch
 from renote.train.log import RunLog, StepProgress
 from renote.train.options import TrainOptions
-from renote.train.order import mixed_seed, step_generator
+from renote.train.order import mixed_seed, seed_draws, step_generator
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ class Trainer:
         rate = options.learning_rate_at(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        torch.manual_seed(mixed_seed(options.seed, 3, self.step, rank))  # dropout inside networks
+        seed_draws(mixed_seed(options.seed, 3, self.step, rank), accelerator.device)  # dropout inside networks
         whole = self.learner.batch(self.step, step_generator(options.seed, self.step))
         parts = 1 if whole is None else options.accumulate
         self.module.train()

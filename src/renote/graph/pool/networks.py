@@ -21,6 +21,7 @@ from renote.graph.pattern import Pattern
 from renote.graph.pool.cluster import DenseGraphs, dense_diff_pool, diff_pool
 from renote.graph.pool.keep import KeepPool, SAGPool, TopKPool
 from renote.graph.pool.sort import sort_pool
+from renote.graph.segment import squared
 
 
 class SortNetwork(nn.Module):
@@ -343,14 +344,7 @@ def two_hops(adjacency: Adjacency) -> Adjacency:
         raise UsageError(
             f"two hops join nodes in {paths:.3g} ways, which is too many to list: lower squares, or take a part of the graph"
         )
-    # every way on from the end of an edge: the source of each edge's receiver's edges
-    pattern = adjacency.pattern
-    target, middle = pattern.row.long(), pattern.column.long()
-    entries = pattern.entries_of(middle)
-    far = pattern.column.long().index_select(0, entries)
-    near = target.repeat_interleave(pattern.count.long().index_select(0, middle))
-    key = torch.unique(torch.cat([near * adjacency.num_nodes + far, target * adjacency.num_nodes + middle]))
-    near, far = key // max(adjacency.num_nodes, 1), key % max(adjacency.num_nodes, 1)
+    near, far = squared(adjacency.looped[0])
     other = near != far
     return Adjacency.from_edges(far[other], near[other], adjacency.num_nodes)
 
