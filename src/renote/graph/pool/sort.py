@@ -40,14 +40,35 @@ def sort_pool(x: Tensor, members: Pattern, k: int) -> Tensor:
 
 def falling(x: Tensor, graph: Tensor) -> Tensor:
     """(nodes,) the order by graph, then falling last feature, then the one before where these are equal, and so on."""
-    rank = graph
-    order = torch.arange(len(x), device=x.device)
-    for column in reversed(range(x.shape[1])):
-        _, value = torch.unique(-x[:, column], return_inverse=True)
-        _, rank = torch.unique(rank * max(len(x), 1) + value, return_inverse=True)
-        order = rank.argsort(stable=True)
-        tied = rank[order][1:] == rank[order][:-1]
+    order = _falling(x[:, -1], graph)
+    # where each run of nodes that are equal so far begins
+    run = _runs(graph[order], x[:, -1][order])
+    place = torch.arange(len(x), device=x.device)
+    while True:
+        tied = place[:-1][run[place[1:]] == run[place[:-1]]]
+        differ = x[order[tied]] != x[order[tied + 1]]
+        columns = differ.any(0).nonzero()
         # nodes that are equal in all may stand in any order
-        if not bool((x[order][1:][tied] != x[order][:-1][tied]).any()):
-            break
-    return order
+        if not len(columns):
+            return order
+        column = int(columns[-1])
+        open_runs = run.new_zeros(len(x), dtype=torch.bool).index_fill_(0, run[tied[differ.any(1)]], True)
+        place = open_runs[run].nonzero().squeeze(1)
+        nodes, within = order[place], run[place]
+        sooner = _falling(x[nodes, column], within)
+        order[place] = nodes[sooner]
+        run[place] = place[_runs(within, x[order[place], column])]
+
+
+def _falling(value: Tensor, group: Tensor) -> Tensor:
+    """The order by group, then falling value, then place."""
+    order = value.argsort(descending=True, stable=True)
+    return order[group[order].argsort(stable=True)]
+
+
+def _runs(group: Tensor, value: Tensor) -> Tensor:
+    """Of each of these, which lie in order, the place of the first that has its group and value."""
+    place = torch.arange(len(group), device=group.device)
+    first = torch.ones_like(group, dtype=torch.bool)
+    first[1:] = (group[1:] != group[:-1]) | (value[1:] != value[:-1])
+    return torch.where(first, place, 0).cummax(0).values
