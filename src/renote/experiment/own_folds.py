@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 import statistics
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from renote.data import GraphData, split_fold, stratified_folds, with_folds
 from renote.experiment.lab import Lab
-from renote.experiment.run import completed, load_data, train
+from renote.experiment.run import completed, loaded_once, train
 from renote.experiment.system import System
 
 FOLDS = 10
@@ -41,15 +40,10 @@ def folds_accuracy(
     return [statistics.fmean(found[FOLDS * r : FOLDS * (r + 1)]) for r in range(repetitions)]
 
 
-@lru_cache(maxsize=4)
-def _loaded(data: str) -> Any:
-    return load_data(data)
-
-
 def _accuracy(
     system: System[Any], data: str, repetition: int, fold: int, epochs: int, patience: int, changes: Mapping[str, Any]
 ) -> float:
-    split = split_of(_loaded(data), repetition, fold, patience > 0)
+    split = split_of(loaded_once(data), repetition, fold, patience > 0)
     config = system.configure("paper", **{**changes, "seed": FOLDS * repetition + fold})
     epoch = -(-len(split.train) // (config.batch_size or len(split.train)))
     every = epoch if patience else 0

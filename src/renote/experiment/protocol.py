@@ -11,13 +11,13 @@ import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 from renote.data import GraphData, split_fold, stratified_folds, with_folds
 from renote.errors import UsageError
 from renote.experiment.lab import Lab
-from renote.experiment.run import completed, load_data, train
+from renote.experiment.run import completed, loaded_once, train
 from renote.experiment.system import System
 from renote.experiment.workers import workers
 
@@ -211,16 +211,11 @@ def _done(lab: Lab, cell: _Cell) -> Any:
     return lab.measure(cell.key, partial(_trained, system, cell.data, protocol, fold, seed, changes))
 
 
-@lru_cache(maxsize=4)
-def _loaded(data: str) -> Any:
-    return load_data(data)
-
-
 def _named(
     system: System[Any], data: str, protocol: Protocol, fold: int, seed: int, changes: Mapping[str, Any]
 ) -> dict[str, float]:
     """`_trained` in a process of its own, which loads the data when it first needs them."""
-    return _trained(system, _with_folds(_loaded(data), data, system, protocol), protocol, fold, seed, changes)
+    return _trained(system, _with_folds(loaded_once(data), data, system, protocol), protocol, fold, seed, changes)
 
 
 def _trained(

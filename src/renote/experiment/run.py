@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -126,6 +127,12 @@ def test_score(measures: Mapping[str, Any]) -> tuple[str, float]:
 def load_data(name: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> Data:
     """Load data by name or path with the loader's options."""
     return data_sets.load(name, **(options or {}))
+
+
+@lru_cache(maxsize=4)
+def loaded_once(name: str) -> Any:
+    """`load_data`, kept: for many trainings on the same data in one process, none of which changes it."""
+    return load_data(name)
 
 
 def train(
