@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 from tyro.conf import Positional
@@ -95,12 +94,11 @@ def checkpoints(json: Json = False) -> None:
             card["data"],
             len(card["classes"]) or "",
             f"{card['parameters']:,}",
-            f"{card['measures']['frechet_distance']:.3g}",
-            f"{card['measures'].get('class_accuracy', math.nan):.1f} %" if card["classes"] else "",
+            shipped.told(card),
         ]
         for card in cards
     ]
-    print_table(("name", "system", "data", "classes", "parameters", "Fréchet distance", "samples of their class"), body)
+    print_table(("name", "system", "data", "classes", "parameters", "measured"), body)
     say(
         "try: renote sample NAME --out grid.png; each was trained by the command in its card: renote checkpoints --json"
     )

@@ -267,5 +267,5 @@ def ship(
 
     card = experiment.ship(generative(run), out, samples, precision)
     size = sum(path.stat().st_size for path in Path(out).iterdir())
-    before, after = (card[key]["frechet_distance"] for key in ("measures_before", "measures"))
-    say(f"{out}: {size / 1e6:.2f} MB; Fréchet distance {after:.4g}, before {before:.4g}; next: renote sample {out}")
+    (name, before), (_, after) = (shipped.flaw(card[key]) for key in ("measures_before", "measures"))
+    say(f"{out}: {size / 1e6:.2f} MB; {name} {after:.4g}, before {before:.4g}; next: renote sample {out}")
