@@ -129,7 +129,7 @@ def test_a_surface_corresponds_to_itself(figures: MeshData, tmp_path: Path) -> N
     trimesh = pytest.importorskip("trimesh")
     system = systems.get("geodesic-cnn")
     train(
-        system, "figures", system.configure(**small("geodesic-cnn", steps=100)), tmp_path / "run", progress=False,
+        system, "figures", system.configure(**small("geodesic-cnn", steps=300)), tmp_path / "run", progress=False,
         data_options=FEW,
     )  # fmt: skip
     run = systems.load_run(tmp_path / "run")
