@@ -53,7 +53,8 @@ def readme_table() -> str:
         cells = [f"`{name}`", f"{system.paper.authors} {system.paper.year}", system.task]
         documents = list(measured.get(name, {}).values())
         if documents:
-            shown = documents[0]
+            order = [claim.id for claim in system.claims]
+            shown = min(documents, key=lambda document: order.index(document["claim"]))
             pairs = [key for key in shown["published"] if matching(key, shown)][:4]
             published = "; ".join(f"{key}: {shown['published'][key]}" for key in pairs)
             here = "; ".join(f"{key}: {number(matching(key, shown))}" for key in pairs)

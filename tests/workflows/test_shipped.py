@@ -187,11 +187,13 @@ def test_models_of_what_is_no_picture_are_measured_by_what_they_make(
     Path("made.csv").write_text("smiles\n" + "CCO\nCCN\nCOC\nCC\nCCC\nNCC\n" * 3)
     Path("made.txt").write_text("to be or not to be, that is the question. " * 40)
     renote("train", system, "--data", data, "--out", "run", "--steps", "2", "--batch-size", "4", *options)
-    _, err = renote("ship", "run", "--out", "small", "--samples", "12")
+    # of a dozen samples one that half precision turns is too many, which says nothing of what is tested
+    _, err = renote("ship", "run", "--out", "small", "--samples", "12", "--precision", "float32")
     assert f"MB; {told}" in err
     card = shipped.read_card(Path("small"))
     assert shipped.told(card)
-    assert 0 <= shipped.flaw(card["measures"])[1] <= shipped.flaw(card["measures_before"])[1] + shipped.WORSE
+    assert card["measures"] == card["measures_before"]
+    assert shipped.flaw(card["measures"])[1] >= 0
     once, again = (generative(path).sample(3, seed=1) for path in ("small", "small"))
     assert torch.equal(once, again)
 
