@@ -22,6 +22,7 @@ from renote.graph import (
     GaANConvolution,
     GATConvolution,
     GeodesicConvolution,
+    ImprovedConvolution,
     InceptionConvolution,
     IsomorphismConvolution,
     KipfConvolution,
@@ -71,9 +72,9 @@ def with_loops(dense: Tensor) -> Tensor:
     return dense + torch.diag((dense.diagonal() == 0).to(dense.dtype))
 
 
-def kipf_matrix(dense: Tensor) -> Tensor:
-    """D^-1/2 (A + I) D^-1/2, where a node that has a loop keeps it."""
-    looped = with_loops(dense)
+def kipf_matrix(dense: Tensor, loop: float = 1.0) -> Tensor:
+    """D^-1/2 (A + w I) D^-1/2, where a node that has a loop keeps it."""
+    looped = dense + loop * (with_loops(dense) - dense)
     scale = looped.abs().sum(1).pow(-0.5)
     return scale[:, None] * looped * scale[None, :]
 
@@ -94,6 +95,11 @@ def enhanced_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
     """(Ã + λ diag Ã) X W + b."""
     walk = walk_matrix(with_loops(dense))
     return (walk + layer.strength * torch.diag(walk.diagonal())) @ x @ layer.weight + layer.bias
+
+
+def improved_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    """D^-1/2 (A + w I) D^-1/2 X W + b."""
+    return kipf_matrix(dense, layer.loop) @ x @ layer.weight + layer.bias
 
 
 def skip_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
@@ -430,6 +436,7 @@ LAYERS = [
     Layer("kipf, as wide", lambda i, o: KipfConvolution(i, i), kipf_oracle),
     Layer("kipf, wider", lambda i, o: KipfConvolution(i, 2 * i), kipf_oracle),
     Layer("enhanced", lambda i, o: EnhancedConvolution(i, o, 0.7), enhanced_oracle),
+    Layer("improved", lambda i, o: ImprovedConvolution(i, o, 1.5), improved_oracle),
     Layer("loopy, narrower", lambda i, o: LoopyConvolution(i, o), loopy_oracle, one_loop=False),
     Layer("loopy, wider", lambda i, o: LoopyConvolution(i, 2 * i), loopy_oracle, one_loop=False),
     Layer("skip", lambda i, o: SkipConvolution(i, o), skip_oracle),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from layer_harness import LAYERS, Layer, permuted, random_graph
 
 from renote.errors import UsageError
-from renote.graph import Adjacency, EnhancedConvolution, Graph, batch, neighborhood
+from renote.graph import Adjacency, EnhancedConvolution, Graph, ImprovedConvolution, batch, neighborhood
 
 each_layer = pytest.mark.parametrize("layer", LAYERS, ids=[layer.name for layer in LAYERS])
 SYMMETRIC = [layer for layer in LAYERS if layer.symmetric]
@@ -164,6 +164,18 @@ def test_enhanced_convolution_is_pygs(strength: float) -> None:
         theirs.lin_out.bias.copy_(ours.bias.normal_())  # type: ignore[union-attr]
         theirs.lin_root.weight.zero_()
     torch.testing.assert_close(ours(x, adjacency), theirs(x, adjacency.edge_index()), rtol=1e-5, atol=1e-5)
+
+
+def test_doubled_loops_are_pygs_improved() -> None:
+    geometric = pytest.importorskip("torch_geometric.nn")
+    adjacency, x = random_graph(30, 120, 0).with_weight(None), torch.randn(30, 5)
+    ours, theirs = ImprovedConvolution(5, 3), geometric.GCNConv(5, 3, improved=True)
+    with torch.no_grad():
+        theirs.lin.weight.copy_(ours.weight.T)
+        theirs.bias.copy_(ours.bias.normal_())  # type: ignore[union-attr]
+    # without weights its loops count once
+    expected = theirs(x, adjacency.edge_index(), torch.ones(adjacency.num_edges))
+    torch.testing.assert_close(ours(x, adjacency), expected, rtol=1e-5, atol=1e-5)
 
 
 @each_layer

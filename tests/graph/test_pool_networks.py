@@ -14,9 +14,11 @@ from renote.graph import (
     Adjacency,
     AttentionPoolNetwork,
     ClusterNetwork,
+    ConvolutionStack,
     DenseConvolution,
     Graph,
     GraphUNet,
+    ImprovedConvolution,
     KipfConvolution,
     NodeMap,
     SAGEConvolution,
@@ -73,8 +75,8 @@ def test_a_u_of_one_pool_is_its_formula() -> None:
     dense = graph.adjacency.to_dense().double()
 
     def conv(layer: nn.Module, matrix: Tensor, x: Tensor) -> Tensor:
-        assert isinstance(layer, KipfConvolution)
-        return (kipf_matrix(matrix) @ x @ layer.weight + layer.bias).clamp(min=0)
+        assert isinstance(layer, ImprovedConvolution)
+        return (kipf_matrix(matrix, 2.0) @ x @ layer.weight + layer.bias).clamp(min=0)
 
     top = conv(module.first, dense, features(graph))
     pool = module.pools[0]
@@ -117,12 +119,31 @@ def test_clusters_of_clusters_and_what_is_added_to_the_loss() -> None:
     both = ClusterNetwork(SAGEConvolution, 4, 5, (3, 2), nn.Linear(15, 2), link=2.0, entropy=3.0).double()
     both.load_state_dict(module.state_dict())
     graphs = [drawn(7, 1), drawn(5, 2)]
-    found = [one(batch(graphs)) for one in (module, other, both)]
+    found = [one.eval()(batch(graphs)) for one in (module, other, both)]
     torch.testing.assert_close(found[2][1], 2 * found[0][1] + 3 * found[1][1])
     torch.testing.assert_close(found[0][0], found[1][0])
     torch.testing.assert_close(found[0][1], torch.stack([module(graph)[1] for graph in graphs]).mean())
     found[2][1].backward()
     assert all(p.grad is not None for stack in both.assign for p in stack.parameters())
+
+
+def test_a_stack_normalizes_rows_and_then_over_nodes() -> None:
+    """h = norm(ReLU(h / |h|)) but for the last layer, and of dense graphs over the nodes that are there."""
+    torch.manual_seed(0)
+    joined = batch([drawn(5, 1), drawn(0), drawn(3, 2)])
+    stack = ConvolutionStack(DenseConvolution, [4, 3, 2]).double()
+    padded = to_dense(joined, features(joined))
+    there = padded.mask.squeeze(2).bool()
+    first = stack.layers[0](padded.x, padded.adjacency)[there]
+    first = (first / first.norm(dim=1, keepdim=True)).clamp(min=0)
+    first = (first - first.mean(0)) / (first.var(0, correction=0) + 1e-5).sqrt()
+    inner = torch.zeros(3, 5, 3, dtype=torch.float64)
+    inner[there] = first
+    last = stack.layers[1](inner, padded.adjacency)[there]
+    found = stack(padded.x, padded.adjacency, there)[there]
+    torch.testing.assert_close(found, last / last.norm(dim=1, keepdim=True))
+    stack.unit = False
+    torch.testing.assert_close(stack(padded.x, padded.adjacency, there)[there], last)
 
 
 def test_a_node_map_sees_no_edges() -> None:
@@ -163,7 +184,7 @@ def test_clusters_that_nobody_belongs_to_have_gradients(low: tuple[float, float]
     """Shares of 10⁻³⁸ are numbers in single precision, their reciprocals are not."""
     torch.manual_seed(0)
     module = ClusterNetwork(SAGEConvolution, 4, 5, (3, 2), nn.Linear(15, 2))
-    last = module.assign[0][-1]  # type: ignore[index]
+    last = module.assign[0].layers[-1]  # type: ignore[index,union-attr]
     with torch.no_grad():
         last.bias.copy_(torch.tensor([0.0, *low]))
     graph = drawn(7, 1)

@@ -47,6 +47,7 @@ from .conv.precomputed import InceptionConvolution as InceptionConvolution
 from .conv.precomputed import SimplifiedConvolution as SimplifiedConvolution
 from .conv.relational import RelationalConvolution as RelationalConvolution
 from .conv.spatial import EnhancedConvolution as EnhancedConvolution
+from .conv.spatial import ImprovedConvolution as ImprovedConvolution
 from .conv.spatial import KipfConvolution as KipfConvolution
 from .conv.spatial import LoopyConvolution as LoopyConvolution
 from .conv.spatial import SkipConvolution as SkipConvolution
@@ -137,6 +138,7 @@ from .pool.modularity import dmon_pool as dmon_pool
 from .pool.networks import AttentionPoolNetwork as AttentionPoolNetwork
 from .pool.networks import ClusterNetwork as ClusterNetwork
 from .pool.networks import ClusterScores as ClusterScores
+from .pool.networks import ConvolutionStack as ConvolutionStack
 from .pool.networks import DenseConvolution as DenseConvolution
 from .pool.networks import GraphUNet as GraphUNet
 from .pool.networks import MeanMax as MeanMax

@@ -5,6 +5,7 @@ Gao & Ji, "Graph U-Nets", ICML 2019, arXiv:1905.05178.
     y = X p / |p|,  idx = rank(y, k),  X' = X_idx ⊙ σ(y_idx),  A' = A_idx,idx          (2)
     unpool: rows back to idx, zeros elsewhere                                          (3)
     A² in the place of A before a pool, so that what is left hangs together            (5)
+    A + 2 I in the place of A + I in every convolution                                 section 3.5
 """
 
 from __future__ import annotations
@@ -49,13 +50,13 @@ class Config(NodeOptions):
 
 
 def build(config: Config, data: NodeData) -> NodeClassification:
-    """A U between a dropout on the features and a Kipf convolution to the classes."""
+    """A U between a dropout on the features and a convolution to the classes."""
     from renote import graph
 
     unet = graph.GraphUNet(
         data.graph.num_features, config.hidden, config.layers, config.ratio, config.inner_dropout, config.squares
     )
-    network = graph.UNodes(unet, graph.KipfConvolution(config.hidden, data.num_classes), config.dropout)
+    network = graph.UNodes(unet, graph.ImprovedConvolution(config.hidden, data.num_classes), config.dropout)
     return graph.NodeClassification(network, data.graph, data.labels, data.splits)
 
 
@@ -83,7 +84,7 @@ SYSTEM = NodeSystem(
     name="graph-unet",
     title="Graph U-Nets",
     paper=Paper("Gao & Ji", "Graph U-Nets", 2019, "ICML 2019", "arXiv:1905.05178"),
-    parts=("Kipf convolution", "top-k pool", "unpooling", "skip connections", "two-hop connections"),
+    parts=("convolution with doubled loops", "top-k pool", "unpooling", "skip connections", "two-hop connections"),
     data="cora",
     config=Config,
     build=build,

@@ -13,7 +13,8 @@ from torch.nn import functional
 from renote.errors import UsageError
 from renote.graph.adjacency import Adjacency
 from renote.graph.aggregate import MaxAggregation, MeanAggregation
-from renote.graph.conv.spatial import EnhancedConvolution, KipfConvolution, SkipConvolution
+from renote.graph.conv.isomorphism import NodeNorm
+from renote.graph.conv.spatial import EnhancedConvolution, ImprovedConvolution, KipfConvolution, SkipConvolution
 from renote.graph.dropout import dropout
 from renote.graph.graph import Graph
 from renote.graph.network import drop_features, features_of
@@ -159,6 +160,41 @@ class DenseConvolution(nn.Module):
         return out
 
 
+class ConvolutionStack(nn.Module):
+    """h' = norm(ReLU(unit(conv(h)))) layer by layer, unit(h_i) = h_i / |h_i|, norm a batch normalization over the nodes; the last layer has neither ReLU nor norm.
+
+    Args:
+        make: `make(in_features, out_features)` gives a layer, called with (h, adjacency).
+        widths: features a node comes with, and of each layer.
+        unit: whether the last layer's rows have length 1 too.
+
+    Source:
+        Ying et al. (2018), section 4: both normalizations, after every layer.
+    """
+
+    def __init__(self, make: Callable[[int, int], nn.Module], widths: Sequence[int], unit: bool = True) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(make(i, o) for i, o in itertools.pairwise(widths))
+        self.norms = nn.ModuleList(NodeNorm(width) for width in widths[1:-1])
+        self.unit = unit
+
+    def forward(self, x: object, adjacency: object, there: Tensor | None = None) -> Tensor:
+        """The last layer's h.
+
+        Args:
+            x: (nodes, features), or (graphs, n, features) where layers are for dense graphs.
+            adjacency: what the layers take.
+            there: (graphs, n) bool, the nodes of dense graphs that are there: others are in no mean of a normalization.
+        """
+        for layer, norm in itertools.zip_longest(self.layers, self.norms):
+            out: Tensor = layer(x, adjacency)
+            if norm is None:
+                break
+            out = functional.normalize(out, dim=-1).relu()
+            x = norm(out) if there is None else torch.zeros_like(out).index_put((there,), norm(out[there]))
+        return functional.normalize(out, dim=-1) if self.unit else out
+
+
 class ClusterNetwork(nn.Module):
     """DiffPool after DiffPool: each level embeds its nodes by one stack of convolutions, assigns them to clusters by another, and is read by a maximum.
 
@@ -191,32 +227,30 @@ class ClusterNetwork(nn.Module):
         if not clusters or min(clusters) < 1:
             raise UsageError(f"clusters is {tuple(clusters)}: give each pooling at least one")
 
-        def stack(make: Callable[[int, int], nn.Module], *widths: int) -> nn.ModuleList:
-            return nn.ModuleList(make(i, o) for i, o in itertools.pairwise(widths))
-
         first = [features, *[hidden] * (layers - 1)]
         inner = [hidden] * layers
-        self.embed = nn.ModuleList([stack(convolution, *first, hidden)])
-        self.assign = nn.ModuleList([stack(convolution, *first, clusters[0])])
+        self.embed = nn.ModuleList([ConvolutionStack(convolution, [*first, hidden])])
+        self.assign = nn.ModuleList([ConvolutionStack(convolution, [*first, clusters[0]], unit=False)])
         for count in clusters[1:]:
-            self.embed.append(stack(DenseConvolution, *inner, hidden))
-            self.assign.append(stack(DenseConvolution, *inner, count))
-        self.embed.append(stack(DenseConvolution, *inner, hidden))
+            self.embed.append(ConvolutionStack(DenseConvolution, [*inner, hidden]))
+            self.assign.append(ConvolutionStack(DenseConvolution, [*inner, count], unit=False))
+        self.embed.append(ConvolutionStack(DenseConvolution, [*inner, hidden]))
         self.head, self.link, self.entropy, self.readout = head, link, entropy, MaxAggregation()
 
     def forward(self, graph: Graph) -> tuple[Tensor, Tensor]:
         """Logits (graphs, classes), and the penalty, the mean over poolings of the weighted link loss and entropy."""
         x = features_of(graph)
-        hidden = _through(self.embed[0], x, graph.adjacency)
+        hidden = self.embed[0](x, graph.adjacency)
         read = [self.readout(hidden, graph.members)]
-        found = diff_pool(graph, hidden, _through(self.assign[0], x, graph.adjacency))
+        found = diff_pool(graph, hidden, self.assign[0](x, graph.adjacency))
         penalty = self.link * found.link + self.entropy * found.entropy
         for embed, assign in zip(self.embed[1:], [*self.assign[1:], None]):
             level = found.graphs
-            inside = _through(embed, level.x, level.adjacency) * level.mask
+            there = level.mask.squeeze(2).bool()
+            inside = embed(level.x, level.adjacency, there) * level.mask
             read.append(inside.amax(1))
             if assign is not None:
-                scores = _through(assign, level.x, level.adjacency)
+                scores = assign(level.x, level.adjacency, there)
                 found = dense_diff_pool(DenseGraphs(inside, level.adjacency, level.count), scores)
                 penalty = penalty + self.link * found.link + self.entropy * found.entropy
         logits: Tensor = self.head(torch.cat(read, 1))
@@ -224,7 +258,7 @@ class ClusterNetwork(nn.Module):
 
 
 class GraphUNet(nn.Module):
-    """Down: top-k pools between Kipf convolutions; up: unpooling, skip connections, convolutions; (nodes, hidden).
+    """Down: top-k pools between convolutions D^-1/2 (A + 2 I) D^-1/2 X W; up: unpooling, skip connections, convolutions; (nodes, hidden).
 
     Args:
         features: a node comes with.
@@ -250,10 +284,10 @@ class GraphUNet(nn.Module):
         super().__init__()
         if depth < 1:
             raise UsageError(f"depth is {depth}: a U has at least one pool")
-        self.first = KipfConvolution(features, hidden)
+        self.first = ImprovedConvolution(features, hidden)
         self.pools = nn.ModuleList(TopKPool(hidden, ratio) for _ in range(depth))
-        self.down = nn.ModuleList(KipfConvolution(hidden, hidden) for _ in range(depth))
-        self.up = nn.ModuleList(KipfConvolution(hidden, hidden) for _ in range(depth))
+        self.down = nn.ModuleList(ImprovedConvolution(hidden, hidden) for _ in range(depth))
+        self.up = nn.ModuleList(ImprovedConvolution(hidden, hidden) for _ in range(depth))
         self.dropout, self.squares = dropout, squares
 
     def forward(self, graph: Graph) -> Tensor:
@@ -349,11 +383,3 @@ def two_hops(adjacency: Adjacency) -> Adjacency:
     near, far = squared(adjacency.looped[0])
     other = near != far
     return Adjacency.from_edges(far[other], near[other], adjacency.num_nodes)
-
-
-def _through(stack: nn.Module, x: object, adjacency: object) -> Tensor:
-    assert isinstance(stack, nn.ModuleList)
-    for number, layer in enumerate(stack):
-        x = layer(x.relu() if number and isinstance(x, Tensor) else x, adjacency)
-    assert isinstance(x, Tensor)
-    return x
