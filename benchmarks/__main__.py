@@ -64,10 +64,12 @@ def main(arguments: Sequence[str]) -> None:
         Console(width=180).print(table)
         if not quick:
             kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-            found = kept | {
-                name: {**environment.describe(), "day": time.strftime("%Y-%m-%d", time.gmtime()), "rows": rows}
-            }
-            write_json(RESULTS, {section: found[section] for section in SECTIONS if section in found})
+            made = {**environment.describe(), "day": time.strftime("%Y-%m-%d", time.gmtime()), "rows": rows}
+            # figures of an accelerator stand beside those of processors
+            beside = {section: f"{section}, accelerator" for section in SECTIONS}
+            found = kept | {beside[name] if made["machine"]["accelerator"] else name: made}
+            order = [title for section in SECTIONS for title in (section, beside[section])]
+            write_json(RESULTS, {title: found[title] for title in order if title in found})
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.harness import interleave, table_row
+from benchmarks.harness import row_with_memory
 from renote.data import LinkData
 from renote.errors import DataError
 from renote.graph import Adjacency, dmon_pool, enclosing_subgraphs, with_label_features
@@ -22,17 +22,15 @@ def run(quick: bool = False) -> list[dict[str, Any]]:
     adjacency, pairs, name = _links(20 if quick else 300)
     rows = []
     for hops in (1, 2):
-        took = interleave(
-            {
-                "renote": lambda hops=hops: with_label_features(enclosing_subgraphs(adjacency, pairs, hops), LABELS),  # type: ignore[misc]
-                "peer": lambda hops=hops: _peer(adjacency.edge_index(), pairs, hops, adjacency.num_nodes),  # type: ignore[misc]
-            },
-            2 if quick else 7,
-            1,
-        )
         note = f"{enclosing_subgraphs(adjacency, pairs, hops).num_edges / len(pairs):.0f} edges a pair; labels and one-hot features included"
         rows.append(
-            table_row(f"enclosing subgraphs of {len(pairs)} pairs, {hops} hop{'s' * (hops > 1)} ({name})", took, note)
+            row_with_memory(
+                f"enclosing subgraphs of {len(pairs)} pairs, {hops} hop{'s' * (hops > 1)} ({name})",
+                lambda hops=hops: with_label_features(enclosing_subgraphs(adjacency, pairs, hops), LABELS),  # type: ignore[misc]
+                lambda hops=hops: _peer(adjacency.edge_index(), pairs, hops, adjacency.num_nodes),  # type: ignore[misc]
+                2 if quick else 7,
+                note,
+            )
         )
     return [*rows, _dmon(quick)]
 
@@ -105,8 +103,10 @@ def _dmon(quick: bool) -> dict[str, Any]:
         _, out, _, spectral, _, collapse = layer(x[None], dense)
         (spectral + collapse + out.sum()).backward()
 
-    took = interleave({"renote": ours, "peer": theirs}, 2 if quick else 9)
-    name = f"DMoN pool, forward + backward ({nodes:,} nodes, {adjacency.num_edges:,} edges, {clusters} clusters)"
-    return table_row(
-        name, took, f"the peer's matrix of nodes × nodes is {dense.numel() * 4 / 1e6:.0f} MB, here there is none"
+    return row_with_memory(
+        f"DMoN pool, forward + backward ({nodes:,} nodes, {adjacency.num_edges:,} edges, {clusters} clusters)",
+        ours,
+        theirs,
+        2 if quick else 9,
+        f"the peer's matrix of nodes × nodes is {dense.numel() * 4 / 1e6:.0f} MB more, made before; here there is none",
     )

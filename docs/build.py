@@ -144,7 +144,7 @@ def benchmark_page() -> str:
         versions = ", ".join(f"{k} {v}" for k, v in document["versions"].items())
         parts += [
             table(["work", "renote (ms)", "peer (ms)", "peer / renote", "what it is against the machine"], rows),
-            f"`python -m benchmarks {section}`{day}: {machine['processor']}, {machine['threads']} threads; {versions}.",
+            f"`python -m benchmarks {section.split(',')[0]}`{day}: {machine['accelerator'] or machine['processor']}, {machine['threads']} threads; {versions}.",
         ]
     return text.replace("{table}", "\n\n".join(parts))
 

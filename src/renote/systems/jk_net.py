@@ -61,7 +61,9 @@ def build(config: Config, data: NodeData) -> NodeClassification:
 
 
 DATA = "cora"
-DEPTHS = (1, 2, 4, 6, 8)
+DEPTHS = (1, 2, 4, 8, 16, 32)
+JUDGED = 8
+"""Layers of the network that decides: the paper's curves end at six; deeper ones are shown."""
 JUMPS = ("none", "concat", "max", "lstm")
 
 
@@ -69,18 +71,18 @@ def depth(lab: Lab) -> Outcome:
     """Test accuracy over the number of layers, with each jump and without, on random splits of 60, 20 and 20 %."""
     from renote import data, evaluate, experiment
 
-    seeds = tuple(range(10 if lab.laptop else 30))
+    seeds = tuple(range(5 if lab.laptop else 30))
     jumps: dict[str, experiment.Candidate] = {jump: (None, "laptop", {"jump": jump}) for jump in JUMPS}
     curves = experiment.over_layers(lab, DATA, jumps, DEPTHS, seeds, data.split_nodes)
     mean = {jump: {layers: statistics.fmean(values) for layers, values in row.items()} for jump, row in curves.items()}
-    lost = {jump: max(row.values()) - row[DEPTHS[-1]] for jump, row in mean.items()}
+    lost = {jump: max(row.values()) - row[JUDGED] for jump, row in mean.items()}
     named = ("concat", "max")
-    holds = all(lost[jump] < lost["none"] and mean[jump][DEPTHS[-1]] > mean["none"][DEPTHS[-1]] for jump in named)
+    holds = all(lost[jump] < lost["none"] and mean[jump][JUDGED] > mean["none"][JUDGED] for jump in named)
     holds = holds and max(max(mean[jump].values()) for jump in named) >= max(mean["none"].values())
     figure = evaluate.draw_curves({f"{DATA}: jumping knowledge": curves}, "layers", "test accuracy (%)")
     note = (
         "Random splits of 60, 20 and 20 % of each class, one a seed, as in the paper; weights selected by validation loss. Holds if with concat and max the "
-        "deepest network loses less to the best depth than without, and beats it, and the best of all depths is not below that without. "
+        f"network of {JUDGED} layers loses less to the best depth than without, and beats it, and the best of all depths is not below that without; deeper ones are shown. "
         "LSTM-attention is shown: the paper finds it too large for small graphs."
     )
     return Outcome(experiment.summary_over_layers({DATA: curves}), holds, figure, seeds, note)
