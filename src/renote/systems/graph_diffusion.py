@@ -179,7 +179,17 @@ def qm9(lab: Lab) -> Outcome:
 
     seeds, preset, count = ((0, 1, 2), "laptop", 1000) if lab.laptop else ((0,), "full", 10_000)
     runs = contrast.trained(lab, "qm9", {"molecules": (None, {})}, seeds, preset, {"kekulize": True})["molecules"]
-    found = [lab.measure(f"{count} molecules, seed {i}", partial(_made, run, count, i)) for i, run in enumerate(runs)]
+    found = [
+        _judged(
+            run,
+            [
+                row
+                for first in range(0, count, PART)
+                for row in lab.measure(f"molecules from {first}, seed {i}", partial(_made, run, i, first))
+            ],
+        )
+        for i, run in enumerate(runs)
+    ]
     measured = {
         f"{name}, %": _over_seeds([100 * row["measures"][name] for row in found])
         for name in ("validity", "sanitized", "uniqueness", "novelty")
@@ -204,12 +214,24 @@ def qm9(lab: Lab) -> Outcome:
     return Outcome(measured, holds, figure, seeds, note)
 
 
-def _made(run: SampleRun, count: int, seed: int) -> dict[str, Any]:
+PART = 500
+"""Molecules that are drawn and kept at a time."""
+
+
+def _made(run: SampleRun, seed: int, first: int) -> list[list[int]]:
+    """A part of the samples, rows of types."""
+    rows: list[list[int]] = run.sample(PART, seed=100_000 * (seed + 1) + first).tolist()
+    return rows
+
+
+def _judged(run: SampleRun, rows: list[list[int]]) -> dict[str, Any]:
+    import torch
+
     from renote import evaluate
     from renote.data import row_smiles
 
-    samples = run.sample(count, seed=100_000 * (seed + 1))
     assert run.data.graphs is not None
+    samples = torch.tensor(rows, dtype=run.data.train.dtype)
     smiles = [text for text in row_smiles(samples[:2000], run.data.graphs) if text and "." not in text]
     return {"measures": evaluate.graph_measures(samples, run.training_data()), "smiles": smiles}
 
@@ -265,19 +287,11 @@ SYSTEM = GenerativeSystem(
         "laptop": LAPTOP,
         "full": LAPTOP
         | {
-            "steps": 2000,
-            "batch_size": 2048,
-            "learning_rate": 1e-3,
-            "warmup_steps": 300,
+            "steps": 80_000,
+            "learning_rate": 2e-3,
             "num_train_steps": 500,
-            "width": 256,
-            "edge_width": 96,
-            "global_width": 64,
-            "layers": 6,
-            "channels": 32,
-            "checkpoint_every": 3000,
+            "checkpoint_every": 4000,
             "ema_decay": 0.999,
-            "precision": "auto",
         },
         "graphs": LAPTOP | {"steps": 2000, "batch_size": 32, "spectral": True},
     },
