@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from renote.diffusion.noise import NormalSource
-from renote.diffusion.process.check import check_step
+from renote.diffusion.process.check import check_step, check_strength
 from renote.diffusion.schedule import Schedule, broadcast
 from renote.errors import UsageError, unknown
 
@@ -43,7 +43,11 @@ class GaussianProcess:
             clean: (n, …) x_0.
             t: (n,) times.
             noise: (n, …) standard normal ε.
+
+        Raises:
+            UsageError: for a time outside [0, 1] (looked at on processors only).
         """
+        check_strength(t)
         t = t.double()
         noisy = clean * broadcast(self.schedule.alpha(t), clean)
         return noisy.addcmul_(noise, broadcast(self.schedule.sigma(t), clean))
