@@ -275,3 +275,6 @@ def test_a_time_outside_the_process_is_refused(time):
     process, clean = GaussianProcess(CosineSchedule()), torch.zeros(2, 3)
     with pytest.raises(UsageError, match="strength = .*between 0"):
         process.corrupt(clean, torch.tensor([0.5, time]), clean)
+    for t, s in ((torch.tensor([0.5, time]), 0.2), (0.5, torch.tensor([0.2, time]))):
+        with pytest.raises(UsageError, match="strength = .*between 0"):
+            process.reverse(clean, clean, t, s, clean)

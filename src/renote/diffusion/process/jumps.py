@@ -54,11 +54,12 @@ class Jumps(Transition):
         if self._chances is not None:
             root = (self._chances * self.categories).sqrt()
         flow = rates * root[:, None] ** 2
-        flow = flow / flow.max().clamp(min=TINY)
-        if not torch.allclose(flow, flow.mT):
+        scaled = flow / flow.max().clamp(min=TINY)
+        if not torch.allclose(scaled, scaled.mT):
             how = "the same from i to j as from j to i" if chances is None else "such that π_i R_ij = π_j R_ji"
             raise UsageError(f"rates must be {how}: only then is there one way back, with the prior that is given")
-        values, basis = _spectrum(rates, root)
+        # rates of few digits balance but roughly: what they are in the mean of both directions does exactly
+        values, basis = _spectrum((flow + flow.mT) / 2, root)
         if not float(values[1]) > 1e-10 * float(values[-1]):
             raise UsageError("rates leave some categories out of reach of others: the prior would depend on the data")
         self._speeds = values.clamp(min=0) / values[1]
@@ -166,14 +167,20 @@ def _positive(chances: Tensor, categories: int) -> Tensor:
     return chances / chances.sum()
 
 
-def _spectrum(rates: Tensor, root: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues of the symmetrized -R, rising, and its vectors; for jumps to neighbours alone λ_k = 4 r sin²(π k / 2 K), by cosines."""
-    count = len(rates)
-    if torch.equal(rates, rates[0, 1] * (nearest_rates(count, 1) - torch.eye(count))) and bool((root == 1).all()):
+def _spectrum(flow: Tensor, root: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues of the symmetrized -R, rising, and its vectors; for jumps to neighbours alone λ_k = 4 r sin²(π k / 2 K), by cosines.
+
+    Args:
+        flow: (K, K) K π_i R_ij, symmetric.
+        root: (K,) √(K π).
+    """
+    count = len(flow)
+    path = nearest_rates(count, 1) - torch.eye(count)
+    if bool((root == 1).all()) and torch.equal(flow, flow[0, 1] * path):
         waves = torch.sin(torch.arange(count, dtype=torch.float64) * (math.pi / (2 * count)))
-        return 4 * rates[0, 1] * waves.square(), cosine_basis(count)
-    symmetric = rates * root[:, None] / root
-    values, basis = torch.linalg.eigh(rates.sum(1).diag() - (symmetric + symmetric.mT) / 2)
+        return 4 * flow[0, 1] * waves.square(), cosine_basis(count)
+    leaving = (flow / root[:, None] ** 2).sum(1).diag()
+    values, basis = torch.linalg.eigh(leaving - flow / (root[:, None] * root))
     return values, basis
 
 
