@@ -183,7 +183,7 @@ def _fitted(numbers: Numbers, size: int | Sequence[int], fit: Fit) -> Numbers:
     """A map of another size: each pixel is the nearest of those that were, since numbers of categories have no mean."""
     wanted, there = image_size(size), numbers.shape
     scale = min(have / want for have, want in zip(there, wanted))
-    taken = [scale * want for want in wanted] if fit == "crop" else list(there)
+    taken = [scale * want if fit == "crop" else float(have) for have, want in zip(there, wanted)]
     rows, columns = (
         ((have - take) / 2 + (np.arange(want) + 0.5) * (take / want)).astype(np.int64)
         for have, take, want in zip(there, taken, wanted)

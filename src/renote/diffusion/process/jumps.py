@@ -97,11 +97,8 @@ class Jumps(Transition):
         """p Q(a)."""
         matrices, which = self._matrices(kept)
         matrices = matrices.to(chances.dtype)
-        if len(matrices) == 1:
-            return chances @ matrices[0]
-        spread: Tensor = (
-            chances.flatten(1, -2) @ matrices[which] if chances.ndim > 2 else chances[:, None] @ matrices[which]
-        )
+        flat = chances.flatten(1, -2) if chances.ndim > 2 else chances[:, None]
+        spread: Tensor = flat @ (matrices if len(matrices) == 1 else matrices[which])
         return spread.reshape(chances.shape)
 
     def _matrices(self, kept: Tensor) -> tuple[Tensor, Tensor]:
