@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -13,10 +14,12 @@ from benchmarks.harness import interleave, median_ms
 from renote import nets
 from renote.allocator import keep_freed_memory
 from renote.diffusion import CategoricalDenoiser, CategoricalModel
-from renote.diffusion.process import Absorbing, CategoricalProcess, Marginal, Uniform
+from renote.diffusion.grid import uniform
+from renote.diffusion.process import Absorbing, CategoricalProcess, Marginal, Uniform, gaussian_jumps
 
 SEQUENCES, LENGTH, STEPS, CHARACTERS = 64, 256, 100, 65
 COUNTS = (1_000, 4_000, 16_000, 50_000)
+JUMP_COUNTS = (16, 64, 256)
 FAMILIES: dict[str, Callable[[int], Any]] = {
     "absorbing": Absorbing,
     "uniform": Uniform,
@@ -30,7 +33,7 @@ def run(quick: bool = False) -> list[dict[str, Any]]:
     Args:
         quick: a few sequences and steps, to see that it runs.
     """
-    return _loops(quick) + _steps(quick)
+    return _loops(quick) + _steps(quick) + _jumps(quick)
 
 
 def _loops(quick: bool) -> list[dict[str, Any]]:
@@ -87,6 +90,29 @@ def _steps(quick: bool) -> list[dict[str, Any]]:
             _row(f"a reverse step of {sites} sites, {name}, {max(counts):,} categories", took[max(counts)], note)
         )
     return rows
+
+
+def _jumps(quick: bool) -> list[dict[str, Any]]:
+    """Steps of a walk by jumps between categories, which are not O(K): a product of chances with a matrix, and the matrices of each step's times."""
+    keep_freed_memory()
+    counts, samples, sites, repeats = ((8, 16), 2, 4, 1) if quick else (JUMP_COUNTS, 16, 256, 5)
+    grid = uniform(100)
+    calls = {}
+    for count in counts:
+        process = CategoricalProcess(gaussian_jumps(count), "cosine")
+        random = torch.Generator().manual_seed(0)
+        noisy = torch.randint(0, count, (samples, sites), generator=random)
+        estimate = torch.rand(samples, sites, count, generator=random).softmax(-1)
+        noise, pairs = torch.randn(samples, sites, generator=random), itertools.cycle(grid)
+        calls[str(count)] = lambda p=process, x=noisy, e=estimate, z=noise, g=pairs: p.reverse(x, e, *next(g), z)
+    took = {int(key): median_ms(value) for key, value in interleave(calls, repeats, warmup=1).items()}
+    note = "cost K² a site, and K³ for all; nanoseconds a site and category: " + ", ".join(
+        f"{1e6 * ms / (samples * sites * count):.2f} of {count:,}" for count, ms in took.items()
+    )
+    most = max(counts)
+    return [
+        _row(f"a reverse step of {samples} samples of {sites} sites, gaussian, {most:,} categories", took[most], note)
+    ]
 
 
 def _row(name: str, took: float, note: str) -> dict[str, Any]:

@@ -66,6 +66,27 @@ def test_the_prior_is_fair_and_a_step_needs_noise_and_a_way_down():
         PROCESS.reverse(prior, prior, 0.4, 0.4, prior)
 
 
+def test_what_is_no_bit_or_no_time_is_refused():
+    bits, noise, t = torch.tensor([[0.0, 1.0, 1.0]]), torch.zeros(1, 3), torch.tensor([0.5])
+    for wrong in (torch.tensor([[0.0, 3.0, 1.0]]), torch.tensor([[0, 3, 1]]), torch.tensor([[0.0, math.nan, 1.0]])):
+        for call in (
+            lambda wrong=wrong: PROCESS.corrupt(wrong, t, noise),
+            lambda wrong=wrong: PROCESS.posterior(wrong, bits, t, t / 2),
+            lambda wrong=wrong: PROCESS.reverse(wrong, bits, 0.5, 0.2, noise),
+        ):
+            with pytest.raises(UsageError, match=r"bit (3|nan) at \[0, 1\]: bits are 0 or 1"):
+                call()
+    for time in (1.5, -0.5, math.nan):
+        wrong = torch.tensor([time])
+        for call in (
+            lambda wrong=wrong: PROCESS.corrupt(bits, wrong, noise),
+            lambda wrong=wrong: PROCESS.posterior(bits, bits, wrong, t),
+            lambda wrong=wrong: PROCESS.posterior(bits, bits, t, wrong),
+        ):
+            with pytest.raises(UsageError, match="strength = .*between 0"):
+                call()
+
+
 class Coin(torch.nn.Module):
     """log P(x_0 = 1 | x_t) / P(x_0 = 0 | x_t) of a coin that is 1 with chance p."""
 
@@ -114,6 +135,43 @@ def test_more_steps_bring_the_bound_of_a_perfect_model_to_the_truth():
     assert gaps[2] < 0.06
     *_, last = BinomialChain(Beats(), (20,), 100).states(50)
     assert all(any(torch.equal(row, 2 * beat - 1) for beat in BEATS) for row in last.noisy.double())
+
+
+class Noted(BinomialProcess):
+    """The process, which notes the steps it is asked for."""
+
+    def __init__(self):
+        self.steps = []
+
+    def reverse(self, noisy, estimate, t, s, noise=None):
+        self.steps.append((t, s))
+        return super().reverse(noisy, estimate, t, s, noise)
+
+
+def test_the_chain_is_walked_by_the_processs_own_steps_and_samples_the_data():
+    chain, n = BinomialChain(Beats(), (20,), 100), 1000
+    chain.process = Noted()
+    states = list(chain.states(n))
+    assert chain.process.steps == [(k / 100, (k - 1) / 100) for k in range(100, 0, -1)]
+    assert [(state.t, state.s) for state in states] == chain.process.steps
+    assert bool((states[-1].estimate.abs() <= 1).all())
+    phase = (states[-1].noisy[:, None] == 2 * BEATS - 1).all(-1)
+    counts = phase.sum(0).double()
+    assert int(counts.sum()) > 0.99 * n
+    assert float(((counts - counts.mean()) ** 2 / counts.mean()).sum()) < 18.5  # the 0.1 % point, 4 degrees of freedom
+    coins = BinomialChain(Coin(0.3), (1,), 12).sample(5000, batch_size=5000)
+    assert float((coins > 0).double().mean()) == pytest.approx(0.3, abs=3.3 * math.sqrt(0.21 / 5000))
+
+
+@torch.no_grad()
+def test_a_gaussian_chain_with_the_perfect_networks_samples_the_data():
+    networks = Normal(0.3, "mean"), Normal(0.3, "spread")
+    chain = GaussianChain(*networks, (1,), 10, first=6.0, last=-14.0)
+    for network in networks:
+        network.chain = [chain]
+    samples = chain.sample(5000, batch_size=5000)
+    assert float(samples.std()) == pytest.approx(0.3, rel=0.035)
+    assert float(samples.mean()) == pytest.approx(0.0, abs=0.015)
 
 
 class Normal(torch.nn.Module):

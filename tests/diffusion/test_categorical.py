@@ -28,13 +28,31 @@ FAMILIES = {
     "absorbing": Absorbing,
     "gaussian": lambda k: gaussian_jumps(k, 0.3),
     "nearest": nearest_jumps,
+    "reach 2": lambda k: nearest_jumps(k, 2),
+    "reach 3": lambda k: nearest_jumps(k, 3),
     "own": lambda k: Jumps(_symmetric(k)),
+    "weighted": lambda k: Jumps(_symmetric(k) / _weights(k)[:, None], _weights(k)),
+    "birth-death": lambda k: Jumps(_birth_death(k), _weights(k)),
 }
+UNIFORM_PRIOR = ["uniform", "gaussian", "nearest", "reach 2", "reach 3", "own"]
 
 
 def _symmetric(k):
     rates = torch.rand(k, k, generator=torch.Generator().manual_seed(k), dtype=torch.float64) + 0.1
     return rates + rates.mT
+
+
+def _weights(k):
+    return torch.rand(k, generator=torch.Generator().manual_seed(k), dtype=torch.float64) + 0.2
+
+
+def _birth_death(k):
+    """Up by one at rates that rise; down at those that balance with the weights."""
+    rates, weights = torch.zeros(k, k, dtype=torch.float64), _weights(k)
+    for i in range(k - 1):
+        rates[i, i + 1] = 1.0 + i
+        rates[i + 1, i] = rates[i, i + 1] * weights[i] / weights[i + 1]
+    return rates
 
 
 def generator(family, k):
@@ -51,10 +69,14 @@ def generator(family, k):
     rates = {
         "gaussian": torch.exp(-((apart / (0.3 * (k - 1))) ** 2) / 2),
         "nearest": (apart <= 1).double(),
+        "reach 2": (apart <= 2).double(),
+        "reach 3": (apart <= 3).double(),
         "own": _symmetric(k),
+        "weighted": _symmetric(k) / _weights(k)[:, None],
+        "birth-death": _birth_death(k),
     }[family] * (1 - eye)
     rates = rates - rates.sum(1).diag()
-    return rates / -torch.linalg.eigvalsh(rates)[-2]
+    return rates / -torch.linalg.eigvals(rates).real.sort().values[-2]
 
 
 def explicit(family, k, kept):
@@ -136,6 +158,78 @@ def test_marginals_of_the_chain_of_steps(family, schedule):
     prior = process.prior((1,), Repeated(noise))
     share = torch.bincount(prior.flatten(), minlength=process.transition.states) / len(noise)
     torch.testing.assert_close(share.double(), product[0], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["weighted", "birth-death"])
+def test_the_prior_of_rates_that_balance_is_their_own(family):
+    transition = FAMILIES[family](6)
+    weights = _weights(6) / _weights(6).sum()
+    torch.testing.assert_close(rows(transition, 0.0), weights.expand(6, 6), rtol=0, atol=1e-12)
+    drawn = transition.prior((torch.arange(100_000, dtype=torch.float64) + 0.5) / 100_000)
+    torch.testing.assert_close(torch.bincount(drawn).double() / 100_000, weights, rtol=0, atol=2e-5)
+    matrix = rows(transition, 0.4)
+    torch.testing.assert_close(weights[:, None] * matrix, (weights[:, None] * matrix).mT, rtol=0, atol=1e-14)
+
+
+def test_jumps_to_the_next_category_need_no_decomposition(monkeypatch):
+    """The cosine basis gives the same matrices as the decomposition of the same rates."""
+    rates = torch.diag(torch.ones(39, dtype=torch.float64), 1)
+    rates = rates + rates.mT
+    nudged = rates.clone()
+    nudged[0, 1] = nudged[1, 0] = 1 + 1e-13  # no band of one number any more
+    kept = torch.tensor([1.0, 0.9, 0.1, 0.0], dtype=torch.float64)
+    decomposed = Jumps(nudged).matrix(kept)
+    monkeypatch.setattr(torch.linalg, "eigh", None)
+    for jumps in (nearest_jumps(40), Jumps(rates), Jumps(2.5 * rates)):
+        torch.testing.assert_close(jumps.matrix(kept), decomposed, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_one_time_for_all_is_that_time_for_each(family):
+    k, n = 5, 6
+    process = CategoricalProcess(FAMILIES[family](k), "cosine")
+    random = torch.Generator().manual_seed(0)
+    clean = torch.randint(k, (n, 2, 3), generator=random)
+    noise = torch.randn(n, 2, 3, generator=random, dtype=torch.float64)
+    estimate = torch.rand(n, 2, 3, k, generator=random, dtype=torch.float64)
+    one, each = torch.tensor([0.7]), torch.full((n,), 0.7)
+    noisy = process.corrupt(clean, one, noise)
+    assert torch.equal(noisy, process.corrupt(clean, each, noise))
+    assert torch.equal(process.likelihood(noisy, one), process.likelihood(noisy, each))
+    found = process.posterior(noisy, estimate, one, one / 2)
+    torch.testing.assert_close(found, process.posterior(noisy, estimate, each, each / 2), rtol=0, atol=1e-14)
+    # samples at times of their own, some of them alike, are as each alone
+    t = torch.tensor([0.9, 0.3, 0.9, 0.5, 0.3, 0.9])
+    together = process.posterior(noisy, estimate, t, t / 2)
+    for i in range(n):
+        alone = process.posterior(noisy[i : i + 1], estimate[i : i + 1], t[i : i + 1], t[i : i + 1] / 2)
+        torch.testing.assert_close(together[i : i + 1], alone, rtol=0, atol=1e-14)
+
+
+class Counted(Jumps):
+    """Jumps that count the matrices they make."""
+
+    made = 0
+
+    def matrix(self, kept):
+        self.made += len(kept)
+        return super().matrix(kept)
+
+
+def test_a_matrix_is_made_once_for_each_time():
+    k, n = 5, 7
+    process = CategoricalProcess(Counted(_symmetric(k)), "cosine")
+    noise = torch.randn(n, 4)
+    noisy, estimate = torch.randint(k, (n, 4)), torch.rand(n, 4, k)
+    process.reverse(noisy, estimate, 0.7, 0.6, noise)
+    assert process.transition.made == 3  # of t, s and between
+    process.reverse(noisy, estimate, 0.6, 0.5, noise)
+    assert process.transition.made == 5  # that of s has become that of t
+    t = torch.full((n,), 0.8)
+    process.likelihood(noisy, t)
+    process.posterior(noisy, estimate, t, t / 2)
+    process.posterior(noisy, estimate, t, t / 2)
+    assert process.transition.made == 8
 
 
 class Repeated:
@@ -272,6 +366,26 @@ def test_what_is_wrong_is_named():
         process.reverse(noisy, torch.ones(1, 3, 4) / 4, 0.5, 0.2)
     with pytest.raises(UsageError, match="s < t"):
         process.reverse(noisy, torch.ones(1, 3, 4) / 4, 0.5, 0.5, noise)
+    bad = [(torch.tensor([[0, 1, 7]]), 7), (torch.tensor([[0, -1, 2]]), -1)]
+    for family, state in [*itertools.product(FAMILIES, bad), ("uniform", (torch.tensor([[0, 4, 1]]), 4))]:
+        of, (noisy, number) = CategoricalProcess(FAMILIES[family](4)), state
+        for call in (
+            lambda of=of, noisy=noisy: of.reverse(noisy, torch.ones(1, 3, 4) / 4, 0.5, 0.2, noise),
+            lambda of=of, noisy=noisy: of.posterior(noisy, torch.ones(1, 3, 4) / 4, t, t / 2),
+            lambda of=of, noisy=noisy: of.likelihood(noisy, t),
+        ):
+            with pytest.raises(UsageError, match=f"category {number} at .* numbered 0 to 3"):
+                call()
+    for time in (1.5, -0.5, math.nan):
+        wrong, clean = torch.tensor([time]), torch.tensor([[0, 1, 2]])
+        for call in (
+            lambda wrong=wrong, clean=clean: process.corrupt(clean, wrong, noise),
+            lambda wrong=wrong, clean=clean: process.posterior(clean, torch.ones(1, 3, 4) / 4, wrong, t / 2),
+            lambda wrong=wrong, clean=clean: process.posterior(clean, torch.ones(1, 3, 4) / 4, t, wrong),
+            lambda wrong=wrong, clean=clean: process.likelihood(clean, wrong),
+        ):
+            with pytest.raises(UsageError, match="strength = .*between 0"):
+                call()
     for make, message in [
         (lambda: Uniform(1), "at least 2"),
         (lambda: CategoricalProcess(Uniform(3), "linaer"), "linear"),
@@ -280,6 +394,10 @@ def test_what_is_wrong_is_named():
         (lambda: nearest_jumps(4, 0), "next category"),
         (lambda: Jumps(torch.ones(2, 3)), r"\(2, 3\)"),
         (lambda: Jumps(torch.tensor([[0.0, 1.0], [2.0, 0.0]])), "from j to i"),
+        (lambda: Jumps(torch.tensor([[0.0, 1.0], [2.0, 0.0]]), torch.ones(2)), "π_i R_ij = π_j R_ji"),
+        (lambda: Jumps(1e-9 * torch.tensor([[0.0, 1.0], [2.0, 0.0]])), "from j to i"),
+        (lambda: Jumps(torch.ones(2, 2), torch.tensor([1.0, 0.0])), "positive, finite number for each of 2"),
+        (lambda: Jumps(-torch.ones(2, 2)), "not negative"),
         (lambda: Jumps(torch.block_diag(torch.ones(2, 2), torch.ones(2, 2))), "out of reach"),
     ]:
         with pytest.raises(UsageError, match=message):

@@ -8,7 +8,7 @@ import torch
 
 from renote import nets
 from renote.diffusion import CategoricalDenoiser, CategoricalModel
-from renote.diffusion.process import Absorbing, CategoricalProcess, Uniform, gaussian_jumps, nearest_jumps
+from renote.diffusion.process import Absorbing, CategoricalProcess, Jumps, Uniform, gaussian_jumps, nearest_jumps
 from renote.errors import UsageError
 
 FAMILIES = {
@@ -16,6 +16,9 @@ FAMILIES = {
     "absorbing": Absorbing,
     "gaussian": lambda k: gaussian_jumps(k, 0.3),
     "nearest": nearest_jumps,
+    "reach 2": lambda k: nearest_jumps(k, 2),
+    "reach 3": lambda k: nearest_jumps(k, 3),
+    "weighted": lambda k: Jumps(torch.ones(k, k) / torch.arange(1.0, k + 1)[:, None], torch.arange(1.0, k + 1)),
 }
 
 
@@ -207,6 +210,27 @@ def test_what_is_given_is_kept():
         model.states(1, given=given[:4])
     with pytest.raises(UsageError, match="only a process with a mask"):
         text_model("uniform").states(1, given=given)
+
+
+@torch.no_grad()
+def test_what_is_given_conditions_the_rest():
+    """The first site of a pair is given: with the exact denoiser the second has P(x_2 | x_1), chi-square with 2 degrees of freedom each."""
+    process, n = CategoricalProcess(Absorbing(3), "linear"), 10_000
+    model = CategoricalModel(CategoricalDenoiser(Pairs(process, TABLE), process), (2,), 20)
+    for first in range(3):
+        given = model.values_of(torch.tensor([first, 0])).masked_fill(torch.tensor([False, True]), math.nan)
+        pairs = model.categories_of(model.sample(n, seed=n * first, batch_size=n, given=given))
+        assert bool((pairs[:, 0] == first).all())
+        expected = n * TABLE[first] / TABLE[first].sum()
+        counts = torch.bincount(pairs[:, 1], minlength=3).double()
+        assert float(((counts - expected) ** 2 / expected).sum()) < 13.8  # the 0.1 % point
+
+
+def test_a_batch_of_one_time_needs_it_once():
+    model = small("gaussian")
+    noisy = torch.randint(3, (5, 2), generator=torch.Generator().manual_seed(0))
+    once, each = (model.denoiser(noisy, torch.full((count,), 2 / 3).double()) for count in (1, 5))
+    assert torch.equal(once, each)
 
 
 def test_numbers_that_are_no_categories_are_named():

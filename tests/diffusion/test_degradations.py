@@ -120,6 +120,7 @@ def test_snow_covers_the_part_that_its_strength_says():
 
 def test_a_mask_spreads_from_the_samples_own_point():
     operator, noise = Mask(1), torch.zeros(1, 1, 9, 9)  # Φ(0) = 1/2: the middle
+    operator.fit(torch.zeros(2, 1, 9, 9))
     gone = [1 - operator(torch.ones(1, 1, 9, 9), t, noise)[0, 0] for t in (0.1, 0.3, 0.6)]
     for part in gone:
         assert float(part[4, 4]) == pytest.approx(1, abs=1e-6)
@@ -138,8 +139,27 @@ def test_colours_of_the_end_are_those_of_training_pictures():
         expected = pictures[..., 0, 0]
         torch.testing.assert_close(colours.mean(0), expected.mean(0), rtol=0, atol=0.01)
         torch.testing.assert_close(colours.T.cov(), expected.T.cov(), rtol=0, atol=0.005)
-    breaking = Blur(1, asymmetry=0.01).end(drawn(1, 1, 50, 50))
-    assert float(breaking.std()) == pytest.approx(0.01, rel=0.1)
+    breaking = Blur(1, asymmetry=0.01)
+    breaking.fit(torch.zeros(2, 1, 50, 50))
+    assert float(breaking.end(drawn(1, 1, 50, 50)).std()) == pytest.approx(0.01, rel=0.1)
+
+
+@pytest.mark.parametrize("operator", [Blur, Pixelate, Mask])
+def test_what_was_not_fitted_has_no_prior_until_weights_are_loaded(operator):
+    process, source = DegradationProcess(operator(2)), NoiseSource(range(2))
+    with pytest.raises(UsageError, match=rf"{operator.__name__} was not fitted.* fit\(clean\)"):
+        process.prior((2, 4, 4), source)
+    fitted = DegradationProcess(operator(2)).fit(drawn(9, 2, 4, 4))
+    process.load_state_dict(fitted.state_dict())
+    samples = process.prior((2, 4, 4), source)
+    assert bool(samples.isfinite().all())
+    assert set(process.state_dict()) == {"operator.mean", "operator.factor"}
+
+
+def test_a_degradation_with_colours_of_the_data_needs_them():
+    with pytest.raises(UsageError, match="Mask was not fitted"):
+        Mask(1)(drawn(1, 1, 4, 4), 0.5, drawn(1, 1, 4, 4))
+    assert bool(Blur(1)(drawn(1, 1, 4, 4), 0.5, drawn(1, 1, 4, 4)).isfinite().all())
 
 
 class Line(Operator):

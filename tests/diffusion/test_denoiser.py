@@ -1,5 +1,7 @@
 """Parameterizations: several meanings of a network's output, one estimate."""
 
+import math
+
 import pytest
 import torch
 from exact_denoisers import GaussianDenoiser
@@ -266,3 +268,13 @@ def test_velocity_needs_a_variance_preserving_schedule():
         Denoiser(Says(None), VESchedule(), "velocity")
     with pytest.raises(UsageError, match="sigma_data"):
         EDM(0.0)
+
+
+@pytest.mark.parametrize("time", [1.5, -0.5, math.nan])
+def test_a_time_outside_the_process_is_refused(time):
+    process, clean = GaussianProcess(CosineSchedule()), torch.zeros(2, 3)
+    with pytest.raises(UsageError, match="strength = .*between 0"):
+        process.corrupt(clean, torch.tensor([0.5, time]), clean)
+    for t, s in ((torch.tensor([0.5, time]), 0.2), (0.5, torch.tensor([0.2, time]))):
+        with pytest.raises(UsageError, match="strength = .*between 0"):
+            process.reverse(clean, clean, t, s, clean)

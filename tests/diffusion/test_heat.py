@@ -119,6 +119,15 @@ def test_the_prior_draws_blurred_training_pictures(shape):
     assert process.coefficients.shape[0] == 7
 
 
+def test_what_was_not_fitted_has_no_prior_until_weights_are_loaded():
+    process, source = HeatProcess((1, 4, 4), pictures=3), NoiseSource(range(2))
+    with pytest.raises(UsageError, match=r"HeatProcess was not fitted.* fit\(clean\)"):
+        process.prior((1, 4, 4), source)
+    process.load_state_dict(HeatProcess((1, 4, 4), pictures=3).fit(drawn(3, 1, 4, 4)).state_dict())
+    assert bool(process.prior((1, 4, 4), source).isfinite().all())
+    assert set(process.state_dict()) == {"coefficients"}
+
+
 def test_what_is_out_of_range_is_refused():
     process, clean = HeatProcess((1, 4, 4)), drawn(2, 1, 4, 4)
     for call, message in [
@@ -165,6 +174,7 @@ def test_the_exact_inverse_brings_the_picture_back_level_by_level():
         torch.testing.assert_close(state.noisy, process.mean(clean, torch.full((3,), state.s)), rtol=0, atol=1e-6)
     batch = model.draw(clean, None, torch.Generator().manual_seed(0))
     assert float(model(batch).detach()) < 1e-12
+    process.double().fit(clean)
     with pytest.raises(UsageError, match="leave steps out"):
         model.states(2, steps=3)
 

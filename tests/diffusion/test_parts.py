@@ -181,3 +181,40 @@ def test_sizes_and_fixed_parts():
 def test_what_is_refused(make, message):
     with pytest.raises(UsageError, match=message):
         make()
+
+
+def nodes_and_edges(family):
+    parts = Parts([(NODES, FAMILIES[family](5)), (1, FAMILIES[family](2))])
+    return SizedProcess(parts, sites_there(NODES), SIZES, "cosine")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("edge", [3, -1, 7])
+def test_each_part_has_its_own_range(family, edge):
+    """Five types of nodes and two of edges: an edge of type 3 is none, though there is such a node."""
+    process, t, noise = nodes_and_edges(family), torch.tensor([0.5]), torch.zeros(1, 3)
+    state = torch.tensor([[4, 3, edge]])
+    estimate = torch.ones(1, 3, process.categories) / process.categories
+    for call in (
+        lambda: process.corrupt(state, t, noise),
+        lambda: process.prior_surprise(state),
+        lambda: process.likelihood(state, t),
+        lambda: process.posterior(state, estimate, t, t / 2),
+        lambda: process.reverse(state, estimate, 0.5, 0.2, noise),
+    ):
+        with pytest.raises(UsageError, match=rf"category {edge} at \[0, 2\]: .* 0 to 1, and 5 is absent"):
+            call()
+    masked, absent = torch.tensor([[4, 6, 6]]), torch.tensor([[4, 5, 5]])
+    if family == "absorbing":
+        assert process.likelihood(masked, t).shape == (1, 3, 6)
+        with pytest.raises(UsageError, match="category 6 at"):
+            process.corrupt(masked, t, noise)
+    else:
+        with pytest.raises(UsageError, match="category 6 at"):
+            process.reverse(masked, estimate, 0.5, 0.2, noise)
+    assert process.corrupt(absent, t, noise)[0, 1:].tolist() == [5, 5]
+    with pytest.raises(UsageError, match=r"torch.float32"):
+        process.corrupt(absent.float(), t, noise)
+    model = CategoricalModel(CategoricalDenoiser(torch.nn.Identity(), process), (3,), 10)
+    with pytest.raises(UsageError, match=rf"category {edge} at" if edge == 3 else "category|value"):
+        model.draw(state * (2 / 5) - 1, None, torch.Generator())

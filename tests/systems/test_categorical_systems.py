@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from renote import systems
+from renote.diffusion import process as processes
+from renote.diffusion.process import Uniform
 from renote.errors import DataError, UsageError
 from renote.experiment import SampleRun
 
@@ -41,6 +43,27 @@ def test_text_from_training_to_samples(name, text, tmp_path):
     assert found["split"] == "test"
     assert 2 < found["bits_per_dimension"] < 8
     assert set(again.evaluate(4)) == {"known_words", "pair_divergence", "distinct"}
+
+
+class Leap(Uniform):
+    """A transition of one's own."""
+
+
+@pytest.mark.parametrize("name", ["d3pm", "multinomial-diffusion"])
+def test_a_transition_of_ones_own_by_its_name(name, tmp_path, monkeypatch):
+    monkeypatch.setitem(processes.TRANSITIONS, "leap", Leap)
+    run = train(name, "digits", tmp_path / "run", "digits", **PICTURES, transition="leap")
+    again = systems.load_run(tmp_path / "run")
+    assert repr(again.module.process.transition) == "Leap(17)"
+    assert torch.equal(again.sample(2, steps=2), run.sample(2, steps=2))
+    # options of the configuration go to families that have them
+    monkeypatch.setitem(processes.TRANSITIONS, "far", lambda k, reach: processes.nearest_jumps(k, reach + 1))
+    run = train(name, "digits", None, "digits", **PICTURES, transition="far", reach=2)
+    kept = torch.tensor([0.5])
+    wanted = processes.nearest_jumps(17, 3).matrix(kept)
+    assert torch.equal(run.module.process.transition.matrix(kept), wanted)
+    with pytest.raises(UsageError, match="leap"):
+        train(name, "digits", None, "digits", **PICTURES, transition="leep")
 
 
 @pytest.mark.parametrize("transition", TRANSITIONS)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from renote import data, systems
 from renote.diffusion import NoiseSource
-from renote.diffusion.process import OPERATORS
+from renote.diffusion.process import OPERATORS, Operator
 from renote.errors import RenoteError, UsageError
 from renote.systems import cold_diffusion
 
@@ -32,6 +32,31 @@ def folder(tmp_path_factory):
 
 def train(name, given, out=None, **changes):
     return systems.get(name).train(given, out, preset="small", progress=False, **{**TINY, **changes})
+
+
+class Towards(Operator):
+    """(1 - t) x + t c, c the mean picture of the training data."""
+
+    def __init__(self, centre):
+        super().__init__(len(centre))
+        self.register_buffer("centre", centre)
+
+    @classmethod
+    def from_data(cls, data, config):
+        return cls(data.clean(data.train).mean(0) if len(data.train) else torch.zeros(data.shape))
+
+    def degrade(self, clean, strength, noise):
+        return torch.lerp(clean, self.centre.expand_as(clean), strength.to(clean).reshape(-1, 1, 1, 1))
+
+
+def test_an_operator_of_ones_own_is_given_the_data(tmp_path, monkeypatch):
+    monkeypatch.setitem(OPERATORS, "towards", Towards)
+    run = train("cold-diffusion", "digits", tmp_path / "run", degradation="towards")
+    digits = data.load("digits")
+    centre = digits.clean(digits.train).mean(0)
+    again = systems.load_run(tmp_path / "run")
+    torch.testing.assert_close(again.module.process.operator.centre, centre)
+    assert torch.equal(again.sample(2, steps=2), run.sample(2, steps=2))
 
 
 @pytest.mark.parametrize(("name", "changes"), SYSTEMS, ids=IDS)

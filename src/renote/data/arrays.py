@@ -50,7 +50,7 @@ def load(
         raise unknown("place of the channels", channels, get_args(Layout))
     if not 0.0 <= test_fraction < 1.0:
         raise DataError(f"test_fraction is {test_fraction}: it must be at least 0 and below 1")
-    content = _read(Path(path).expanduser())
+    content = read_arrays(Path(path).expanduser())
     key = _key(content, _SAMPLES)
     if key is None:
         raise DataError(f"{path} has the keys {sorted(content)}: the samples must be under 'images' or 'x'")
@@ -80,7 +80,12 @@ def load(
     )
 
 
-def _read(path: Path) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The plain arrays of a `.npz` file by name.
+
+    Raises:
+        DataError: if there is no such file, or it is something else.
+    """
     if not path.is_file():
         raise DataError(f"the file {str(path)!r} {'is a folder' if path.is_dir() else 'does not exist'}")
     try:

@@ -31,7 +31,7 @@ SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", "
 _log = logging.getLogger("renote")
 _THREADS = 8
 _NAMED_FILES = 5
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, OverflowError, Image.DecompressionBombError)
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, OverflowError, Image.DecompressionBombError)
 
 
 def load(
@@ -137,7 +137,7 @@ def load(
 
 def _list(root: Path) -> tuple[list[tuple[Path, int]], tuple[str, ...]]:
     """Image files with the number of their class, in the order of their names; and the classes' names."""
-    by_class = {folder.name: _images_under(folder) for folder in sorted(root.iterdir()) if _visible_folder(folder)}
+    by_class = {folder.name: images_under(folder) for folder in sorted(root.iterdir()) if _visible_folder(folder)}
     by_class = {name: files for name, files in by_class.items() if files}
     loose = sorted(file for file in root.iterdir() if _is_image(file))
     if not by_class:
@@ -149,7 +149,8 @@ def _list(root: Path) -> tuple[list[tuple[Path, int]], tuple[str, ...]]:
     return [(file, number) for number, files in enumerate(by_class.values()) for file in files], tuple(by_class)
 
 
-def _images_under(folder: Path) -> list[Path]:
+def images_under(folder: Path) -> list[Path]:
+    """All images of a folder and its sub-folders, but hidden ones, by name."""
     found: list[Path] = []
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if _visible_folder(Path(parent, name))]
@@ -172,7 +173,7 @@ def _header(file: Path) -> tuple[tuple[int, int], bool] | None:
             turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # EXIF orientation: on its side.
             width, height = reversed(picture.size) if turned else picture.size
             return (height, width), picture.mode.startswith(("1", "L", "I", "F"))
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
 
 
@@ -193,7 +194,7 @@ def _read(file: Path, size: tuple[int, int], fit: Fit, mode: Literal["L", "RGB"]
                 else:
                     picture = picture.resize((width, height), resample)
             pixels = np.asarray(picture, dtype=np.uint8)
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
     return pixels[None] if mode == "L" else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 

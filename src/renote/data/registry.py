@@ -34,6 +34,7 @@ _LOADERS = {
     **{name: ("tu", "load") for name, card in CARDS.items() if card.folder == "tu"},
     **{name: ("seal", "load") for name, card in CARDS.items() if card.folder == "seal"},
     "folder": ("images", "load"),
+    "maps": ("maps", "load"),
     "graph": ("table", "load"),
     "graphs": ("graph_folder", "load"),
     "molecules": ("molecule_sets", "load"),
@@ -64,6 +65,7 @@ _LOADERS = {
 
 OWN: dict[str, tuple[str, str]] = {
     "folder": ("folder:PATH", "a folder of images"),
+    "maps": ("maps:PATH", "a folder of label maps, indexed or grey pictures, or a .npz file of them"),
     "npz": ("FILE.npz", "arrays"),
     "text": ("FILE.txt", "text"),
     "graph": ("graph:EDGES.csv,NODES.csv", "tables of edges and of nodes, .parquet too"),

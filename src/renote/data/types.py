@@ -11,17 +11,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from renote.data.card import Card
+from renote.data.colours import COLOURS, Colour
 from renote.data.form import GraphForm
 from renote.data.pieces import encode
 from renote.errors import DataError
 from renote.graph import Graph
 from renote.graph.task.node import numbers_of
-
-# white for the first, which is background mostly, then colours far from one another
-_COLOURS = (
-    (255, 255, 255), (66, 105, 208), (239, 177, 24), (255, 114, 92), (108, 197, 176), (60, 169, 81), (255, 138, 183),
-    (164, 99, 242), (151, 187, 245), (156, 107, 78), (40, 40, 40), (148, 152, 160),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,6 +36,7 @@ class SampleData:
         range: (low, high) of raw values, (0, 255) for uint8; None if they are used as they are.
         alphabet: of text, (samples, length) numbers of characters in it, or of tokens, of several characters each, in a tuple; empty for other data.
         categories: of maps, the names of what a pixel's number says; empty for other data.
+        palette: of maps, a colour for each category; empty for those of the house.
         graphs: of graphs, what the types of their nodes and pairs (samples, sites) mean; None for other data.
 
     Example:
@@ -62,6 +58,7 @@ class SampleData:
     alphabet: str | tuple[str, ...] = ""
     categories: tuple[str, ...] = ()
     graphs: GraphForm | None = None
+    palette: tuple[Colour, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -131,7 +128,8 @@ class SampleData:
         """Raw samples as they are drawn: label maps in colours, (n, 3, height, width) uint8; all others as they are."""
         if not self.categories:
             return raw
-        return torch.tensor(_COLOURS, dtype=torch.uint8)[raw[:, 0].long() % len(_COLOURS)].movedim(-1, 1)
+        colours = torch.tensor(self.palette or COLOURS, dtype=torch.uint8)
+        return colours[raw[:, 0].long() % len(colours)].movedim(-1, 1)
 
     def template(self, text: str) -> Tensor:
         """Text with blanks, each for a character or token → (length,) clean values, NaN at blanks and after its end.

@@ -23,7 +23,8 @@ from renote.diffusion import grid as grids
 from renote.diffusion.chain import TIME_SCALE, even_steps
 from renote.diffusion.condition import Condition
 from renote.diffusion.noise import NormalSource
-from renote.diffusion.process.categorical import CategoricalProcess, check_categories
+from renote.diffusion.process.categorical import CategoricalProcess
+from renote.diffusion.process.check import check_categories
 from renote.diffusion.sampler import loop
 from renote.diffusion.sampler.loop import State
 from renote.diffusion.walker import Batch, Walker
@@ -47,7 +48,7 @@ class CategoricalDenoiser(nn.Module):
 
         Args:
             noisy: (n, …) int64 states x_t.
-            t: (n,) times in (0, 1].
+            t: (n,) times in (0, 1], or (1,) for all.
             condition: what is known of each sample.
 
         Returns:
@@ -66,7 +67,7 @@ class CategoricalDenoiser(nn.Module):
         """F_c + log q(x_t | x_0 = c)."""
         label = None if condition is None else condition.label
         time = (TIME_SCALE * t).to(torch.promote_types(t.dtype, torch.float32))
-        logits = cast(Tensor, self.network(noisy, time, label))
+        logits = cast(Tensor, self.network(noisy, time.expand(len(noisy)), label))
         if logits.shape != (*noisy.shape, self.process.categories):
             raise UsageError(
                 f"the network gave shape {tuple(logits.shape)} for states of shape {tuple(noisy.shape)}: "
@@ -141,7 +142,9 @@ class CategoricalModel(Walker):
         Raises:
             UsageError: for a value that is no category's.
         """
-        return categories_of(clean, self.process.categories)
+        found = categories_of(clean, self.process.categories)
+        self.process.transition.check(found)
+        return found
 
     def values_of(self, state: Tensor) -> Tensor:
         """States → values in [-1, 1]; the mask is NaN, as it has none."""
@@ -269,8 +272,12 @@ class CategoricalModel(Walker):
         def step(noisy: Tensor, estimate: Tensor, t: float, s: float) -> Tensor:
             return self.process.reverse(noisy, estimate, t, s, noise.normal(self.shape))
 
+        def estimate(noisy: Tensor, t: Tensor, condition: Condition | None) -> Tensor:
+            chances: Tensor = self.denoiser(noisy, t[:1], condition)  # all samples of a walk are at one time
+            return chances
+
         pairs = grid or grids.subsequence(self.num_train_steps, self.num_train_steps)
-        for state in loop.walk(self.denoiser, noisy, pairs, None, step):
+        for state in loop.walk(estimate, noisy, pairs, None, step):
             noisy, likely = self.values_of(state.noisy), self.values_of(state.estimate.argmax(-1))
             yield State(state.step, state.steps, state.t, state.s, noisy, likely)
 

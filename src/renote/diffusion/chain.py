@@ -13,15 +13,20 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from renote.diffusion import grid as grids
+from renote.diffusion.condition import Condition
 from renote.diffusion.likelihood import decoder_log_probability
 from renote.diffusion.noise import NormalSource
-from renote.diffusion.process.binomial import BinomialProcess, threshold
-from renote.diffusion.sampler.loop import State, times
+from renote.diffusion.process.binomial import BinomialProcess
+from renote.diffusion.sampler import loop
+from renote.diffusion.sampler.loop import State
 from renote.diffusion.schedule import broadcast
 from renote.diffusion.walker import Batch, Walker
 from renote.errors import UsageError
@@ -67,12 +72,11 @@ class Chain(Walker):
         return total
 
     def walk(self, noise: NormalSource) -> Iterator[State]:
-        """States from x_T to x_0."""
-        steps = self.num_train_steps
-        noisy = self.start(noise)
-        for i, k in enumerate(range(steps, 0, -1)):
-            noisy, estimate = self.step(noisy, k, noise)
-            yield State(i, steps, k / steps, (k - 1) / steps, self.shown(noisy), self.shown(estimate))
+        """States from x_T to x_0 by the one reverse loop."""
+        grid = grids.subsequence(self.num_train_steps, self.num_train_steps)
+        for state in loop.walk(self.estimate, self.start(noise), grid, None, partial(self.step, noise=noise)):
+            estimate = state.estimate.to(state.noisy.dtype)
+            yield replace(state, noisy=self.shown(state.noisy), estimate=self.shown(estimate))
 
     def shown(self, value: Tensor) -> Tensor:
         """What the chain walks on, in the data's values."""
@@ -91,8 +95,12 @@ class Chain(Walker):
         """A draw of p(x_T)."""
 
     @abstractmethod
-    def step(self, noisy: Tensor, k: int, noise: NormalSource) -> tuple[Tensor, Tensor]:
-        """A draw of p(x_{k-1} | x_k), and the estimate of the clean data that it was made with."""
+    def estimate(self, noisy: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
+        """What is estimated of the clean data behind x_t at times t = k / T (n,); without conditions."""
+
+    @abstractmethod
+    def step(self, noisy: Tensor, estimate: Tensor, t: float, s: float, noise: NormalSource) -> Tensor:
+        """A draw of p(x_s | x_t), made with the estimate."""
 
 
 def even_steps(n: int, steps: int, generator: torch.Generator) -> Tensor:
@@ -155,7 +163,7 @@ class GaussianChain(Chain):
         """KL of two Gaussians, or the decoder's -log p(x_0 | x_1)."""
         a, b, posterior, kept, added = self._coefficients(index, clean)
         noisy = kept.sqrt() * clean + (1 - kept).sqrt() * noise
-        estimate, log_variance = self._reverse(noisy, index, kept, added)
+        estimate, log_variance = self._clean(noisy, index, kept), self._log_variance(noisy, index, added)
         mean = a * noisy + b * estimate
         first = broadcast(index == 1, clean).bool()
         target = torch.where(first, clean, a * noisy + b * clean)
@@ -181,15 +189,23 @@ class GaussianChain(Chain):
         """N(0, I)."""
         return noise.normal(self.shape)
 
-    def step(self, noisy: Tensor, k: int, noise: NormalSource) -> tuple[Tensor, Tensor]:
-        """The mean and learned noise; the mean alone where the values are discrete and k = 1."""
-        index = torch.full((len(noisy),), k, device=noisy.device)
-        a, b, _, kept, added = self._coefficients(index, noisy)
-        estimate, log_variance = self._reverse(noisy, index, kept, added)
+    def estimate(self, noisy: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
+        """x̂."""
+        index = self._index(t)
+        return self._clean(noisy, index, self._coefficients(index, noisy)[3])
+
+    def step(self, noisy: Tensor, estimate: Tensor, t: float, s: float, noise: NormalSource) -> Tensor:
+        """The mean and learned noise; the mean alone where the values are discrete and s = 0."""
+        index = self._index(loop.times(noisy, t))
+        a, b, _, _, added = self._coefficients(index, noisy)
         out = a * noisy + b * estimate
-        if k > 1 or self.levels is None:
-            out = out + torch.exp(log_variance / 2) * noise.normal(self.shape)
-        return out, estimate
+        if s > 0 or self.levels is None:
+            out = out + torch.exp(self._log_variance(noisy, index, added) / 2) * noise.normal(self.shape)
+        return out
+
+    def _index(self, t: Tensor) -> Tensor:
+        """k of times k / T."""
+        return (t.double() * self.num_train_steps).round().long()
 
     def _coefficients(self, index: Tensor, like: Tensor) -> tuple[Tensor, ...]:
         """a, b and variance of q(x_{k-1} | x_k, x_0), ᾱ_k, and 1 - ᾱ_k / ᾱ_{k-1}."""
@@ -201,10 +217,18 @@ class GaussianChain(Chain):
         a, b, posterior, kept, added = (broadcast(c, like) for c in (a, b, added * var_s / var_t, torch.exp(t), added))
         return a, b, posterior, kept, added
 
-    def _reverse(self, noisy: Tensor, index: Tensor, kept: Tensor, added: Tensor) -> tuple[Tensor, Tensor]:
-        time = index.to(noisy.dtype) * (TIME_SCALE / self.num_train_steps)
-        estimate = kept.sqrt() * noisy - (1 - kept).sqrt() * self.mean(noisy, time)
-        return estimate, added.log() + self.spread(noisy, time)
+    def _clean(self, noisy: Tensor, index: Tensor, kept: Tensor) -> Tensor:
+        """x̂."""
+        noise: Tensor = self.mean(noisy, self._time(noisy, index))
+        return kept.sqrt() * noisy - (1 - kept).sqrt() * noise
+
+    def _log_variance(self, noisy: Tensor, index: Tensor, added: Tensor) -> Tensor:
+        """log v."""
+        change: Tensor = self.spread(noisy, self._time(noisy, index))
+        return added.log() + change
+
+    def _time(self, noisy: Tensor, index: Tensor) -> Tensor:
+        return index.to(noisy.dtype) * (TIME_SCALE / self.num_train_steps)
 
 
 class BinomialChain(Chain):
@@ -244,12 +268,13 @@ class BinomialChain(Chain):
         """Fair coins."""
         return self.process.prior(self.shape, noise)
 
-    def step(self, noisy: Tensor, k: int, noise: NormalSource) -> tuple[Tensor, Tensor]:
-        """Each bit by its own chance."""
-        t, s = (times(noisy, i / self.num_train_steps).double() for i in (k, k - 1))
-        logit = self._logit(noisy, t, noisy.dtype)
-        chance, _ = self.process.mixture(noisy, logit.sigmoid(), (-logit).sigmoid(), t, s)
-        return threshold(noise.normal(self.shape), chance).to(noisy.dtype), logit.sigmoid().to(noisy.dtype)
+    def estimate(self, noisy: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
+        """P(x_0 = 1 | x_t) in float64, as it may be all but 0 or 1."""
+        return self._logit(noisy, t, noisy.dtype).sigmoid()
+
+    def step(self, noisy: Tensor, estimate: Tensor, t: float, s: float, noise: NormalSource) -> Tensor:
+        """The process's own reverse step."""
+        return self.process.reverse(noisy, estimate, t, s, noise.normal(self.shape))
 
     def shown(self, value: Tensor) -> Tensor:
         """Bits, or their chances, in the data's values."""

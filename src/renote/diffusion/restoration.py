@@ -72,7 +72,7 @@ class RestorationModel(Walker):
         ...         self.level = torch.nn.Parameter(torch.zeros(()))
         ...     def forward(self, x, time):
         ...         return self.level.expand_as(x)
-        >>> process = diffusion.DegradationProcess(diffusion.process.Pixelate(1))
+        >>> process = diffusion.DegradationProcess(diffusion.process.Pixelate(1)).fit(torch.rand(50, 1, 8, 8))
         >>> model = diffusion.RestorationModel(Grey(), process, (1, 8, 8), num_train_steps=10)
         >>> model.sample(4, steps=5, algorithm="naive").shape
         torch.Size([4, 1, 8, 8])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from renote.errors import UsageError, unknown
+from renote.errors import UsageError
 from renote.experiment.backbone import BackboneOptions, backbone
 
 if TYPE_CHECKING:
@@ -14,15 +14,13 @@ if TYPE_CHECKING:
     from renote.data import SampleData
     from renote.diffusion import CategoricalModel, CategoricalProcess
 
-TransitionName = Literal["absorbing", "uniform", "gaussian", "nearest"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class CategoricalOptions(BackboneOptions):
     """Text is denoised by a transformer of `channels` and `layers`; pictures by a U-Net, points by residual layers."""
 
-    transition: TransitionName = "absorbing"
-    """How a category changes: it is masked, becomes any other alike, or jumps to others by their distance in order."""
+    transition: str = "absorbing"
+    """How a category changes: absorbing (it is masked), uniform (it becomes any other alike), gaussian or nearest (it jumps to others by their distance in order), or a name that was added to TRANSITIONS."""
     schedule: Literal["auto", "linear", "cosine"] = "auto"
     """The share of categories that is kept over time; auto is linear with a mask, else cosine."""
     num_train_steps: int = 1000
@@ -83,15 +81,9 @@ def process_named(config: CategoricalOptions) -> CategoricalProcess:
     """The process of `config.transition` with its schedule."""
     from renote.diffusion import process as processes
 
-    families: dict[str, Any] = {
-        "absorbing": processes.Absorbing,
-        "uniform": processes.Uniform,
-        "gaussian": lambda k: processes.gaussian_jumps(k, config.width),
-        "nearest": lambda k: processes.nearest_jumps(k, config.reach),
-    }
-    if config.transition not in families:
-        raise unknown("transition", config.transition, families)
-    transition = families[config.transition](config.categories)
+    transition = processes.transition_named(
+        config.transition, config.categories, width=config.width, reach=config.reach
+    )
     schedule = config.schedule
     if schedule == "auto":
         schedule = "cosine" if transition.mask is None else "linear"

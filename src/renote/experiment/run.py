@@ -257,6 +257,7 @@ def _describe(
         form |= {"shape": list(data.shape), "range": list(data.range) if data.range else None, "dtype": dtype}
         form |= {"alphabet": data.alphabet} if data.alphabet else {}
         form |= {"categories": list(data.categories)} if data.categories else {}
+        form |= {"palette": [list(colour) for colour in data.palette]} if data.palette else {}
         form |= {"graphs": dataclasses.asdict(data.graphs)} if data.graphs else {}
     return {"system": system.name, "data": form, "config": dataclasses.asdict(config)}
 
@@ -317,8 +318,8 @@ def _data_of(saved: Mapping[str, Any]) -> Data:
     alphabet = alphabet if isinstance(alphabet, str) else tuple(alphabet)
     graphs = data_sets.GraphForm(**_tuples(form["graphs"])) if "graphs" in form else None
     classes = tuple(form["classes"])
-    maps = tuple(form.get("categories", ()))
-    return SampleData(form["name"], card, empty, None, empty, None, classes, limits, alphabet, maps, graphs)
+    maps, palette = tuple(form.get("categories", ())), tuple(map(tuple, form.get("palette", ())))
+    return SampleData(form["name"], card, empty, None, empty, None, classes, limits, alphabet, maps, graphs, palette)
 
 
 def _refuse_others(saved: Mapping[str, Any], data: FactData | RatingData) -> None:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from renote.data import SampleData
     from renote.diffusion import RestorationModel
-    from renote.diffusion.process import Operator
     from renote.evaluate import Features
     from renote.experiment import Lab, SampleRun
 
@@ -63,40 +62,43 @@ class Config(BackboneOptions):
         if self.other_count < 1:
             raise UsageError(f"other_count = {self.other_count}: animorph blends to at least one image")
 
+    def other_pictures(self, data: SampleData) -> Tensor:
+        """Images of `other` (other_count, *shape), of the size and channels of the data, for an operator that blends to them.
+
+        Raises:
+            UsageError: if either data set has no images.
+        """
+        import torch
+
+        from renote.data import SampleData, load
+        from renote.data.pixels import resize
+
+        if not data.is_image:
+            raise UsageError(f"degradation = animorph: it blends images, which {data.name} has none of; take blur")
+        if not len(data.train):  # a run that is opened has them in its weights
+            return torch.zeros(self.other_count, *data.shape)
+        other = load(self.other)
+        if not isinstance(other, SampleData) or not other.is_image:
+            raise UsageError(f"other = {self.other}: animorph blends to images, which it has none of")
+        pictures = other.clean(resize(other.train[torch.arange(self.other_count) % len(other.train)], data.shape[1:]))
+        same = pictures.shape[1] == data.shape[0]
+        return pictures if same else pictures.mean(1, keepdim=True).expand(-1, *data.shape)
+
 
 def build(config: Config, data: SampleData) -> RestorationModel:
     """A network that restores, towards the clean data; the degradation's end as in the training data."""
     from renote.diffusion import DegradationProcess, RestorationModel
-    from renote.diffusion.process import OPERATORS, Animorph
+    from renote.diffusion.process import OPERATORS
 
     if len(data.shape) < 2:
         raise UsageError(f"{data.name} has points: cold-diffusion degrades signals, images or volumes")
     if config.degradation not in OPERATORS:
         raise unknown("degradation", config.degradation, OPERATORS)
-    kind: Any = OPERATORS[config.degradation]
-    operator: Operator = Animorph(_others(config, data)) if kind is Animorph else kind(data.shape[0])
+    operator = OPERATORS[config.degradation].from_data(data, config)
     if len(data.train):  # a run that is opened has the rest in its weights
         operator.fit(data.clean(data.train[:: -(-len(data.train) // 10_000)]))
     process = DegradationProcess(operator, config.algorithm)
     return RestorationModel(backbone(config, data), process, data.shape, config.num_train_steps)
-
-
-def _others(config: Config, data: SampleData) -> Tensor:
-    import torch
-
-    from renote.data import SampleData, load
-    from renote.data.pixels import resize
-
-    if not data.is_image:
-        raise UsageError(f"degradation = animorph: it blends images, which {data.name} has none of; take blur")
-    if not len(data.train):
-        return torch.zeros(config.other_count, *data.shape)
-    other = load(config.other)
-    if not isinstance(other, SampleData) or not other.is_image:
-        raise UsageError(f"other = {config.other}: animorph blends to images, which it has none of")
-    pictures = other.clean(resize(other.train[torch.arange(config.other_count) % len(other.train)], data.shape[1:]))
-    same = pictures.shape[1] == data.shape[0]
-    return pictures if same else pictures.mean(1, keepdim=True).expand(-1, *data.shape)
 
 
 DEGRADATIONS = ("blur", "mask", "pixelate", "snow", "animorph")
@@ -222,6 +224,8 @@ SYSTEM = GenerativeSystem(
     "pixels mixed between two halvings, a mask that spreads from a point, snow that covers everything at 1 (the paper's leaves the image visible). A network trained on "
     "all strengths restores from any of them; generation begins at strength 1, which for blur and pixelate is a colour and a little noise. The claim restores held-out "
     "images, as the paper's tables do; how good generation from nothing but a colour is, is not claimed. "
-    "The set-up was tried with one shorter training a degradation before it was fixed. Measured: by Fréchet distance algorithm 2 is nearer than algorithm 1 for all but blur (3.9 ± 0.5 against "
-    "3.7 ± 1.0), and nearer than one estimate for all; by the error per pixel it is ahead of algorithm 1 for all five.",
+    "The set-up was tried with one shorter training a degradation before it was fixed. Measured: by Fréchet distance algorithm 2 is nearer than algorithm 1 for all but blur, and nearer than one estimate for all; "
+    "by the error per pixel it is ahead of algorithm 1 for all five. Blur is why the claim does not hold: after 500 steps on images of 8 × 8 pixels its distances are 3.9 ± 0.5 and 3.7 ± 1.0, which differ by a quarter "
+    "of the deviation between three trainings, so they do not tell which is ahead, and longer ones were not measured. The error per pixel, which compares each image with its own original where the "
+    "distance compares sets, does tell for blur too: 0.078 ± 0.002 against 0.114 ± 0.001.",
 )

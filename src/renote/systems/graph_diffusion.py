@@ -7,7 +7,8 @@ Vignac, Krawczuk, Siraudin, Wang, Cevher & Frossard, "DiGress: Discrete Denoisin
     L = Σ_i -log p̂_i(x_i | G_t) + λ Σ_ij -log p̂_ij(e_ij | G_t)                                                             (2)
 
 p̂ is a graph transformer, equivariant to the order of the nodes, that is shown the cycles, walks and spectrum of G_t (section 4.2). A graph's size is drawn first, by
-its frequency. Here a pair of nodes is one site, so λ = 1 weighs edges as the paper's λ = 5 does graphs of nine nodes.
+its frequency. Here each node and each pair is a site of one sum, so λ = 1 weighs the mean over pairs (n - 1) / 2 times that over nodes: 4 times in graphs of nine nodes, and
+5 times, the paper's λ, in those of eleven.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from renote.errors import UsageError
 from renote.experiment import CategoricalOptions, Claim, GenerativeSystem, Outcome, Paper, contrast
-from renote.experiment.categorical import IMAGES, TEXT, TransitionName, categorical_model, count_categories
+from renote.experiment.categorical import IMAGES, TEXT, categorical_model, count_categories
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +36,8 @@ class Config(CategoricalOptions):
     learning_rate: float = 1e-4
     channels: int = 512
     dropout: float = 0.0
-    transition: TransitionName = "uniform"
+    transition: str = "uniform"
+    """How a category changes: uniform, or a name that was added to TRANSITIONS."""
     model: Literal["diffusion", "argmax-flow"] = "diffusion"
     """Multinomial diffusion, or a flow of coupled sequences whose argmax is the text."""
     couplings: int = 4
@@ -45,7 +46,7 @@ class Config(CategoricalOptions):
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
         super().__post_init__()
-        if self.transition != "uniform":
+        if self.transition in ("absorbing", "gaussian", "nearest"):
             raise UsageError(f"transition = {self.transition}: multinomial diffusion is uniform; d3pm has the others")
         if self.couplings < 1:
             raise UsageError(f"couplings = {self.couplings}: a flow has at least 1")

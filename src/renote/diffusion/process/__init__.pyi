@@ -5,6 +5,9 @@ from .degradation import DegradationProcess as DegradationProcess
 from .gaussian import GaussianProcess as GaussianProcess
 from .gaussian import Variance as Variance
 from .heat import HeatProcess as HeatProcess
+from .jumps import Jumps as Jumps
+from .jumps import gaussian_jumps as gaussian_jumps
+from .jumps import nearest_jumps as nearest_jumps
 from .operators import OPERATORS as OPERATORS
 from .operators import Animorph as Animorph
 from .operators import Blur as Blur
@@ -14,11 +17,10 @@ from .operators import Pixelate as Pixelate
 from .operators import Snow as Snow
 from .parts import Parts as Parts
 from .parts import SizedProcess as SizedProcess
+from .registry import TRANSITIONS as TRANSITIONS
+from .registry import transition_named as transition_named
 from .transition import Absorbing as Absorbing
 from .transition import Fixed as Fixed
-from .transition import Jumps as Jumps
 from .transition import Marginal as Marginal
 from .transition import Transition as Transition
 from .transition import Uniform as Uniform
-from .transition import gaussian_jumps as gaussian_jumps
-from .transition import nearest_jumps as nearest_jumps

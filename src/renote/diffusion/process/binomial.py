@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from renote.diffusion.noise import NormalSource
-from renote.diffusion.process.check import check_step
+from renote.diffusion.process.check import check_bits, check_step, check_strength
 from renote.diffusion.schedule import broadcast
 from renote.errors import UsageError
 
@@ -36,7 +36,12 @@ class BinomialProcess:
             clean: (n, …) bits x_0.
             t: (n,) times.
             noise: (n, …) standard normal ε.
+
+        Raises:
+            UsageError: for what is no bit, or a time outside [0, 1] (looked at on processors only).
         """
+        check_bits(clean)
+        check_strength(t)
         return threshold(noise, _flipped(clean.double(), 1 - broadcast(t.double(), clean.double()))).to(clean.dtype)
 
     def prior(self, shape: Sequence[int], noise: NormalSource) -> Tensor:
@@ -63,11 +68,17 @@ class BinomialProcess:
 
         Returns:
             Probabilities of x_s = 1 and of x_s = 0, (n, …) float64. Both, as 1 - p has no digits where p is all but 1.
+
+        Raises:
+            UsageError: for what is no bit, or a time outside [0, 1] (looked at on processors only).
         """
         return self.mixture(noisy, estimate.double(), 1 - estimate.double(), t, s)
 
     def mixture(self, noisy: Tensor, one: Tensor, zero: Tensor, t: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
         """As `posterior`, for chances of x_0 = 1 and of x_0 = 0 that are given apart, (n, …) float64."""
+        check_bits(noisy)
+        check_strength(t)
+        check_strength(s)
         noisy = noisy.double()
         kept_t, kept_s = (1 - broadcast(time.double(), noisy) for time in (t, s))
         after_one = _flipped(noisy, kept_t / kept_s)  # q(x_t | x_s = 1); q(x_t | x_s = 0) is 1 less it
@@ -94,7 +105,7 @@ class BinomialProcess:
             (n, …) bits x_s.
 
         Raises:
-            UsageError: for numbers s ≥ t, or without noise.
+            UsageError: for numbers s ≥ t, without noise, or as for `posterior`.
         """
         check_step(t, s)
         if noise is None:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from renote.diffusion.noise import NormalSource
-from renote.diffusion.process.check import check_step
+from renote.diffusion.process.check import check_step, check_strength
 from renote.diffusion.process.transition import Transition, draw
 from renote.errors import UsageError, unknown
 
@@ -86,17 +86,17 @@ class CategoricalProcess:
 
         Args:
             clean: (n, …) int64 categories x_0.
-            t: (n,) times.
+            t: (n,) times, or (1,) for all.
             noise: (n, …) standard normal ε.
 
         Returns:
             (n, …) int64 states; the mask, if there is one, is K.
 
         Raises:
-            UsageError: for what is no category (looked at on processors only).
+            UsageError: for what is no category, or a time outside [0, 1] (looked at on processors only).
         """
-        if clean.device.type == "cpu":  # elsewhere every step would have to wait for the answer
-            check_categories(clean, self.categories)
+        self.transition.check(clean)
+        check_strength(t)
         return self.transition.drawn(clean.long(), self.kept(t), uniform_of(noise))
 
     def prior(self, shape: Sequence[int], noise: NormalSource) -> Tensor:
@@ -116,7 +116,11 @@ class CategoricalProcess:
 
         Args:
             clean: (n, …) int64 categories x_0.
+
+        Raises:
+            UsageError: for what is no category (looked at on processors only).
         """
+        self.transition.check(clean)
         return torch.zeros(len(clean), dtype=torch.float64, device=clean.device)
 
     def likelihood(self, noisy: Tensor, t: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -124,9 +128,14 @@ class CategoricalProcess:
 
         Args:
             noisy: (n, …) int64 states x_t.
-            t: (n,) times.
+            t: (n,) times, or (1,) for all.
             dtype: of the result.
+
+        Raises:
+            UsageError: for what is no state, or a time outside [0, 1] (looked at on processors only).
         """
+        self.transition.check(noisy, corrupted=True)
+        check_strength(t)
         return self.transition.seen(noisy, self.kept(t), dtype)[..., : self.categories]
 
     def posterior(self, noisy: Tensor, estimate: Tensor, t: Tensor, s: Tensor) -> Tensor:
@@ -135,19 +144,21 @@ class CategoricalProcess:
         Args:
             noisy: (n, …) int64 states x_t.
             estimate: (n, …, K) P(x_0 = c). Categories that x_t rules out are left out of the sum.
-            t: (n,) times of `noisy`.
-            s: (n,) times to go to, s < t.
+            t: (n,) times of `noisy`, or (1,) for all.
+            s: (n,) times to go to, s < t, or (1,) for all.
 
         Returns:
             (n, …, states) chances of x_s, which sum to 1, in the dtype of `estimate`.
 
         Raises:
-            UsageError: if the estimate has chances only for what x_t rules out, or another number of categories.
+            UsageError: for an estimate of another number of categories; and, looked at on processors only, for what is no state, a time outside
+                [0, 1], or an estimate that has chances only for what x_t rules out.
         """
         if estimate.shape != (*noisy.shape, self.categories):
             raise UsageError(
                 f"an estimate of shape {tuple(estimate.shape)} for states of shape {tuple(noisy.shape)}: one chance for each of {self.categories} categories"
             )
+        check_strength(s)
         kept_t, kept_s = self.kept(t), self.kept(s)
         likelihood = self.likelihood(noisy, t, estimate.dtype)
         possible = likelihood > 0
@@ -155,7 +166,8 @@ class CategoricalProcess:
         weight = estimate * possible / likelihood.masked_fill(~possible, 1.0)
         chances = self.transition.spread(weight, kept_s) * self.transition.seen(noisy, kept_t / kept_s, estimate.dtype)
         total = chances.sum(-1, keepdim=True)
-        if not bool((total > 0).all()):
+        # elsewhere every step would have to wait for the answer
+        if total.device.type == "cpu" and not bool((total > 0).all()):
             raise UsageError("the estimate has no chance for any category that x_t allows")
         return chances / total
 
@@ -175,29 +187,14 @@ class CategoricalProcess:
             (n, …) int64 states x_s.
 
         Raises:
-            UsageError: for numbers s ≥ t, or without noise.
+            UsageError: for numbers s ≥ t, without noise, or as for `posterior`.
         """
         check_step(t, s)
         if noise is None:
             raise UsageError("a reverse step of categories is a draw: give it noise")
-        t, s = (torch.as_tensor(time, dtype=torch.float64, device=noisy.device).expand(len(noisy)) for time in (t, s))
+        # one time stays one, so that what depends on it alone is made once
+        t, s = (torch.as_tensor(time, dtype=torch.float64, device=noisy.device).reshape(-1) for time in (t, s))
         return draw(self.posterior(noisy, estimate, t, s), uniform_of(noise))
-
-
-def check_categories(value: Tensor, categories: int) -> None:
-    """Refuse what is no category.
-
-    Raises:
-        UsageError: naming the first value out of range, and where it is.
-    """
-    if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
-        raise UsageError(f"categories of {value.dtype}: they are whole numbers from 0 to {categories - 1}")
-    outside = (value < 0) | (value >= categories)
-    if bool(outside.any()):
-        place = outside.nonzero()[0].tolist()
-        raise UsageError(
-            f"category {int(value[tuple(place)])} at {place}: categories are numbered 0 to {categories - 1}"
-        )
 
 
 def uniform_of(noise: Tensor) -> Tensor:

@@ -84,6 +84,9 @@ class DegradationProcess(nn.Module):
 
         Returns:
             (n, *shape).
+
+        Raises:
+            UsageError: if something of the data is left at the end, and neither `fit` nor weights that are loaded have told what.
         """
         return self.operator.end(noise.normal(shape))
 

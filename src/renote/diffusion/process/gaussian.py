@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from renote.diffusion.noise import NormalSource
-from renote.diffusion.process.check import check_step
+from renote.diffusion.process.check import check_step, check_strength
 from renote.diffusion.schedule import Schedule, broadcast
 from renote.errors import UsageError, unknown
 
@@ -43,7 +43,11 @@ class GaussianProcess:
             clean: (n, …) x_0.
             t: (n,) times.
             noise: (n, …) standard normal ε.
+
+        Raises:
+            UsageError: for a time outside [0, 1] (looked at on processors only).
         """
+        check_strength(t)
         t = t.double()
         noisy = clean * broadcast(self.schedule.alpha(t), clean)
         return noisy.addcmul_(noise, broadcast(self.schedule.sigma(t), clean))
@@ -100,8 +104,8 @@ class GaussianProcess:
             (n, …) x_s, a new tensor.
 
         Raises:
-            UsageError: for eta outside [0, 1] or other than 1 with the large variance, an unknown variance, or numbers s ≥ t
-                (times that are tensors are not looked into: a GPU would have to be waited for).
+            UsageError: for eta outside [0, 1] or other than 1 with the large variance, an unknown variance, numbers s ≥ t, or a time outside [0, 1]
+                (of tensors only this is looked into, and on processors only: a GPU would have to be waited for).
         """
         if variance not in get_args(Variance):
             raise unknown("variance", variance, get_args(Variance))
@@ -114,6 +118,8 @@ class GaussianProcess:
         if isinstance(t, float | int) and isinstance(s, float | int):
             return self._reverse_together(noisy, estimate, float(t), float(s), noise, eta, variance)
         t, s = (torch.as_tensor(time, dtype=torch.float64, device=noisy.device).expand(len(noisy)) for time in (t, s))
+        check_strength(t)
+        check_strength(s)
         from_noisy, from_estimate, from_noise = self.reverse_coefficients(t, s, eta, variance)
         out = noisy * broadcast(from_noisy, noisy)
         out.addcmul_(estimate, broadcast(from_estimate, noisy))

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from renote.diffusion.noise import NormalSource
-from renote.diffusion.process.check import check_step, check_strength
+from renote.diffusion.process.check import check_fitted, check_step, check_strength
 from renote.diffusion.schedule import broadcast
 from renote.errors import UsageError
 
@@ -82,7 +82,7 @@ def dissipate(clean: Tensor, blur: Tensor) -> Tensor:
 
 
 class HeatProcess(nn.Module):
-    """Blur as heat spreads, and its undoing level by level.
+    """Blur as heat spreads, and its undoing level by level, where the mean one level before is known: `reverse` takes that, which `target` gives, and not the clean data.
 
     Args:
         shape: of one sample, (channels, *space).
@@ -140,7 +140,8 @@ class HeatProcess(nn.Module):
         # what is left of a frequency falls with it, so few describe a blurred picture
         last = torch.tensor([[blur_max**2 / 2]], dtype=torch.float64)
         sizes = [int((_kept(size, last, last)[1] >= NEGLIGIBLE).sum()) for size in self.shape[1:]]
-        self.register_buffer("coefficients", torch.zeros(pictures, self.shape[0], *sizes))
+        # what is not fitted is not a number, so that weights say themselves whether they are
+        self.register_buffer("coefficients", torch.full((pictures, self.shape[0], *sizes), torch.nan))
 
     def extra_repr(self) -> str:
         """Levels and noise."""
@@ -197,7 +198,11 @@ class HeatProcess(nn.Module):
 
         Returns:
             (n, *shape).
+
+        Raises:
+            UsageError: if neither `fit` nor weights that are loaded have given any pictures.
         """
+        check_fitted(self.coefficients[0], "HeatProcess")
         chosen = (torch.special.ndtr(noise.normal((1,))[:, 0].double()) * self.pictures).long()
         blurred = self.coefficients[chosen.clamp(max=self.pictures - 1)]
         fresh = noise.normal(shape)

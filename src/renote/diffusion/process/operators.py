@@ -9,18 +9,34 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
-from renote.diffusion.process.check import check_strength
+from renote.diffusion.process.check import check_fitted, check_strength
 from renote.diffusion.process.heat import along, dissipate
 from renote.diffusion.schedule import broadcast
 from renote.errors import UsageError
 
 
+class Samples(Protocol):
+    """A data set, as far as operators know."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(channels, *space) of a sample."""
+
+    @property
+    def train(self) -> Tensor:
+        """(samples, *shape) in the data's own units."""
+
+    def clean(self, raw: Tensor) -> Tensor:
+        """Samples in the data's own units → as they are degraded."""
+
+
 class Operator(nn.Module):
-    """D(x, t; ε). A corruption of one's own gives `degrade`, and `end` if something of the data is left at strength 1.
+    """D(x, t; ε). A corruption of one's own gives `degrade`, `end` if something of the data is left at strength 1, and `from_data` if it takes more than channels.
 
     Args:
         channels: of the data.
@@ -36,6 +52,16 @@ class Operator(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.channels = channels
+
+    @classmethod
+    def from_data(cls, data: Samples, config: Any) -> Self:
+        """The operator for a data set, of its channels alone; one of one's own may take what it needs from either.
+
+        Args:
+            data: what is degraded: `shape` of a sample, and `train`, which is empty where a run is opened whose weights have what was taken.
+            config: the options of the system that asks.
+        """
+        return cls(data.shape[0])
 
     def forward(self, clean: Tensor, strength: float | Tensor, noise: Tensor) -> Tensor:
         """D(x, t; ε), x itself where t = 0.
@@ -75,6 +101,9 @@ class MeanColour(Operator):
     Args:
         channels: of the data.
         asymmetry: deviation of a little noise at the end, as pixels that are exactly alike can never become different (section 5).
+
+    Raises:
+        UsageError: where colours are asked for, and neither `fit` nor weights that are loaded have given any.
     """
 
     mean: Tensor
@@ -83,8 +112,10 @@ class MeanColour(Operator):
     def __init__(self, channels: int, asymmetry: float = 0.002) -> None:
         super().__init__(channels)
         self.asymmetry = asymmetry
-        self.register_buffer("mean", torch.zeros(channels))
-        self.register_buffer("factor", torch.zeros(channels, channels))
+        # what is not fitted is not a number, so that weights say themselves whether they are
+        self.register_buffer("mean", torch.full((channels,), torch.nan))
+        self.register_buffer("factor", torch.full((channels, channels), torch.nan))
+        self._fitted = False
 
     def fit(self, clean: Tensor) -> None:
         """Mean and covariance of the colours of pictures."""
@@ -101,6 +132,9 @@ class MeanColour(Operator):
 
     def colour(self, noise: Tensor) -> Tensor:
         """(n, channels, 1, …) draws of the colours' distribution."""
+        if not self._fitted:  # looked into once, as a GPU has to be waited for
+            check_fitted(self.mean, type(self).__name__)
+            self._fitted = True
         z = _numbers(noise, range(-self.channels, 0))
         colour = self.mean.to(noise) + z @ self.factor.to(noise).T
         return colour.reshape(*colour.shape, *(1,) * (noise.ndim - 2))
@@ -202,6 +236,11 @@ class Animorph(Operator):
         super().__init__(pictures.shape[1])
         self.register_buffer("pictures", pictures.clone())
 
+    @classmethod
+    def from_data(cls, data: Samples, config: Any) -> Self:
+        """Towards the pictures that the system's options name, `config.other_pictures(data)`."""
+        return cls(config.other_pictures(data))
+
     def degrade(self, clean: Tensor, strength: Tensor, noise: Tensor) -> Tensor:
         """The picture on its way to the other."""
         if clean.shape[2:] != self.pictures.shape[2:]:
@@ -222,7 +261,7 @@ OPERATORS: dict[str, type[Operator]] = {
     "snow": Snow,
     "animorph": Animorph,
 }
-"""Degradations by name; add one's own, made of the number of channels, and `cold-diffusion` takes it by name."""
+"""Degradations by name; add one's own, and `cold-diffusion` takes it by name, made by `from_data`."""
 
 
 def _numbers(noise: Tensor, which: range) -> Tensor:

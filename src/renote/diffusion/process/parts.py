@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from renote.diffusion.noise import NormalSource
-from renote.diffusion.process.categorical import CategoricalProcess, Kept, check_categories, uniform_of
+from renote.diffusion.process.categorical import CategoricalProcess, Kept, uniform_of
+from renote.diffusion.process.check import check_whole
 from renote.diffusion.process.transition import Transition, draw
 from renote.errors import UsageError
 
@@ -52,9 +53,34 @@ class Parts(Transition):
         for sites, transition in parts:
             self.parts.append((slice(start, start + sites), transition))
             start += sites
+        self._counts = torch.tensor([of.categories for where, of in self.parts for _ in range(where.start, where.stop)])
+        self._masked = torch.tensor(
+            [of.mask is not None for where, of in self.parts for _ in range(where.start, where.stop)]
+        )
 
     def __repr__(self) -> str:
         return f"Parts({', '.join(f'{where.stop - where.start} × {transition}' for where, transition in self.parts)})"
+
+    def check(self, value: Tensor, *, corrupted: bool = False) -> None:
+        """As for any transition, each part by its own categories.
+
+        Raises:
+            UsageError: for another number of sites, or naming the first value out of its part's range, and where it is.
+        """
+        if value.device.type != "cpu":
+            return
+        self._check(value.shape[-1])
+        check_whole(value, f"those of the parts of {self}, and {self.absent} where a site is absent")
+        fine = ((value >= 0) & (value < self._counts)) | (value == self.absent)
+        if corrupted:
+            fine |= self._masked & (value == self.categories)
+        if not bool(fine.all()):
+            place = (~fine).nonzero()[0].tolist()
+            count = int(self._counts[place[-1]])
+            raise UsageError(
+                f"category {int(value[tuple(place)])} at {place}: categories of this part are numbered 0 to {count - 1}, "
+                f"and {self.absent} is absent"
+            )
 
     def drawn(self, state: Tensor, kept: Tensor, level: Tensor) -> Tensor:
         """Of each part its own; what is absent stays so."""
@@ -159,9 +185,9 @@ class SizedProcess(CategoricalProcess):
         """-log of the chance of each sample's size.
 
         Raises:
-            UsageError: for a sample of another size, or with other sites absent than those of its size.
+            UsageError: for a sample of another size, with other sites absent than those of its size, or what is no category of its part.
         """
-        check_categories(clean, self.categories)
+        self.transition.check(clean)
         there = self.there.to(clean.device)
         same = ((clean != self.absent)[:, None] == there).all(-1)
         if not bool(same.any(1).all()):

@@ -5,12 +5,9 @@
     uniform      Q(a) = a I + (1 - a) 1 1ᵀ / K                           Hoogeboom et al. 2021, section 4; Austin et al. 2021, A.2.1
     marginal     Q(a) = a I + (1 - a) 1 mᵀ, m the data's frequencies     Vignac et al. 2023, section 4.1
     absorbing    Q(a) = a I + (1 - a) 1 e_mᵀ, m a state more             Austin et al. 2021, A.2.2
-    jumps        Q(a) = U diag(a^λ) Uᵀ, rates R = -U diag(λ) Uᵀ of jumps between categories, the least λ > 0 scaled to 1
-        gaussian     R_ij ∝ exp(-(i - j)² / (2 w²)), w = width (K - 1)   as A.2.3
-        nearest      R_ij ∝ 1 for |i - j| ≤ reach                        as A.2.4, neighbours by order
+    jumps        in `jumps.py`: by distance between ordered categories, or by any rates that balance
 
-Uniform, marginal and absorbing cost O(K) a site, jumps one K × K matrix a sample. Those of Austin et al. for jumps have a table of T matrices, which do not commute; here one
-process of jumps runs in continuous time, so that one eigenbasis serves every pair of times.
+Each costs O(K) a site, but jumps, which cost K².
 """
 
 from __future__ import annotations
@@ -20,6 +17,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from renote.diffusion.process.check import check_categories
 from renote.diffusion.schedule import broadcast
 from renote.errors import UsageError
 
@@ -27,7 +25,7 @@ TINY = 1e-300
 
 
 class Transition(ABC):
-    """Q(a) for categories 0 … K - 1.
+    """Q(a) for categories 0 … K - 1. A family of one's own gives `drawn`, `prior`, `seen` and `spread`, for shares (n,) and for one of all, (1,).
 
     Args:
         categories: K ≥ 2.
@@ -50,13 +48,26 @@ class Transition(ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.categories})"
 
+    def check(self, value: Tensor, *, corrupted: bool = False) -> None:
+        """Refuse what is no category; not looked into on a GPU, which would have to be waited for.
+
+        Args:
+            value: (n, …) numbers.
+            corrupted: whether they are states x_t, which may be masked, and not clean.
+
+        Raises:
+            UsageError: naming the first value out of range, and where it is.
+        """
+        if value.device.type == "cpu":
+            check_categories(value, self.categories, self.mask if corrupted else None)
+
     @abstractmethod
     def drawn(self, state: Tensor, kept: Tensor, level: Tensor) -> Tensor:
         """The first state j with Σ_{i ≤ j} Q(a)[x, i] > u.
 
         Args:
             state: (n, …) int64 x.
-            kept: (n,) float64 a.
+            kept: (n,) float64 a, or (1,) for all; so below.
             level: (n, …) float64 u in [0, 1].
         """
 
@@ -206,104 +217,6 @@ class Absorbing(Transition):
         """a p, and (1 - a) Σp at the mask."""
         kept = broadcast(kept, chances)
         return torch.cat([kept * chances, (1 - kept) * chances.sum(-1, keepdim=True)], -1)
-
-
-class Jumps(Transition):
-    """Q(a) = U diag(a^λ) Uᵀ: jumps at given rates, in both directions alike, so that the prior is uniform.
-
-    Args:
-        rates: (K, K) symmetric, not negative; the diagonal is ignored.
-
-    Raises:
-        UsageError: for rates that are something else, or that never lead from some category to another.
-
-    Example:
-        >>> import torch
-        >>> from renote.diffusion.process import Jumps
-        >>> cycle = torch.eye(5).roll(1, 0) + torch.eye(5).roll(-1, 0)
-        >>> Jumps(cycle).matrix(torch.tensor([0.5])).sum(-1).round(decimals=6).unique()
-        tensor([1.], dtype=torch.float64)
-    """
-
-    def __init__(self, rates: Tensor) -> None:
-        rates = rates.double()
-        if rates.ndim != 2 or rates.shape[0] != rates.shape[1]:
-            raise UsageError(f"rates of shape {tuple(rates.shape)}: give a number for each pair of categories, (K, K)")
-        super().__init__(len(rates))
-        rates = rates - rates.diagonal().diag()
-        if not bool(rates.isfinite().all()) or float(rates.min()) < 0 or not torch.allclose(rates, rates.mT):
-            raise UsageError("rates must be finite, not negative, and the same from i to j as from j to i")
-        values, self._basis = torch.linalg.eigh(rates.sum(1).diag() - rates)
-        if not float(values[1]) > 1e-10 * float(values[-1]):
-            raise UsageError("rates leave some categories out of reach of others: the prior would depend on the data")
-        self._speeds = values.clamp(min=0) / values[1]
-        self._speeds[0] = 0.0
-
-    def matrix(self, kept: Tensor) -> Tensor:
-        """Q(a) for every a (n,), (n, K, K) float64."""
-        basis, speeds = self._basis.to(kept.device), self._speeds.to(kept.device)
-        powers = kept.double()[:, None] ** speeds
-        matrix: Tensor = (basis * powers[:, None]) @ basis.mT
-        return matrix.clamp_(min=0)
-
-    def drawn(self, state: Tensor, kept: Tensor, level: Tensor) -> Tensor:
-        """By the rows of Q(a)."""
-        return draw(self.seen(state, kept, torch.float64), level)
-
-    def prior(self, level: Tensor) -> Tensor:
-        """⌊K u⌋."""
-        return (level * self.categories).floor().clamp(max=self.categories - 1).long()
-
-    def seen(self, state: Tensor, kept: Tensor, dtype: torch.dtype) -> Tensor:
-        """Column x of Q(a), which is row x too."""
-        matrix = self.matrix(kept).to(dtype)
-        flat = state.flatten(1)[..., None].expand(-1, -1, self.categories)
-        return matrix.gather(1, flat).reshape(*state.shape, self.categories)
-
-    def spread(self, chances: Tensor, kept: Tensor) -> Tensor:
-        """p Q(a)."""
-        flat = chances.flatten(1, -2) if chances.ndim > 2 else chances[:, None]
-        spread: Tensor = flat @ self.matrix(kept).to(chances.dtype)
-        return spread.reshape(chances.shape)
-
-
-def gaussian_jumps(categories: int, width: float = 0.05) -> Jumps:
-    """Jumps between ordered categories, as far as a Gaussian of this width goes.
-
-    Args:
-        categories: K.
-        width: standard deviation as a share of the whole range; Austin et al.'s last step has √(0.02 / 8) = 0.05.
-
-    Raises:
-        UsageError: if the width is not positive.
-    """
-    if not width > 0:
-        raise UsageError(f"width = {width}: a Gaussian's must be positive")
-    apart = torch.arange(categories, dtype=torch.float64)
-    rates = torch.exp(-(((apart[:, None] - apart) / (width * max(1, categories - 1))) ** 2) / 2)
-    # a narrow Gaussian reaches nobody: then the next category it is
-    return Jumps(rates if float(rates.diagonal(1).min()) > TINY else nearest_rates(categories, 1))
-
-
-def nearest_jumps(categories: int, reach: int = 1) -> Jumps:
-    """Jumps to any of the `reach` next categories on either side: a band of the matrix.
-
-    Args:
-        categories: K.
-        reach: how far a jump goes at most.
-
-    Raises:
-        UsageError: for a reach below 1.
-    """
-    if reach < 1:
-        raise UsageError(f"reach = {reach}: a jump goes at least to the next category")
-    return Jumps(nearest_rates(categories, reach))
-
-
-def nearest_rates(categories: int, reach: int) -> Tensor:
-    """(K, K) ones where 0 < |i - j| ≤ reach."""
-    place = torch.arange(categories)
-    return ((place[:, None] - place).abs() <= reach).double()
 
 
 def draw(chances: Tensor, level: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The one reverse loop: estimate the clean data, take the process's own step, say where we are.
+"""The one reverse loop: estimate what the process's step needs, which is the clean data but for heat, take that step, say where we are.
 
 It is a generator: progress, pictures and early stops attach from outside, by walking it.
 """
@@ -31,7 +31,7 @@ class State:
         t: time that the step began at.
         s: time that it ended at.
         noisy: (n, …) the samples at time s; clean after the last step.
-        estimate: (n, …) the estimate of the clean data that the step was made with.
+        estimate: (n, …) the estimate that the step was made with: of the clean data; for heat of the mean one level before.
     """
 
     step: int
