@@ -86,6 +86,7 @@ SYSTEM = GraphSystem(
     config=Config,
     build=build,
     settle=settle,
+    measured_by=("errica", "fair"),
     notes="The link loss is divided by n², so that it does not grow with the graph. What it reaches under the fair protocol is the claim fair of errica.",
     presets={"laptop": {"steps": 1500, "hidden": 32, "of": "mean", "patience": 10}},
 )
