@@ -60,6 +60,8 @@ def readme_table() -> str:
             here = "; ".join(f"{key}: {number(matching(key, shown))}" for key in pairs)
             verdict = "holds" if shown["holds"] else "does not hold"
             cells += [published, here, f"{verdict} ({shown['size']}, {shown['seeds']} seeds)"]
+        elif system.measured_by is not None:
+            cells += beside(name, *system.measured_by, measured)
         else:
             cells += [
                 "",
@@ -70,6 +72,20 @@ def readme_table() -> str:
             ]
         rows.append(cells)
     return table(["system", "paper", "task", "published", "measured here", "claim"], rows)
+
+
+def beside(name: str, other: str, claim: str, measured: dict[str, dict[str, dict[str, Any]]]) -> list[str]:
+    """Published, measured and verdict of a system that a claim of another one measures: its own figures there, whose names end with its own, and where they are."""
+    documents = [document for document in measured.get(other, {}).values() if document["claim"] == claim]
+    if not documents:
+        return ["", "", f"measured by `{claim}` of `{other}`, not yet run"]
+    shown = documents[0]
+    own = [key for key in shown["measured"] if key == name or key.endswith(f" {name}")][:4]
+    published, here = (
+        "; ".join(f"{key}: {number(shown[part][key])}" for key in own if key in shown[part])
+        for part in ("published", "measured")
+    )
+    return [published, here, f"measured by `{claim}` of `{other}` ({shown['size']}, {shown['seeds']} seeds)"]
 
 
 def matching(key: str, document: dict[str, Any]) -> Any:
@@ -119,6 +135,16 @@ def system_page(name: str, documents: dict[str, dict[str, Any]]) -> str:
                 parts.append(f"Measured in parts, on {where}; drawn on the machine above.")
             if not document["published_verified"]:
                 parts.append("The published figures were not checked in a copy of the paper.")
+    if system.measured_by is not None:
+        other, claim_id = system.measured_by
+        told = systems.get(other).claim(claim_id).statement
+        parts += [
+            f"## Measured by the claim {claim_id} of [{other}]({other}.md#claim-{claim_id})",
+            f"{told} `renote reproduce {name}` runs that claim, in which this system stands beside others.",
+        ]
+        _, here, _ = beside(name, other, claim_id, results())
+        if here:
+            parts.append(f"Measured there: {here}.")
     if system.notes:
         parts += ["## Notes", system.notes]
     parts += ["## Options", table(["option", "paper", "laptop"], rows)]

@@ -158,6 +158,28 @@ def test_own_files(tmp_path: Path) -> None:
         data.load("links:")
 
 
+def test_attributes_of_the_users_nodes(tmp_path: Path) -> None:
+    edges, nodes = tmp_path / "friends.csv", tmp_path / "people.csv"
+    edges.write_text("source,target\n" + "".join(f"p{a},p{(a + d) % 12}\n" for a in range(12) for d in (1, 2)))
+    rows = [f"p{k},{k},{-k}" for k in range(12)]
+    nodes.write_text("\n".join(["id,age,height", *reversed(rows), "zoe,70,1.5"]))
+    found = data.load(f"links:{edges}", nodes=str(nodes))
+    assert isinstance(found, LinkData)
+    assert found.names[-1] == "zoe"
+    assert isinstance(found.graph.x, torch.Tensor)
+    assert found.graph.x[-1].tolist() == [70.0, 1.5]
+    assert [f"p{age:.0f}" for age in found.graph.x[:-1, 0].tolist()] == list(found.names[:-1])
+    for text, message in (
+        ("id,age\np0,1\n", r"friends.csv, line 4: the source 'p1' is not an id in .*people.csv"),
+        ("\n".join(["id,age", *(f"p{k},1" for k in range(12)), "p3,2"]), "the id 'p3' appears again"),
+        ("\n".join(["id", *(f"p{k}" for k in range(12))]), "has no column of attributes"),
+        ("\n".join(["id,age", *(f"p{k},old" for k in range(12))]), "line 2: 'old' in the column 'age' is not a number"),
+    ):
+        nodes.write_text(text)
+        with pytest.raises(DataError, match=message):
+            data.load(f"links:{edges}", nodes=str(nodes))
+
+
 def test_named_graphs(mirror: Path) -> None:
     for name, card in data.cards().items():
         if card.folder == "seal":

@@ -81,6 +81,27 @@ def test_the_page_of_the_users_own_graph(tmp_path: Path, monkeypatch: pytest.Mon
         assert (tmp_path / picture).stat().st_size > 10_000
 
 
+def test_the_page_of_the_users_own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its commands do what it says, on the files that its example writes; with a few steps."""
+    page = (ROOT / "docs" / "pages" / "own-files.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    subprocess.run([sys.executable, str(ROOT / "examples" / "own_files.py")], check=True, capture_output=True)
+    commands = [line for line in page.splitlines() if line.startswith("renote ")]
+    graphs, ratings = ["data", "train", "evaluate", "predict", "show"], ["train", "evaluate", "recommend", "show"]
+    assert [command.split()[1] for command in commands] == [*graphs, *ratings]
+    for command in commands:
+        given = shlex.split(command, comments=True)[1:]
+        run_command([*given, *(["--steps", "20"] if given[0] == "train" else [])])
+    towns = (tmp_path / "towns.csv").read_text().splitlines()
+    assert towns[0] == "graph,class,probability"
+    assert len(towns) == 1 + 120
+    books = (tmp_path / "books.csv").read_text().splitlines()
+    assert books[0] == "user,rank,item,score"
+    assert [row.split(",")[0] for row in books[1:]] == ["reader007"] * 5 + ["reader042"] * 5
+    for picture in ("towns.png", "books.png"):
+        assert (tmp_path / picture).stat().st_size > 10_000
+
+
 def test_the_page_of_the_users_own_facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its commands do what it says, on the files that its example writes; with a few steps."""
     page = (ROOT / "docs" / "pages" / "own-facts.md").read_text()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from renote.errors import DataError, UsageError
-from renote.graph import Adjacency, enclosing_subgraphs, unbatch, with_label_features
+from renote.graph import Adjacency, enclosing_subgraphs, unbatch, with_label_features, with_node_rows
 
 graphs = st.tuples(st.integers(2, 14), st.integers(0, 26), st.integers(0, 10**6))
 
@@ -99,6 +99,17 @@ def test_graphs_at_the_edge() -> None:
     features = with_label_features(alone, 1).x
     assert features is not None
     assert features.to_dense().argmax(1).tolist() == [1, 1, 0, 1, 1]  # type: ignore[union-attr]
+
+
+def test_rows_of_the_whole_stand_beside_the_labels() -> None:
+    adjacency, _, pairs = drawn(9, 20, 1)
+    rows = torch.randn(9, 3)
+    found = with_label_features(enclosing_subgraphs(adjacency, pairs, 1), 4)
+    joined = with_node_rows(found, rows).x
+    assert isinstance(joined, torch.Tensor)
+    assert torch.equal(joined[:, :5].argmax(1), found["label"].clamp(max=4))
+    assert torch.equal(joined[:, 5:], rows[found["node"]])
+    assert torch.equal(with_node_rows(found.with_x(None), rows).x, rows[found["node"]])  # type: ignore[arg-type]
 
 
 def test_what_cannot_be_enclosed(monkeypatch: pytest.MonkeyPatch) -> None:

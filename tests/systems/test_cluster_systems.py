@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ def test_it_finds_planted_groups(name: str) -> None:
     measures = trained(name, own()).evaluate()
     assert measures["nmi"] > 95
     assert measures["pairwise_f1"] > 95
+    assert measures["matched_f1"] > 95
     assert measures["modularity"] > 70
     assert measures["conductance"] < 5
 
@@ -111,6 +113,14 @@ def test_the_claim_of_dmon_on_small_graphs(tmp_path: Path, monkeypatch: pytest.M
         f"{m} on cora" for m in ("conductance", "modularity", "nmi", "f1", "f1 of all pairs")
     }
     assert "cora" in found.note
+    kept = json.loads((tmp_path / "measurements.json").read_text())
+    weights = [f"cora, λ {weight}" for weight in (0.1, 0.2, 0.3, 1.0)]
+    assert list(kept)[:4] == weights
+    assert [key.rsplit(", ", 1)[1] for key in list(kept)[4:]] == [f"seed {seed}" for seed in range(10)]
+    # both counts of pairs, each under its name, and the claim's is the paper's
+    value = kept[weights[0]]["value"]
+    assert value["f1"] == value["matched_f1"]
+    assert "pairwise_f1" in value
 
 
 def test_they_are_compared() -> None:

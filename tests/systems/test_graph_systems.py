@@ -200,3 +200,26 @@ def test_a_picture_of_graphs_says_which_are_wrong() -> None:
     assert len([axes for axes in run.picture(RINGS_AND_STARS.num_graphs - 2).axes if axes.get_title()]) == 2
     with pytest.raises(UsageError, match="there are 80"):
         run.picture(80)
+
+
+def test_recurrent_janossy_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Orders are drawn at each step, and a prediction is a mean over more of them, the same each time."""
+    folder, out = tmp_path / "graphs", str(tmp_path / "run")
+    folder.mkdir()
+    for k in range(12):
+        ends = [(0, j) if k % 2 else (j - 1, j) for j in range(1, 5)]
+        (folder / f"g{k}.csv").write_text("source,target\n" + "".join(f"{a},{b}\n" for a, b in ends))
+    rows = [f"g{k},{'star' if k % 2 else 'path'}" for k in range(12)]
+    (folder / "labels.csv").write_text("\n".join(["graph,label", *rows]))
+    line = ["train", "janossy", "--data", f"graphs:{folder}", "--form", "recurrent", "--permutations-to-predict", "3"]
+    run_command([*line, "--steps", "3", "--hidden", "4", "--out", out])
+    (readout,) = systems.load_run(out).module.network.readouts  # type: ignore[union-attr]
+    assert type(readout).__name__ == "PermutationAggregation"
+    assert (readout.permutations, readout.to_predict) == (1, 3)
+    tables = []
+    for name in ("a.csv", "b.csv"):
+        run_command(["predict", out, "--out", str(tmp_path / name)])
+        tables.append((tmp_path / name).read_text())
+    assert tables[0] == tables[1]
+    with pytest.raises(UsageError, match="permutations = 0"):
+        systems.get("janossy").configure(permutations=0)

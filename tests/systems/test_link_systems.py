@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ from renote import systems
 from renote.cli import run_command
 from renote.data import Card, LinkData, split_links
 from renote.errors import RenoteError, UsageError
-from renote.experiment import LinkRun, compare, train
+from renote.experiment import Lab, LinkRun, compare, train
 from renote.graph import enclosing_subgraphs
+from renote.systems.link_baselines import PUBLISHED
 
 NAMES = [name for name in systems.names() if systems.get(name).kind == "links"]
 each = pytest.mark.parametrize("name", NAMES)
@@ -113,6 +116,28 @@ def test_what_is_wrong_is_told(tmp_path: Path) -> None:
         trained("link-baselines", own(), heuristic="katz", beta=1.0)
 
 
+def test_hits_are_counted_above_as_many_pairs_as_there_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    edges, out = tmp_path / "edges.csv", str(tmp_path / "run")
+    edges.write_text("source,target\n" + "".join(f"n{a},n{b}\n" for a, b in cliques().tolist()))
+
+    def measured(*options: str) -> dict[str, float]:
+        capsys.readouterr()
+        run_command(["evaluate", out, "--json", *options])
+        found: dict[str, float] = json.loads(capsys.readouterr().out)["measures"]
+        return found
+
+    for fraction, names in ((0.05, {"test_hits_at_1"}), (0.1, {"test_hits_at_10"})):
+        out = str(tmp_path / f"run-{fraction}")
+        option = f"test_fraction={fraction}"
+        run_command(["train", "link-baselines", "--data", f"links:{edges}", "--data-option", option, "--out", out])
+        assert {name for name in measured() if "hits" in name} == names
+    found = measured("--hits", "2", "5")
+    assert {name for name in found if "hits" in name} == {"test_hits_at_2", "test_hits_at_5"}
+    assert found["test_hits_at_2"] <= found["test_hits_at_5"]
+    with pytest.raises(UsageError, match=r"k is 99: hits are counted above the k-th of 13 pairs"):
+        run_command(["evaluate", out, "--hits", "99"])
+
+
 def test_seal_settles_what_is_left_open() -> None:
     """Steps by epochs, hops by heuristics, k and labels by the training subgraphs; and a pair's score does not depend on what was kept."""
     system, given = systems.get("seal"), own()
@@ -135,9 +160,64 @@ def test_seal_settles_what_is_left_open() -> None:
             system.configure(**wrong)
 
 
+def test_embeddings_stand_beside_the_labels_and_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Spectral, or attributes of the user's table; what was learned of rows is used with the same rows later."""
+    edges, nodes = tmp_path / "edges.csv", tmp_path / "nodes.csv"
+    edges.write_text("source,target\n" + "".join(f"n{a},n{b}\n" for a, b in cliques().tolist()))
+    # the attribute is the group, and a node without links has it too
+    nodes.write_text("id,group,size\nalone,9,1\n" + "".join(f"n{k},{k // 7},7\n" for k in range(42)))
+    line = ["train", "seal", "--data", f"links:{edges}", "--data-option", f"nodes={nodes}"]
+    for key, value in {**SMALL["seal"], "steps": 4, "validate_every": 0, "embedding_size": 5}.items():
+        line += [f"--{key.replace('_', '-')}", str(value)]
+    widths = {}
+    for kind in ("none", "spectral", "attributes"):
+        out = str(tmp_path / kind)
+        run_command([*line, "--embeddings", kind, "--out", out])
+        capsys.readouterr()
+        run_command(["evaluate", out, "--json"])
+        assert '"test_auc"' in capsys.readouterr().out
+        found: Any = systems.load_run(out)
+        widths[kind] = len(next(found.module.parameters()))
+        kept = found.module.rows
+        if kind == "none":
+            assert kept is None
+            assert "rows" not in found.module.state_dict()
+        else:
+            assert kept.shape == (43, 5 if kind == "spectral" else 2)
+            # the eigenvectors are of mean square 1; so are attributes, of whatever units
+            torch.testing.assert_close(kept.square().mean(0), torch.ones(kept.shape[1]))
+            before = found.scores()
+            found.module.rows = -kept
+            assert not torch.allclose(found.scores(), before)
+            # eigenvectors may come out with another sign: those of the training are the ones that count
+            found.module.load_state_dict(systems.load_run(out).module.state_dict())
+            torch.testing.assert_close(found.scores(), before)
+    assert widths["spectral"] == widths["none"] + 5
+    assert widths["attributes"] == widths["none"] + 2
+    with pytest.raises(UsageError, match=r"embeddings = attributes, and own has no attributes.*nodes=NODES.csv"):
+        trained("seal", own(), embeddings="attributes")
+    with pytest.raises(UsageError, match="embedding_size = 99 eigenvectors of 42 nodes"):
+        trained("seal", own(), embeddings="spectral", embedding_size=99)
+
+
+def test_an_embedding_does_not_tell_which_training_pairs_have_a_link() -> None:
+    """Negative injection: the Laplacian is that of a graph that joins every pair that is seen in training."""
+    given = own()
+    system = systems.get("seal")
+    config = system.configure(**{**SMALL["seal"], "embeddings": "spectral", "embedding_size": 6})
+    rows = system.build(config, given).rows.double()
+    seen = given.pairs[torch.cat([given.train, given.validation])]
+    dense = torch.zeros(42, 42, dtype=torch.float64)
+    dense[seen[:, 0], seen[:, 1]] = dense[seen[:, 1], seen[:, 0]] = 1.0
+    scale = dense.sum(1).rsqrt()
+    values = torch.linalg.eigvalsh(torch.eye(42) - scale[:, None] * dense * scale)
+    image = rows - scale[:, None] * (dense @ (scale[:, None] * rows))
+    torch.testing.assert_close(image, rows * values[:6], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(rows.T @ rows / 42, torch.eye(6, dtype=torch.float64), atol=1e-4, rtol=1e-4)
+
+
 def test_the_claim_of_seal_on_small_graphs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole experiment, on rings of cliques in the place of the eight graphs."""
-    from renote.experiment import Lab
     from renote.systems import seal
 
     class Small(Lab):
@@ -157,8 +237,26 @@ def test_the_claim_of_seal_on_small_graphs(tmp_path: Path, monkeypatch: pytest.M
     assert 0 <= found.measured["pb"]["mean"] <= 100
 
 
+def test_rounds_of_simrank() -> None:
+    """On a line of five, links away to either side alike, the ends are 4 apart: two rounds reach them, one does not. Convergence is the default."""
+    line = torch.stack([torch.arange(4), torch.arange(1, 5)], 1)
+    given = own(line, test_fraction=0.0, validation_fraction=0.0)
+    pair = torch.tensor([[0, 4]])
+
+    def score(**changes: Any) -> float:
+        system = systems.get("link-baselines")
+        network = system.build(system.configure(heuristic="simrank", **changes), given).network
+        return float(network(given.graph, pair))
+
+    # S_04 = γ S_13, S_13 = γ/4 (S_00 + S_02 + … ): each round looks a step further
+    assert score(rounds=1) == 0.0
+    assert score(rounds=2) == pytest.approx(0.8 * 0.8 / 4)
+    assert score(rounds=3) < score() == pytest.approx(score(rounds=100))
+    with pytest.raises(UsageError, match="rounds = -1"):
+        systems.get("link-baselines").configure(rounds=-1)
+
+
 def test_the_claim_of_the_baselines_on_small_graphs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from renote.experiment import Lab
     from renote.systems import link_baselines
 
     class Small(Lab):
@@ -170,6 +268,44 @@ def test_the_claim_of_the_baselines_on_small_graphs(tmp_path: Path, monkeypatch:
     found = link_baselines.table(Small(systems.get("link-baselines"), "laptop", tmp_path, progress=False))
     assert found.holds is False  # these are not the papers' graphs
     assert len(found.measured) == 2 * 8 + 2
+
+
+def told_areas(lab: Lab, data: str, seed: int) -> dict[str, float]:
+    return dict.fromkeys(PUBLISHED, 50.0 + seed)
+
+
+def told_area(lab: Lab, data: str, seed: int) -> float:
+    return 60.0 + seed
+
+
+@pytest.mark.parametrize("name", ["seal", "link-baselines"])
+def test_cells_are_given_out_to_processes_under_the_keys_they_always_had(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from renote.systems import link_baselines, seal
+
+    class Spy(Lab):
+        def measure_all(self, tasks: Any) -> Any:
+            given.update(
+                {key: pickle.loads(pickle.dumps((f, (Lab(*parts), *rest)))) for key, (f, (_, *rest)) in tasks.items()}
+            )
+            return super().measure_all(tasks)
+
+    given: dict[str, Any] = {}
+    parts: Any = (systems.get(name), "laptop", tmp_path)
+    for module in (link_baselines, seal):
+        monkeypatch.setattr(module, "areas", told_areas)
+        monkeypatch.setattr(module, "GRAPHS", ("usair", "pb"))
+        monkeypatch.setattr(module, "runs", lambda data: 2)
+    monkeypatch.setattr(seal, "_area", told_area)
+    outcome = systems.get(name).claim().experiment(Spy(*parts, progress=False))
+    cells = [f"{data}, split {seed}" for data in ("usair", "pb") for seed in (0, 1)]
+    expected = cells if name == "link-baselines" else [f"{c}, {what}" for c in cells for what in ("heuristics", "seal")]
+    assert list(given) == list(json.loads((tmp_path / "measurements.json").read_text())) == expected
+    for _, (lab, *_) in given.values():
+        assert (lab.system, lab.folder, lab.progress, lab.processes) == (parts[0], tmp_path, False, 1)
+    one = "pb" if name == "seal" else "katz on pb"
+    assert outcome.measured[one]["mean"] == (60.5 if name == "seal" else 50.5)
 
 
 def test_they_are_compared() -> None:

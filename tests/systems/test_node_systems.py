@@ -36,6 +36,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("monet", {}),
     *(("graphsage", {"aggregation": name}) for name in ("gcn", "mean", "pool", "max")),
     ("graphsage", {"aggregation": "lstm", "hidden": 32, "aggregated": 32, "steps": 120}),
+    *(("graphsage", {"aggregation": name, "hidden": 32, "aggregated": 16}) for name in ("deepsets", "janossy")),
     *(
         ("column-network", changes)
         for changes in ({"steps": 90}, {"gated": False, "layers": 2}, {"shared": False, "layers": 3})

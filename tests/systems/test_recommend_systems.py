@@ -91,6 +91,42 @@ def test_from_a_table_to_recommendations(tmp_path: Path, capsys: pytest.CaptureF
         run_command(["predict", str(run)])
 
 
+@pytest.mark.parametrize("way", ["least", "split"])
+def test_users_without_training_items_are_refused_by_name_and_not_measured(
+    way: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One whose ratings are all below `least`, one that only the test rows of a column `split` name."""
+    found, path, run, out = groups(), tmp_path / "r.csv", str(tmp_path / "run"), tmp_path / "rec.csv"
+    rows = [f"{found.users[u]},{found.items[i]},4,{part}" for part, of in found.parts.items() for u, i in of.tolist()]
+    path.write_text("\n".join(["user,item,rating,split", *rows, "late,i3,2,test", "late,i5,2,test"]))
+    options: list[str] = []
+    if way == "least":
+        path.write_text("\n".join(row.rsplit(",", 1)[0] for row in path.read_text().splitlines()))
+        options = ["--data-option", "least=3"]
+    small = ["--steps", "4", "--hidden", "8", "--batch-size", "200", "--validate-every", "2"]
+    run_command(["train", "lightgcn", "--data", str(path), "--out", run, *options, *small])
+    loaded = systems.load_run(run)
+    assert loaded.data.card.counts["untrained"] == 1
+    assert [loaded.data.users[user] for user in loaded.data.untrained.tolist()] == ["late"]
+    capsys.readouterr()
+    for command in (["evaluate", run], ["recommend", run, "--out", str(out)]):
+        run_command(command)
+        assert "1 of 41 users have no item in training" in capsys.readouterr().err
+    assert {row["user"] for row in csv.DictReader(out.open())} == set(found.users)
+    with pytest.raises(UsageError, match=r"user 'late': no item in training.*train anew"):
+        run_command(["recommend", run, "--user", "u3", "--user", "late"])
+    with pytest.raises(UsageError, match="user 'late'"):
+        loaded.picture(loaded.data.users.index("late"))
+    # the means are those over the others
+    module = loaded.module
+    _, scores = module.recommend(torch.arange(41), 20, ("train", "validation"))
+    assert scores.shape == (41, 20)
+    own: Any = loaded.data
+    kept = own.test[own.test[:, 0] != own.users.index("late")]
+    alone = type(module)(module.network, 41, own.num_items, {**own.parts, "test": kept}, module.decay)
+    assert loaded.evaluate()["test_recall@20"] == pytest.approx(alone.ranking("test", 20)["recall"])
+
+
 def test_a_run_is_of_its_ratings(tmp_path: Path) -> None:
     ratings, run = write(tmp_path / "r.csv"), tmp_path / "run"
     small = ["--steps", "2", "--hidden", "4", "--batch-size", "50"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
 import resource
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -227,7 +229,8 @@ def test_no_space_while_saving_keeps_the_earlier_checkpoint(tmp_path: Path) -> N
         (["train", "cfg", "--data", "toy-2d", "--out", "x"], "needs data with classes"),
         (["train", "ddpm", "--data-option", "size", "--out", "x"], "KEY=VALUE"),
         (["compare", "gcn", "ddpm"], "different tasks"),
-        (["reproduce", "mlp"], "makes no claim"),
+        (["reproduce", "mlp"], "makes no claim of its own: it is a baseline"),
+        (["reproduce", "diffpool", "--claim", "fairy"], "measured by the claim fair of errica"),
         (["sampel", "x"], "Did you mean sample"),
         (["data", "describe", "corra"], "Did you mean cora"),
     ],
@@ -362,6 +365,45 @@ def test_json_documents_have_the_promised_fields() -> None:
     assert all(row.keys() >= fields for row in compared["rows"])
     assert "about" in json.loads(renote("show", "ddim", "--json")[0])
     assert any(card["name"] == "digits" for card in json.loads(renote("data", "list", "--json")[0]))
+
+
+def test_a_system_that_another_ones_claim_measures_says_so_and_runs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from matplotlib.figure import Figure
+
+    from renote import systems
+    from renote.cli import run_command
+    from renote.experiment import Claim, Outcome
+
+    asked = []
+
+    def experiment(lab: Any) -> Outcome:
+        asked.append(lab.system.name)
+        return Outcome({"proteins diffpool": 73.0}, True, Figure(), (0,))
+
+    errica = systems.get("errica")
+    fair = dataclasses.replace(errica.claim("fair"), experiment=experiment)
+    other = Claim("other", "Another.", "nowhere", {}, experiment)
+    monkeypatch.setattr("renote.systems.errica.SYSTEM", dataclasses.replace(errica, claims=(other, fair)))
+    monkeypatch.chdir(tmp_path)
+    for arguments in (["diffpool"], ["gin", "--claim", "fair"]):
+        run_command(["reproduce", *arguments])
+        assert "the claim fair of errica measures it" in capsys.readouterr().err
+    assert asked == ["errica", "errica"]
+    assert Path("results", "errica", "fair-laptop.json").exists()
+    run_command(["list"])
+    assert "fair of errica" in " ".join(capsys.readouterr().out.split())
+    run_command(["show", "diffpool", "--json"])
+    assert json.loads(capsys.readouterr().out)["measured_by"] == {"system": "errica", "claim": "fair"}
+    # every such pointer leads to a claim that measures the system by name
+    measured = {name: systems.get(name).measured_by for name in systems.names() if systems.get(name).measured_by}
+    assert {"diffpool", "gin", "graph-unet-graphs", "ngcf", "matrix-factorization"} <= measured.keys()
+    for name, (where, claim) in measured.items():  # type: ignore[misc]
+        assert not systems.get(name).claims
+        assert systems.get(where).claim(claim).id == claim
+    alone = {name for name in systems.names() if not systems.get(name).claims} - measured.keys()
+    assert alone == {"mlp", "label-propagation"}
 
 
 def test_a_comparison_is_drawn_against_time_and_memory(tmp_path: Path) -> None:

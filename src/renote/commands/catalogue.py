@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
 from renote import systems
 from renote.commands.terminal import Json, console, number, picture_path, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from renote.experiment import System
 
 
 def list_(json: Json = False) -> None:
@@ -15,12 +19,20 @@ def list_(json: Json = False) -> None:
 
     Example: renote list
     """
-    rows = [systems.get(name).summary() for name in systems.names()]
+    found = [systems.get(name) for name in systems.names()]
     if json:
-        print_json(rows)
+        print_json([system.summary() for system in found])
         return
-    body = [[r["name"], r["title"], r["task"], f"{r['paper']['authors']} {r['paper']['year']}"] for r in rows]
-    print_table(("name", "system", "task", "paper"), body)
+    body = [[s.name, s.title, s.task, f"{s.paper.authors} {s.paper.year}", _claims_of(s)] for s in found]
+    print_table(("name", "system", "task", "paper", "claims"), body)
+
+
+def _claims_of(system: System[Any]) -> str:
+    """The names of its claims, or whose claim measures it."""
+    if system.measured_by is not None:
+        other, claim = system.measured_by
+        return f"{claim} of {other}"
+    return ", ".join(claim.id for claim in system.claims) or "a baseline"
 
 
 def show(name: Positional[str], node: int | None = None, out: str = "attention.png", json: Json = False) -> None:
@@ -51,6 +63,7 @@ def show(name: Positional[str], node: int | None = None, out: str = "attention.p
             "data": system.data,
             "options": {key: {"paper": values[0], "laptop": values[1]} for key, values in options.items()},
             "notes": system.notes,
+            "measured_by": system.measured_by and dict(zip(("system", "claim"), system.measured_by)),
         }
         print_json(document)
         return
@@ -60,6 +73,12 @@ def show(name: Positional[str], node: int | None = None, out: str = "attention.p
     for claim in system.claims:
         sheet.print(f"\nclaim {claim.id} ({claim.where}): {claim.statement}", markup=False)
         sheet.print(f"published: {', '.join(f'{k} {v}' for k, v in claim.published.items())}", markup=False)
+    if system.measured_by is not None:
+        other, claim_id = system.measured_by
+        sheet.print(
+            f"\nmeasured by the claim {claim_id} of {other}: {systems.get(other).claim(claim_id).statement}",
+            markup=False,
+        )
     if system.notes:
         sheet.print(f"\n{system.notes}", markup=False)
     sheet.print()

@@ -274,19 +274,22 @@ def reproduce(
     Example: renote reproduce ddim --size laptop
 
     Args:
-        name: The system.
+        name: The system; of one that a claim of another system measures (renote show NAME), that claim is run.
         size: laptop (at most 20 minutes on two cores) or full (one GPU).
         claim: Which claim, if it has several (renote show NAME).
         out: Folder of the results: a JSON document and a figure.
         work: Folder of trainings and measurements that are kept while it runs.
         fresh: Forget what the work folder holds.
-        processes: How many trainings at once, where the experiment can: the fair protocol's.
+        processes: How many trainings or measurements at once, each with its share of the cores, where the experiment has parts that do not need each other; elsewhere it changes nothing.
     """
     from renote import experiment
 
-    found = experiment.reproduce(
-        systems.get(name), size, claim=claim, out=out, work=work, fresh=fresh, processes=processes
-    )
+    system = systems.get(name)
+    if system.measured_by is not None and claim in (None, system.measured_by[1]):
+        other, claim = system.measured_by
+        say(f"{name} makes no claim of its own: the claim {claim} of {other} measures it beside others, and is run")
+        system = systems.get(other)
+    found = experiment.reproduce(system, size, claim=claim, out=out, work=work, fresh=fresh, processes=processes)
     if json:
         print_json(found)
     else:

@@ -13,7 +13,7 @@ from renote.errors import UsageError
 from renote.experiment import shipped
 
 if TYPE_CHECKING:
-    from renote.experiment import SampleRun
+    from renote.experiment import Run, SampleRun
 
 
 RUN = f"The run folder, or a checkpoint that comes with renote: {', '.join(shipped.names()) or 'none here'}."
@@ -131,7 +131,7 @@ def recommend(
 
     Args:
         run: The run folder.
-        user: Names of users that were there in training; all of them by default.
+        user: Names of users that had items in training; all of these by default.
         k: Items for each; the run's own k by default.
         out: The table: user, rank, item, score.
     """
@@ -141,6 +141,8 @@ def recommend(
     if not isinstance(loaded, experiment.RecommendRun):
         raise UsageError(f"{run} holds {loaded.system.name}, which recommends nothing: use renote predict or sample")
     say(f"{loaded.write_recommendations(Path(out), user or None, k)} recommendations in {out}")
+    if not user:
+        _remark(loaded)
 
 
 def complete(
@@ -221,6 +223,7 @@ def evaluate(
     samples: int = 1000,
     features: str | None = None,
     bits: Literal["bound", "ode"] | None = None,
+    hits: tuple[int, ...] = (),
     json: Json = False,
 ) -> None:
     """Measure a trained run: accuracy of predictions, ranks of links, or distance, variety and class accuracy of samples.
@@ -233,21 +236,32 @@ def evaluate(
         samples: How many samples to draw from a generative model.
         features: Weights of a classifier (python -m renote.evaluate.ship) in whose features samples are compared.
         bits: Also bits per dimension of held-out samples: bound, the variational one, or ode, the probability flow's.
+        hits: Of links: the share that scores above the k-th best of the pairs without one, for each of these k; by default 10, 50 and 100, as far as there are so many.
     """
     from renote import experiment
 
     loaded = systems.load_run(run, data)
-    if isinstance(loaded, experiment.SampleRun):
+    if hits and not isinstance(loaded, experiment.LinkRun):
+        raise UsageError(f"hits = {hits}: they are of links, and {run} holds {loaded.system.name}; leave hits out")
+    if isinstance(loaded, experiment.LinkRun):
+        measures = loaded.evaluate(hits)
+    elif isinstance(loaded, experiment.SampleRun):
         measures = loaded.evaluate(samples, features=features, progress=True)
         if bits is not None:
             measures |= {"bits": loaded.bits(min(samples, 1000), method=bits)}
     else:
         measures = loaded.evaluate()
+    _remark(loaded)
     document = {"run": run, "system": loaded.system.name, "data": loaded.data.name, "measures": measures}
     if json:
         print_json(document)
         return
     print_table(("measure", loaded.system.name), [[key, number(value)] for key, value in measures.items()])
+
+
+def _remark(run: Run) -> None:
+    for remark in run.remarks:
+        say(remark)
 
 
 def ship(

@@ -1,6 +1,7 @@
 """A graph whose missing links are looked for, and the user's own: `links:EDGES.csv` (or .tsv, .parquet).
 
     EDGES.csv           columns `source`, `target`; a link has no direction, and is listed once or in both
+    nodes=NODES.csv     optional: `id` of each node, and a column a number that is known of it
     pairs=PAIRS.csv     optional: `source`, `target` of pairs to score; with a column `label` (1 or 0, empty where unknown), those with one are tested on
 
 Some links are taken out to be found again, as many pairs without a link are drawn, and both are told apart (Zhang & Chen 2018, section 5).
@@ -8,6 +9,7 @@ Some links are taken out to be found again, as many pairs without a link are dra
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ import torch
 from torch import Tensor
 
 from renote.data.card import Card
-from renote.data.table import Table
+from renote.data.table import Table, attributes_of, numbered_ids
 from renote.data.types import checked_labels, checked_parts
 from renote.errors import DataError
 from renote.graph import Adjacency, Graph, common_neighbors, has_link, resource_allocation
@@ -117,6 +119,7 @@ def load(
     path: str,
     *,
     pairs: str | None = None,
+    nodes: str | None = None,
     test_fraction: float = 0.1,
     validation_fraction: float = 0.1,
     negatives: float = 1.0,
@@ -128,6 +131,7 @@ def load(
     Args:
         path: the table of edges.
         pairs: the table of pairs to score, or to test on.
+        nodes: a table with a row a node, its `id` and its attributes, each other column a number; it may have nodes without links.
         test_fraction: share of the links that are taken out to be found again; none are if the pairs have labels.
         validation_fraction: share of the pairs that would be trained on.
         negatives: pairs without a link for each with one.
@@ -140,7 +144,8 @@ def load(
     file = Path(path).expanduser()
     table = Table.read(file, required=("source", "target"))
     ends = [table.text(column) for column in ("source", "target")]
-    names = tuple(sorted({*ends[0], *ends[1]}))
+    described = None if nodes is None else _described(Path(nodes).expanduser(), table)
+    names = tuple(sorted({*ends[0], *ends[1], *(described[0] if described else ())}))
     number = {name: k for k, name in enumerate(names)}
     source, target = (torch.tensor([number[name] for name in end], dtype=torch.long) for end in ends)
     links = torch.stack([source, target], 1)
@@ -150,7 +155,25 @@ def load(
     )
     tested = given is not None and bool((given[1] >= 0).any())
     fractions = (0.0 if tested else test_fraction, validation_fraction)
-    return split_links(card, links, names, *fractions, negatives, candidates if given is None else 0, seed, given)
+    found = split_links(card, links, names, *fractions, negatives, candidates if given is None else 0, seed, given)
+    if described is None:
+        return found
+    row_of, attributes = described
+    x = attributes[[row_of[name] for name in names]]
+    return dataclasses.replace(found, graph=found.graph.with_x(x))
+
+
+def _described(path: Path, edges: Table) -> tuple[dict[str, int], Tensor]:
+    """The row of each node by name, and the attributes of each row."""
+    table = Table.read(path, required=("id",))
+    row_of = numbered_ids(table)
+    for column in ("source", "target"):
+        for row, name in enumerate(edges.text(column)):
+            if name not in row_of:
+                raise DataError(
+                    f"{edges.at(row)}: the {column} {name!r} is not an id in {path}: correct it or add the node"
+                )
+    return row_of, attributes_of(table)
 
 
 def _given(path: Path, number: dict[str, int], edges: Path, links: Tensor) -> tuple[Tensor, Tensor]:
@@ -210,8 +233,6 @@ def split_links(
     Source:
         Zhang & Chen (2018), section 5, and their code's `sample_neg`.
     """
-    import dataclasses
-
     nodes = len(names)
     for what, value in (("test_fraction", test_fraction), ("validation_fraction", validation_fraction)):
         if not 0 <= value < 1:

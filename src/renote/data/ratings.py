@@ -30,7 +30,8 @@ def load(
 ) -> RatingData:
     """The user's own ratings.
 
-    A pair that is there again counts once, with its highest rating (and the split of that row); the card counts the rows that were dropped for it, `repeated`, and those below `least`, `below`.
+    A pair that is there again counts once, with its highest rating (and the split of that row); the card counts the rows that were dropped for it, `repeated`, those below `least`, `below`, and the users
+    that nothing is left of to train on, `untrained`.
 
     Args:
         path: a table with the columns `user`, `item`, optionally `rating` and `split`; .csv, .tsv or .parquet.
@@ -74,7 +75,7 @@ def load(
         parts = _given(table, pairs, kept)
     else:
         parts = split_pairs(pairs, validation_fraction, test_fraction, seed)
-    return RatingData(card.name, card, user_names, item_names, *parts)
+    return _counted(RatingData(card.name, card, user_names, item_names, *parts))
 
 
 def load_movielens(
@@ -106,7 +107,8 @@ def load_movielens(
     pairs = torch.from_numpy(np.stack([user[kept], item[kept]], 1))
     own = dataclasses.replace(card, size=len(kept), counts={"users": users, "items": items, "below": below})
     names = [tuple(map(str, range(1, 1 + count))) for count in (users, items)]
-    return RatingData(card.name, own, names[0], names[1], *split_pairs(pairs, validation_fraction, test_fraction, seed))
+    parts = split_pairs(pairs, validation_fraction, test_fraction, seed)
+    return _counted(RatingData(card.name, own, names[0], names[1], *parts))
 
 
 def load_gowalla(card: Card, *, validation_fraction: float = 0.0, seed: int = 0) -> RatingData:
@@ -149,6 +151,12 @@ def split_pairs(pairs: Tensor, validation: float, test: float, seed: int) -> tup
     parts = [order[part == number] for number in range(3)]
     train, held_out, tested = (pairs[places[key[places].argsort()]] for places in parts)
     return train, held_out, tested
+
+
+def _counted(data: RatingData) -> RatingData:
+    """The data, whose card tells how many users have no item to train on."""
+    counts = {**data.card.counts, "untrained": len(data.untrained)}
+    return dataclasses.replace(data, card=dataclasses.replace(data.card, counts=counts))
 
 
 def _numbered(cells: tuple[str, ...]) -> tuple[tuple[str, ...], NDArray[np.int64]]:

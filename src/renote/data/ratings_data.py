@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from renote.data.card import Card
@@ -21,7 +22,7 @@ class RatingData:
         card: where it is from.
         users: their names by number.
         items: their names by number.
-        train: (training pairs, 2) integers, user and item; the interactions that are learned from.
+        train: (training pairs, 2) integers, user and item; the interactions that are learned from. Users without any are `untrained`: they get no recommendations and are not measured.
         validation: (validation pairs, 2).
         test: (test pairs, 2).
 
@@ -52,6 +53,11 @@ class RatingData:
     def num_items(self) -> int:
         """Number of items, with or without users."""
         return len(self.items)
+
+    @property
+    def untrained(self) -> Tensor:
+        """(n,) int64 the users without a training item, of whom nothing can be learned, in order."""
+        return (torch.bincount(self.train[:, 0], minlength=self.num_users) == 0).nonzero().squeeze(1)
 
     @property
     def parts(self) -> Mapping[str, Tensor]:

@@ -54,11 +54,7 @@ def load(
     """
     edges_path, nodes_path = _two_paths(path)
     nodes = Table.read(nodes_path, required=("id",))
-    ids = nodes.text("id")
-    number = dict(zip(ids, range(len(nodes.lines))))
-    if len(number) < len(nodes.lines):
-        place = next(k for k, name in enumerate(ids) if number[name] != k)
-        raise DataError(f"{nodes.at(place)}: the id {ids[place]!r} appears again further down")
+    ids, number = nodes.text("id"), numbered_ids(nodes)
 
     # without a column of labels the nodes can be clustered, if not classified
     labels, classes = labels_of(nodes.text("label") if "label" in nodes.columns else [""] * len(ids))
@@ -110,6 +106,24 @@ def _features(nodes: Table, adjacency: Adjacency, kind: str | None) -> Tensor | 
         raise DataError(
             f"{nodes.path} has no column of features: add some, or give features=identity or features=degree"
         )
+    return attributes_of(nodes)
+
+
+def numbered_ids(nodes: Table) -> dict[str, int]:
+    """The row of each `id`; one that is there twice is a `DataError`, which names the line."""
+    ids = nodes.text("id")
+    number = dict(zip(ids, range(len(ids))))
+    if len(number) < len(ids):
+        place = next(k for k, name in enumerate(ids) if number[name] != k)
+        raise DataError(f"{nodes.at(place)}: the id {ids[place]!r} appears again further down")
+    return number
+
+
+def attributes_of(nodes: Table) -> Tensor:
+    """(rows, columns) the columns of numbers, all but those that have a meaning of their own; the message of a `DataError` names file, line and column."""
+    columns = [column for column in nodes.columns if column not in _NOT_FEATURES]
+    if not columns:
+        raise DataError(f"{nodes.path} has no column of attributes: add one, a number in each row")
     return torch.from_numpy(np.stack([nodes.numbers(column) for column in columns], 1)).float()
 
 

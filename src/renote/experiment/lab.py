@@ -44,6 +44,10 @@ class Lab:
         self._kept: dict[str, Any] = json.loads(self._path.read_text()) if self._path.exists() else {}
         self._data: dict[str, Data] = {}
 
+    def __reduce__(self) -> tuple[type[Lab], tuple[System[Any], Size, Path, bool]]:
+        """In another process: the same folder, silent and alone."""
+        return type(self), (self.system, self.size, self.folder, False)
+
     @property
     def laptop(self) -> bool:
         """Whether this is the small size."""
@@ -105,7 +109,7 @@ class Lab:
         """What each of several functions returns that do not need each other, spread over `processes`; each is kept as it comes.
 
         Args:
-            tasks: key → function of a module and its arguments, all of which can be pickled.
+            tasks: key → function of a module and its arguments, all of which can be pickled; a lab among them may train, each under its own key.
         """
         missing = {key: task for key, task in tasks.items() if not self.has(key)}
         if self.processes > 1 and len(missing) > 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,11 +113,18 @@ class LinkRun(Run):
         names = [self.data.named(k) for k in range(self.data.graph.num_nodes)]
         return draw_links(self.data.graph, self.data.pairs[numbers], scores, names, title)
 
-    def evaluate(self) -> dict[str, Any]:
-        """Area under the curve, average precision and hits, in percent, on the test pairs; on the validation pairs where something was learned."""
+    def evaluate(self, hits: Sequence[int] = ()) -> dict[str, Any]:
+        """Area under the curve, average precision and hits, in percent, on the test pairs; on the validation pairs where something was learned.
+
+        Args:
+            hits: as `LinkPrediction.measures`.
+
+        Raises:
+            UsageError: one of them is below 1, or above the number of pairs without a link.
+        """
         measures: dict[str, Any] = {}
         # what is not learned has seen the links that would be validated on
         for split in ("validation", "test") if self.parameters else ("test",):
-            found = self.module.measures(split)
+            found = self.module.measures(split, hits)
             measures |= {f"{split}_{name}": 100 * value for name, value in found.items()}
         return measures

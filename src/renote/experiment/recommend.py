@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
+from torch import Tensor
 
 from renote.data import RatingData
 from renote.errors import UsageError
@@ -20,6 +21,8 @@ from renote.train.order import EpochOrder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_NAMED = 5
 
 
 class RecommendLearner(PlainLearner):
@@ -81,20 +84,20 @@ class RecommendRun(Run):
         """The items that each user lacks with the highest scores.
 
         Args:
-            users: their names; all if None.
+            users: their names; all who have training items if None.
             k: how many; the configuration's by default.
 
         Returns:
             For each user its items with their scores, best first; fewer than k where it lacks fewer.
 
         Raises:
-            UsageError: a user that was not there in training, or k below 1 or above the number of items.
+            UsageError: a user that was not there in training, or had no item there; or k below 1 or above the number of items.
         """
         k = self.config.k if k is None else k
         if not 1 <= k <= self.data.num_items:
             raise UsageError(f"k = {k}: there are {self.data.num_items} items, so it goes from 1 to that")
         asked = numbers_of(
-            self.data.users if users is None else users,
+            self._known() if users is None else users,
             self.data.users,
             "user",
             self.data.name,
@@ -102,6 +105,7 @@ class RecommendRun(Run):
             "Add their items to the ratings and train anew",
         )
         device, chosen = self.module.adjacency.device, torch.tensor(asked).long()
+        self._refuse_untrained(chosen)
         items, scores = self.module.recommend(chosen.to(device), k, tuple(self.module.parts))
         return [
             [(self.data.items[item], score) for item, score in zip(row, of_row) if score > -torch.inf]
@@ -121,10 +125,37 @@ class RecommendRun(Run):
         """
         rows = [
             [user, rank, item, f"{score:.4f}"]
-            for user, items in zip(self.data.users if users is None else users, self.recommend(users, k))
+            for user, items in zip(self._known() if users is None else users, self.recommend(users, k))
             for rank, (item, score) in enumerate(items, 1)
         ]
         return write_rows(path, ["user", "rank", "item", "score"], rows)
+
+    def _known(self) -> list[str]:
+        """The users who have training items."""
+        untrained = set(self.data.untrained.tolist())
+        return [name for number, name in enumerate(self.data.users) if number not in untrained]
+
+    def _refuse_untrained(self, users: Tensor) -> None:
+        wrong = users[torch.isin(users, self.data.untrained)]
+        if len(wrong):
+            raise UsageError(
+                f"user{'s' * (len(wrong) > 1)} {self._named(wrong)}: no item in training, so nothing is known of their taste; "
+                f"add items to {self.data.name} (in the split 'train', if it has splits; with a rating of at least `least`, if that was given) and train anew"
+            )
+
+    def _named(self, users: Tensor) -> str:
+        names = [repr(self.data.users[user]) for user in users[:_NAMED].tolist()]
+        return ", ".join(names) + (f" and {len(users) - _NAMED} more" if len(users) > _NAMED else "")
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Who is left out."""
+        untrained = self.data.untrained
+        if not len(untrained):
+            return ()
+        return (
+            f"{len(untrained)} of {self.data.num_users} users have no item in training, get no recommendations and are not measured: {self._named(untrained)}",
+        )
 
     def picture(self, node: int | None = None) -> Figure:
         """What is recommended to a user, among all items.
@@ -133,16 +164,18 @@ class RecommendRun(Run):
             node: number of the user in the order of names; None takes the one with the most items held out to test on.
 
         Raises:
-            UsageError: there is no such user.
+            UsageError: there is no such user, or one without training items.
         """
         from renote.evaluate import draw_recommendations
 
         data, parts = self.data, {name: part.cpu() for name, part in self.data.parts.items()}
         if node is None:
             held = torch.bincount(parts["test"][:, 0], minlength=data.num_users)
+            held[data.untrained] = -1
             node = int(held.argmax())
         if not 0 <= node < data.num_users:
             raise UsageError(f"node = {node}: it is a user, and those of {data.name} go from 0 to {data.num_users - 1}")
+        self._refuse_untrained(torch.tensor([node]))
         user = torch.tensor([node], device=self.module.adjacency.device)
         before = tuple(name for name in parts if name != "test")
         (items,), (scores,) = self.module.recommend(user, self.config.k, before)
@@ -154,7 +187,7 @@ class RecommendRun(Run):
         )
 
     def evaluate(self) -> dict[str, Any]:
-        """Recall and NDCG at k on the validation and the test pairs."""
+        """Recall and NDCG at k on the validation and the test pairs of users who have training items; `remarks` tells of the others."""
         vectors, k = self.module.vectors(), self.config.k
         return {
             f"{part}_{name}@{k}": value

@@ -65,6 +65,11 @@ class Run:
         raise NotImplementedError
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """What one must know of its measures and answers that these do not say themselves."""
+        return ()
+
+    @property
     def next_command(self) -> str:
         """What one would do with it now, without `renote`."""
         return f"predict {self.folder} --out predictions.csv"

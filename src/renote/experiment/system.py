@@ -103,6 +103,7 @@ class System(Generic[R]):
         prepare: `prepare(data)` gives data in the form that it takes, if it takes more than one.
         presets: changes to the paper's values, by name; `laptop` trains in minutes on two cores.
         claims: what its paper says of it.
+        measured_by: system and id of a claim that measures it beside others, if it has none of its own.
         notes: what holds here and what does not.
     """
 
@@ -117,6 +118,7 @@ class System(Generic[R]):
     prepare: Callable[[Any], Any] | None = None
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"laptop": {}})
     claims: tuple[Claim, ...] = ()
+    measured_by: tuple[str, str] | None = None
     notes: str = ""
     family: ClassVar[str]
     task: ClassVar[str]
@@ -148,8 +150,17 @@ class System(Generic[R]):
         Raises:
             UsageError: if there is none.
         """
+        if not self.claims and self.measured_by is not None:
+            other, claim_id = self.measured_by
+            raise UsageError(
+                f"{self.name} makes no claim of its own: what it reaches is measured by the claim {claim_id} of {other}; "
+                f"renote reproduce {other} --claim {claim_id}"
+            )
         if not self.claims:
-            raise UsageError(f"{self.name} makes no claim of its own: it is the floor under other systems")
+            raise UsageError(
+                f"{self.name} makes no claim of its own: it is a baseline, which other systems are measured against; "
+                f"compare it with them, e.g. renote compare {self.name} NAME --data {self.data}"
+            )
         if id is None:
             return self.claims[0]
         for claim in self.claims:

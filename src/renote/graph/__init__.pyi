@@ -62,6 +62,7 @@ from .convert import to_scipy as to_scipy
 from .enclosing import double_radius_labels as double_radius_labels
 from .enclosing import enclosing_subgraphs as enclosing_subgraphs
 from .enclosing import with_label_features as with_label_features
+from .enclosing import with_node_rows as with_node_rows
 from .explain import occlusion as occlusion
 from .features import degree_features as degree_features
 from .features import identity_features as identity_features
@@ -206,6 +207,7 @@ from .spectrum import exact_pagerank as exact_pagerank
 from .spectrum import heat_kernel as heat_kernel
 from .spectrum import largest_eigenvalue as largest_eigenvalue
 from .spectrum import pagerank_series as pagerank_series
+from .spectrum import spectral_embedding as spectral_embedding
 from .structure import cycle_counts as cycle_counts
 from .structure import heat_signature as heat_signature
 from .structure import reachable as reachable

@@ -245,9 +245,9 @@ class LSTMAggregation(Aggregation):
             hidden = out.sigmoid() * cell.tanh()
         return torch.cat([hidden, *reversed(ended)]).index_select(0, order.argsort())
 
-    def shuffled(self, pattern: Pattern) -> Tensor:
+    def shuffled(self, pattern: Pattern, generator: torch.Generator | None = None) -> Tensor:
         """(entries,) the members of each row in an order that is drawn."""
-        order = torch.randperm(pattern.num_entries, device=pattern.column.device)
+        order = torch.randperm(pattern.num_entries, generator=generator, device=pattern.column.device)
         return pattern.column[order[pattern.row.index_select(0, order).argsort(stable=True)]]
 
 

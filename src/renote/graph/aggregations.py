@@ -15,7 +15,7 @@ from renote.graph.aggregate import (
     StdAggregation,
     SumAggregation,
 )
-from renote.graph.set_aggregate import DeepSetsAggregation, JanossyAggregation
+from renote.graph.set_aggregate import DeepSetsAggregation, JanossyAggregation, PermutationAggregation
 
 AGGREGATIONS: dict[str, type[Aggregation]] = {
     "sum": SumAggregation,
@@ -29,6 +29,7 @@ AGGREGATIONS: dict[str, type[Aggregation]] = {
     "lstm": LSTMAggregation,
     "deepsets": DeepSetsAggregation,
     "janossy": JanossyAggregation,
+    "permutations": PermutationAggregation,
 }
 """By name."""
 

@@ -26,6 +26,7 @@ from renote.graph.features import _one_hot
 from renote.graph.graph import Field, Graph
 from renote.graph.heuristic import _checked, simple
 from renote.graph.pattern import Pattern
+from renote.graph.sparse import SparseFeatures
 
 Ints = NDArray[np.int64]
 _TABLE = 1 << 23
@@ -103,6 +104,18 @@ def with_label_features(graph: Graph, highest: int) -> Graph:
         highest: labels from here on share a feature.
     """
     return graph.with_x(_one_hot(graph["label"].clamp(max=highest), highest + 1))
+
+
+def with_node_rows(graph: Graph, rows: Tensor) -> Graph:
+    """The batch with each node's row beside its features, [x_i | r_node(i)], dense.
+
+    Args:
+        graph: of `with_label_features`.
+        rows: (nodes of the whole, features), e.g. an embedding of the graph that the subgraphs are of.
+    """
+    x = graph.x.to_dense() if isinstance(graph.x, SparseFeatures) else graph.x
+    own = rows.index_select(0, graph["node"])
+    return graph.with_x(own if x is None else torch.cat([x.to(own.dtype), own], 1))
 
 
 def _block(

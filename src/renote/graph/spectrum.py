@@ -5,6 +5,7 @@ A function f of a symmetric L is U f(Λ) Uᵀ. Where f is smooth its series need
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +15,8 @@ import torch
 from torch import Tensor
 
 from renote.errors import UsageError
-from renote.graph.operator import Operator, chebyshev
+from renote.graph.adjacency import Adjacency
+from renote.graph.operator import Operator, chebyshev, laplacian
 
 _TOLERANCE = 1e-9
 # Lanczos cannot begin where all is mapped to zero, as without edges: it is given A + shift I
@@ -85,6 +87,25 @@ def eigenbasis(operator: Operator, count: int | None = None) -> Eigenbasis:
     basis = torch.from_numpy(found_vectors).to(operator.device)
     values, mixing = torch.linalg.eigh(basis.T @ (operator @ basis))
     return Eigenbasis(values[:count], (basis @ mixing)[:, :count])
+
+
+def spectral_embedding(adjacency: Adjacency, count: int) -> Tensor:
+    """√n [u_1, …, u_k], (nodes, count): the eigenvectors of I - D^-½ A D^-½ with the smallest eigenvalues, each of mean square 1.
+
+    Where an eigenvalue is there several times, any basis of its vectors may come out, and each has either sign: keep what was made with what was learned of it.
+
+    Args:
+        adjacency: the edges, in both directions.
+        count: k.
+
+    Raises:
+        UsageError: there are fewer nodes.
+
+    Source:
+        Belkin & Niyogi (2003), "Laplacian eigenmaps"; Dwivedi et al. (2020), "Benchmarking graph neural networks", as features of nodes.
+    """
+    found = eigenbasis(laplacian(adjacency, "symmetric"), count).vectors * math.sqrt(adjacency.num_nodes)
+    return found.to(torch.get_default_dtype())
 
 
 def largest_eigenvalue(operator: Operator) -> float:

@@ -84,5 +84,6 @@ SYSTEM = GraphSystem(
     config=Config,
     build=build,
     reads_smiles=True,
+    measured_by=("neural-fingerprint", "properties"),
     notes="The floor under neural-fingerprint, mpnn and weave, whose claims measure it.",
 )

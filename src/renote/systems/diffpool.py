@@ -86,6 +86,7 @@ SYSTEM = GraphSystem(
     config=Config,
     build=build,
     settle=settle,
+    measured_by=("errica", "fair"),
     notes="The link loss is divided by n², so that it does not grow with the graph. Layers are normalized as in the paper; its code also reads the layers of a stack side by side, which is not done here. "
     "At laptop size clusters are a quarter of the mean size of a graph. What it reaches under the fair protocol is the claim fair of errica.",
     presets={"laptop": {"steps": 1500, "hidden": 32, "ratio": 0.25, "of": "mean", "patience": 10}},

@@ -56,6 +56,7 @@ SYSTEM = GraphSystem(
     data="proteins",
     config=Config,
     build=build,
+    measured_by=("errica", "fair"),
     notes="What it reaches under the fair protocol, beside the systems with pooling and a structure-blind baseline, is the claim fair of errica.",
     presets={"laptop": {"steps": 1500, "hidden": 32, "patience": 10}},
 )

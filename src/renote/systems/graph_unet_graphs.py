@@ -49,6 +49,7 @@ SYSTEM = GraphSystem(
     data="proteins",
     config=Config,
     build=build,
+    measured_by=("errica", "fair"),
     notes="What it reaches under the fair protocol is the claim fair of errica.",
     presets={"laptop": {"steps": 1500, "patience": 10}},
 )

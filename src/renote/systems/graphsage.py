@@ -43,10 +43,10 @@ class Config(NodeOptions):
 
     patience: int = 50
     hidden: int = 64
-    aggregation: Literal["gcn", "mean", "pool", "lstm", "max"] = "mean"
-    """How the neighbours become one vector."""
+    aggregation: Literal["gcn", "mean", "pool", "lstm", "max", "deepsets", "janossy", "permutations"] = "mean"
+    """How the neighbours become one vector; the last three are learned functions of a set: a map of a sum, a mean over pairs, a mean over drawn orders."""
     aggregated: int = 64
-    """Width of what pool and lstm give."""
+    """Width of what pool, lstm and those of sets give."""
 
 
 def build(config: Config, data: NodeData) -> NodeClassification:

@@ -5,7 +5,8 @@ Murphy, Srinivasan, Rao & Ribeiro, "Janossy Pooling: Learning Deep Permutation-I
     f(h) = ρ(1/|h|! Σ_π g(h_π))                                                        (1)
     g(h) = g(h_1, …, h_k): the mean over ordered tuples of k members                    definition 2.2
 
-k = 1 is Deep Sets. A graph's nodes are a set; its edges are not looked at.
+k = 1 is Deep Sets. With form = recurrent g is an LSTM that reads all members, in an order that is drawn at each step (section 2.3, π-SGD); the mean over several orders predicts. A graph's nodes are a set; its
+edges are not looked at.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from renote.errors import UsageError
 from renote.experiment import Claim, GraphOptions, GraphSystem, Outcome, Paper
@@ -33,24 +34,38 @@ class Config(GraphOptions):
 
     steps: int = 4000
     layers: int = 2
+    form: Literal["tuples", "recurrent"] = "tuples"
+    """What reads the nodes: a network of each tuple of them; or a recurrent one, which reads all of them in drawn orders."""
     k: int = 2
-    """Members of a tuple."""
+    """Of form = tuples: members of a tuple."""
     tuples: int = 0
-    """Tuples to draw of each graph at every step; 0 takes all, which are of the order of nodes to the power of k."""
+    """Of form = tuples: how many to draw of each graph at every step; 0 takes all, which are of the order of nodes to the power of k."""
+    permutations: int = 1
+    """Of form = recurrent: orders that are read of each graph at every step."""
+    permutations_to_predict: int = 20
+    """Of form = recurrent: orders over which a prediction is the mean."""
 
     def __post_init__(self) -> None:
         """Refuse values that make no network."""
         super().__post_init__()
         if self.k < 1 or self.tuples < 0:
             raise UsageError(f"k = {self.k} and tuples = {self.tuples}: at least 1 and 0")
+        if min(self.permutations, self.permutations_to_predict) < 1:
+            raise UsageError(
+                f"permutations = {self.permutations} and permutations_to_predict = {self.permutations_to_predict}: each is at least 1"
+            )
 
 
 def build(config: Config, data: GraphData) -> GraphTask:
-    """Maps of each node alone, then a mean over tuples of nodes."""
+    """Maps of each node alone, then a mean over tuples of nodes, or over orders of all."""
     from renote import graph
 
     *inner, (i, o) = itertools.pairwise([data.graphs.num_features, *[config.hidden] * config.layers])
-    readout = graph.JanossyAggregation(i, o, config.k, config.tuples)
+    readout: graph.Aggregation
+    if config.form == "recurrent":
+        readout = graph.PermutationAggregation(i, o, config.permutations, config.permutations_to_predict)
+    else:
+        readout = graph.JanossyAggregation(i, o, config.k, config.tuples)
     head = graph.Perceptron([config.hidden, config.hidden, data.outputs], config.dropout)
     network = graph.GraphNetwork([graph.NodeMap(*widths) for widths in inner], [readout], head)
     return graph.graph_task(network, data)
@@ -160,7 +175,7 @@ SYSTEM = GraphSystem(
         "ICLR 2019",
         "arXiv:1811.01900",
     ),
-    parts=("mean over ordered tuples", "graph classification"),
+    parts=("mean over ordered tuples", "or over drawn orders that an LSTM reads", "graph classification"),
     data="proteins",
     config=Config,
     build=build,

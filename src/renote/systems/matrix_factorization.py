@@ -58,6 +58,7 @@ SYSTEM = RecommendSystem(
     data="movielens-100k",
     config=Config,
     build=build,
+    measured_by=("lightgcn", "movielens"),
     notes="It is measured beside lightgcn, in the claims of that.",
     presets={"laptop": {"steps": 2000, "learning_rate": 0.003, "validate_every": 100, "patience": 5}},
 )

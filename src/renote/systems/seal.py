@@ -6,14 +6,14 @@ Zhang & Chen, "Link Prediction Based on Graph Neural Networks", NeurIPS 2018, ar
     f(i) = 1 + min(d_x, d_y) + (d / 2) [(d / 2) + (d % 2) - 1],  d = d_x + d_y                  double-radius labels
     z = DGCNN(subgraph, one-hot f)
 
-h is 2 where Adamic-Adar tells links of the validation part at least as well as common neighbours do, to a thousandth, else 1. Neither embeddings nor attributes of the nodes are read, as in the paper's comparison with heuristics.
+h is 2 where Adamic-Adar tells links of the validation part at least as well as common neighbours do, to a thousandth, else 1. Neither embeddings nor attributes of the nodes are read unless asked for, as in the paper's comparison with heuristics.
+A spectral embedding is of the graph with the training pairs that have no link joined as well (negative injection, section 4), or it would tell which have one.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from renote.errors import UsageError
@@ -22,6 +22,8 @@ from renote.systems.link_baselines import GRAPHS, PUBLISHED, areas, runs
 from renote.train.options import TrainOptions
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from renote.data import LinkData
     from renote.experiment import Lab
     from renote.graph import EnclosedLinkPrediction
@@ -45,11 +47,15 @@ class Config(TrainOptions):
     layers: int = 3
     """Number of graph convolutions before the last."""
     k: int = 0
-    """Nodes of a subgraph that are kept by SortPool; 0 for the size that most of them exceed."""
+    """Nodes of a subgraph that are kept by SortPool; 0 for the size that a share `exceed` of the training subgraphs exceeds, at least 10."""
     exceed: float = 0.4
-    """Share of the training subgraphs that have more than k nodes, if k is 0; the paper's code has 60 % of at most k."""
+    """Share of the training subgraphs that have more than k nodes, if k is 0; with the paper's code 60 % have at most k."""
     labels: int = 0
     """Labels that have a feature of their own; 0 for those that training subgraphs have."""
+    embeddings: Literal["none", "spectral", "attributes"] = "none"
+    """What stands beside a node's label: nothing; its place in the smoothest eigenvectors of the graph's Laplacian; or the attributes that the data have of it, each column centred and of deviation 1."""
+    embedding_size: int = 32
+    """Of embeddings = spectral: how many eigenvectors."""
     dropout: float = 0.5
     """Probability of dropout before the last map."""
 
@@ -63,6 +69,7 @@ class Config(TrainOptions):
             "hidden": 1,
             "layers": 1,
             "labels": 0,
+            "embedding_size": 1,
         }.items():
             if getattr(self, name) < least:
                 raise UsageError(f"{name} = {getattr(self, name)}: it must be at least {least}")
@@ -120,8 +127,9 @@ def build(config: Config, data: LinkData) -> EnclosedLinkPrediction:
     from renote import graph
 
     widths = (*[config.hidden] * config.layers, 1)
-    labels = config.labels or 1
-    network = graph.SortNetwork(labels + 1, 1, config.k or 10, widths, dropout=config.dropout)
+    labels, rows = config.labels or 1, _rows(config, data)
+    features = labels + 1 + (0 if rows is None else rows.shape[1])
+    network = graph.SortNetwork(features, 1, config.k or 10, widths, dropout=config.dropout)
     return graph.EnclosedLinkPrediction(
         network,
         data.graph,
@@ -132,7 +140,41 @@ def build(config: Config, data: LinkData) -> EnclosedLinkPrediction:
         labels,
         config.max_nodes_per_hop,
         config.seed,
+        rows,
     )
+
+
+def _rows(config: Config, data: LinkData) -> Tensor | None:
+    """What stands beside the labels, (nodes, features)."""
+    import torch
+
+    from renote import graph
+
+    if config.embeddings == "none":
+        return None
+    if config.embeddings == "attributes":
+        x = data.graph.x
+        if x is None:
+            raise UsageError(
+                f"embeddings = attributes, and {data.name} has no attributes of its nodes: give links: a table of them by "
+                "--data-option nodes=NODES.csv, or take embeddings = spectral"
+            )
+        # columns are of units that have nothing to do with each other
+        columns = (x.to_dense() if isinstance(x, graph.SparseFeatures) else x).double()
+        centred = columns - columns.mean(0)
+        deviation = centred.square().mean(0).sqrt()
+        return torch.where(deviation > 1e-9 * columns.abs().amax(0), centred / deviation, 0.0).to(
+            torch.get_default_dtype()
+        )
+    if config.embedding_size > data.graph.num_nodes:
+        raise UsageError(
+            f"embedding_size = {config.embedding_size} eigenvectors of {data.graph.num_nodes} nodes: at most as many as nodes"
+        )
+    seen = torch.cat([data.train, data.validation])
+    injected = data.pairs[seen[data.labels[seen] == 0]].T
+    ends = torch.cat([data.graph.adjacency.edge_index(), injected, injected.flip(0)], 1)
+    joined = graph.Adjacency.from_edges(ends[0], ends[1], data.graph.num_nodes)
+    return graph.spectral_embedding(joined, config.embedding_size)
 
 
 AUC = (96.62, 98.85, 94.72, 97.91, 90.30, 87.61, 96.38, 97.64)
@@ -147,13 +189,19 @@ def auc(lab: Lab) -> Outcome:
     from renote import evaluate
 
     names = (*PUBLISHED, "seal")
-    rows: dict[str, dict[str, list[float]]] = {data: {name: [] for name in names} for data in GRAPHS}
-    for data in GRAPHS:
-        for seed in range(runs(data)):
-            found = lab.measure(f"{data}, split {seed}, heuristics", partial(areas, lab, data, seed))
-            found |= {"seal": lab.measure(f"{data}, split {seed}, seal", partial(_area, lab, data, seed))}
-            for name in names:
-                rows[data][name].append(found[name])
+    cells = {data: [(f"{data}, split {seed}", seed) for seed in range(runs(data))] for data in GRAPHS}
+    done = lab.measure_all(
+        {
+            f"{key}, {what}": (function, (lab, data, seed))
+            for data, row in cells.items()
+            for key, seed in row
+            for what, function in (("heuristics", areas), ("seal", _area))
+        }
+    )
+    rows: dict[str, dict[str, list[float]]] = {data: {} for data in GRAPHS}
+    for data, row in cells.items():
+        found = [done[f"{key}, heuristics"] | {"seal": done[f"{key}, seal"]} for key, _ in row]
+        rows[data] = {name: [one[name] for one in found] for name in names}
     mean = {data: {name: statistics.fmean(values) for name, values in row.items()} for data, row in rows.items()}
     good = []
     measured: dict[str, Any] = {}

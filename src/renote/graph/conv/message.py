@@ -30,7 +30,7 @@ class SAGEConvolution(nn.Module):
         in_features: features a node comes with.
         out_features: features it leaves with.
         aggregation: a name in `AGGREGATIONS`, an `Aggregation`, or `"gcn"`.
-        aggregated: width that pool, gated and lstm give; `in_features` by default.
+        aggregated: width that those give which look at x through a matrix, e.g. pool, lstm and janossy; `in_features` by default.
         activation: the paper's σ, which comes before the length is set to 1; None leaves it to the network.
         normalize: whether each y_i is divided by its length; a zero stays zero.
         bias: whether b is there; it starts at zero, W as in Glorot & Bengio (2010), uniform.

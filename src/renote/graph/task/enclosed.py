@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from renote.errors import DataError
 from renote.graph.batch import pick
-from renote.graph.enclosing import enclosing_subgraphs, with_label_features
+from renote.graph.enclosing import enclosing_subgraphs, with_label_features, with_node_rows
 from renote.graph.graph import Graph
 from renote.graph.task.link import LinkPrediction
 
@@ -16,7 +17,7 @@ _CHUNK = 512
 
 
 class EnclosedLinkPrediction(LinkPrediction):
-    """Mean of - ln σ(± z), z = network(enclosing subgraph of the pair, its nodes by their labels).
+    """Mean of - ln σ(± z), z = network(enclosing subgraph of the pair, its nodes by their labels, and by rows of their own where these are given).
 
     The subgraphs of the pairs that are trained and validated on are made at once when training begins, and kept; those of others when they are asked for.
 
@@ -30,7 +31,13 @@ class EnclosedLinkPrediction(LinkPrediction):
         highest: label from which on labels share a feature.
         max_nodes_per_hop: of `enclosing_subgraphs`.
         seed: of the nodes that are drawn, if they are.
+        rows: (nodes, features) beside the labels, an embedding or attributes of the graph's nodes; part of the module's state, for an embedding need not come out the same twice.
+
+    Raises:
+        DataError: there is not one row a node.
     """
+
+    rows: Tensor | None
 
     def __init__(
         self,
@@ -43,8 +50,12 @@ class EnclosedLinkPrediction(LinkPrediction):
         highest: int,
         max_nodes_per_hop: int = 0,
         seed: int = 0,
+        rows: Tensor | None = None,
     ) -> None:
         super().__init__(network, graph, pairs, labels, splits)
+        if rows is not None and (rows.dim() != 2 or len(rows) != graph.num_nodes):
+            raise DataError(f"rows of shape {tuple(rows.shape)} for {graph.num_nodes} nodes: give one each")
+        self.register_buffer("rows", rows)
         self.hops, self.highest, self.max_nodes_per_hop, self.seed = hops, highest, max_nodes_per_hop, seed
         self._kept: tuple[Tensor, Graph] | None = None
 
@@ -58,7 +69,7 @@ class EnclosedLinkPrediction(LinkPrediction):
         return super().forward(batch)
 
     def subgraphs(self, numbers: Tensor) -> Graph:
-        """The enclosing subgraphs of some pairs, with features, where the pairs are."""
+        """The enclosing subgraphs of some pairs, with their labels as features, where the pairs are."""
         found = enclosing_subgraphs(
             self.graph.adjacency, self.pairs.index_select(0, numbers), self.hops, self.max_nodes_per_hop, self.seed
         )
@@ -70,7 +81,9 @@ class EnclosedLinkPrediction(LinkPrediction):
         if self._kept is not None:
             place = self._kept[0].index_select(0, numbers)
             graphs = pick(self._kept[1], place) if bool((place >= 0).all()) else None
-        logits: Tensor = self.network(self.subgraphs(numbers) if graphs is None else graphs)
+        graphs = self.subgraphs(numbers) if graphs is None else graphs
+        # rows are taken here, so that a node's are not kept once a subgraph
+        logits: Tensor = self.network(graphs if self.rows is None else with_node_rows(graphs, self.rows))
         return logits.squeeze(1)
 
     @property

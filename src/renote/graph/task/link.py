@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from renote.graph.task.node import groups_of, in_precision_of, numbers_of
 from renote.nets.evaluation import evaluation
 
 HITS = (10, 50, 100)
+"""Numbers of pairs without a link that hits are counted above, where there are so many."""
 _CHUNK = 4096
 
 
@@ -69,11 +70,15 @@ class LinkPrediction(nn.Module):
         # without weights a score is of the graph alone, and pairs share what is made of it
         return _CHUNK if any(True for _ in self.parameters()) else max(1, len(self.pairs))
 
-    def measures(self, split: str) -> dict[str, float]:
-        """Area under the curve, average precision, hits among so many negatives, as shares; empty where a split lacks links or lacks pairs without.
+    def measures(self, split: str, hits: Sequence[int] = ()) -> dict[str, float]:
+        """Area under the curve, average precision, hits, as shares; empty where a split lacks links or lacks pairs without.
+
+        Args:
+            split: its name.
+            hits: the k of `hits_at`; none given: those of 10, 50 and 100 that the split has pairs without a link for, or 1 where it has fewer than 10.
 
         Raises:
-            UsageError: there is no such split.
+            UsageError: there is no such split, or a k is out of range.
         """
         if split not in self.splits:
             raise unknown("split", split, self.splits)
@@ -83,8 +88,9 @@ class LinkPrediction(nn.Module):
             return {}
         scores = self.scores(numbers)
         none = int((~labels).sum())
+        hits = hits or [k for k in HITS if k <= none] or [1]
         found = {"auc": area_under_curve(scores, labels), "average_precision": average_precision(scores, labels)}
-        return found | {f"hits_at_{k}": hits_at(scores, labels, k) for k in HITS if k <= none}
+        return found | {f"hits_at_{k}": hits_at(scores, labels, k) for k in hits}
 
     def validate(self, split: str = "validation") -> dict[str, float]:
         """Loss on a split, and the area under its curve where it has links and pairs without; empty if there is no such split."""

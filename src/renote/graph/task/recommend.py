@@ -152,7 +152,7 @@ class Recommendation(nn.Module):
         return torch.cat([nothing.long(), *items]), torch.cat([nothing, *scores])
 
     def ranking(self, part: str, k: int = 20, vectors: tuple[Tensor, Tensor] | None = None) -> dict[str, float]:
-        """Recall and NDCG at k, mean over the users who have items in a part, among all items but those of the parts before.
+        """Recall and NDCG at k, mean over the users who have items in a part and to train on, among all items but those of the parts before.
 
             recall = hits / |T_u|,  NDCG = Σ_(r: hit) 1/log₂(r + 1) / Σ_(r = 1)^(min(k, |T_u|)) 1/log₂(r + 1)
 
@@ -162,12 +162,12 @@ class Recommendation(nn.Module):
             vectors: of users and items, if they are there.
 
         Returns:
-            `{"recall", "ndcg"}`; empty if the part is.
+            `{"recall", "ndcg"}`; empty if there is no such user.
         """
         if part not in self.parts:
             raise unknown("part", part, self.parts)
         wanted = self.parts[part]
-        users = (wanted.count > 0).nonzero().squeeze(1)
+        users = ((wanted.count > 0) & (self.parts["train"].count > 0)).nonzero().squeeze(1)
         if not len(users):
             return {}
         before = tuple(self.parts)[: tuple(self.parts).index(part)]
