@@ -42,7 +42,7 @@ def test_text_from_a_file_to_a_file(tmp_path: Path) -> None:
         (["--option", "given=zebra"], "is not in the alphabet"),
         (["--class", "3"], "without classes"),
     ):
-        assert message in renote("sample", run, "-n", "1", *wrong, status=2)[1]
+        assert message in renote("sample", run, "-n", "1", *wrong, status=2, cwd=tmp_path)[1]
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9 " * 50)
     _, error = renote("train", "d3pm", "--data", str(tmp_path / "latin.txt"), "--out", run + "2", status=2)
     assert "is not UTF-8: byte 3 (line 1)" in error
