@@ -32,10 +32,10 @@ def results() -> dict[str, dict[str, dict[str, Any]]]:
     return found
 
 
-def number(value: Any) -> str:
-    """A measured value as text."""
+def number(value: Any, seeds: int = 2) -> str:
+    """A measured value as text; of one seed without a deviation."""
     if isinstance(value, dict) and "mean" in value:
-        return f"{value['mean']:.4g} ± {value['std']:.2g}"
+        return f"{value['mean']:.4g}" + (f" ± {value['std']:.2g}" if seeds > 1 and "std" in value else "")
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
@@ -55,11 +55,12 @@ def readme_table() -> str:
         if documents:
             order = [claim.id for claim in system.claims]
             shown = min(documents, key=lambda document: order.index(document["claim"]))
-            pairs = [key for key in shown["published"] if matching(key, shown)][:4]
+            pairs = {key: found for key in shown["published"] if (found := matching(key, shown))}
+            pairs = dict(list(pairs.items())[:4])
             published = "; ".join(f"{key}: {shown['published'][key]}" for key in pairs)
-            here = "; ".join(f"{key}: {number(matching(key, shown))}" for key in pairs)
+            here = "; ".join(f"{name}: {number(value, shown['seeds'])}" for name, value in pairs.values())
             verdict = "holds" if shown["holds"] else "does not hold"
-            cells += [published, here, f"{verdict} ({shown['size']}, {shown['seeds']} seeds)"]
+            cells += [published, here, f"{verdict} ({shown['size']}, {counted(shown['seeds'])})"]
         elif system.measured_by is not None:
             cells += beside(name, *system.measured_by, measured)
         else:
@@ -85,13 +86,40 @@ def beside(name: str, other: str, claim: str, measured: dict[str, dict[str, dict
         "; ".join(f"{key}: {number(shown[part][key])}" for key in own if key in shown[part])
         for part in ("published", "measured")
     )
-    return [published, here, f"measured by `{claim}` of `{other}` ({shown['size']}, {shown['seeds']} seeds)"]
+    return [published, here, f"measured by `{claim}` of `{other}` ({shown['size']}, {counted(shown['seeds'])})"]
 
 
-def matching(key: str, document: dict[str, Any]) -> Any:
-    """The measured value of a published one: of the same name, or of a name that begins with it and the system."""
+def counted(seeds: int) -> str:
+    """A number of seeds in words."""
+    return f"{seeds} seed{'s' if seeds > 1 else ''}"
+
+
+def matching(key: str, document: dict[str, Any]) -> tuple[str, Any] | None:
+    """Name and value of what was measured for a published figure.
+
+    It has the same name, or one that begins with it and has the system; or, measured on other data than the paper's, which the published name begins with,
+    the name without them.
+    """
     measured = document["measured"]
-    return measured.get(key) or measured.get(f"{key} {document['system']}")
+    _, _, elsewhere = key.partition(", ")
+    for name, said in ((key, key), (f"{key} {document['system']}", key), (elsewhere, elsewhere)):
+        if measured.get(name):
+            return said, measured[name]
+    return None
+
+
+def measured_where(document: dict[str, Any]) -> tuple[str, str]:
+    """The machines of the measurements, and if that is another than where the document was drawn, a sentence that says so."""
+    machine = document["machine"]
+    own = f"{machine['processor']}{', ' + machine['accelerator'] if machine['accelerator'] else ''}"
+    drawn = f"{machine['processor']}, {machine['threads']} threads{own.removeprefix(machine['processor'])}"
+    told = {"not recorded": "a machine that was not recorded"}
+    places = [told.get(place, place.partition(";")[0]) for place in document.get("measured_on", [])]
+    places = list(dict.fromkeys(places))
+    if not places or places == [own]:
+        return drawn, ""
+    parts = " and ".join(places) + (", in parts" if len(places) > 1 else "")
+    return parts, f"Drawn on {drawn}."
 
 
 def system_page(name: str, documents: dict[str, dict[str, Any]]) -> str:
@@ -117,22 +145,22 @@ def system_page(name: str, documents: dict[str, dict[str, Any]]) -> str:
         for document in shown:
             keys = list(dict.fromkeys([*document["published"], *document["measured"]]))
             values = [
-                [key, number(document["published"].get(key, "")), number(document["measured"].get(key, ""))]
+                [
+                    key,
+                    number(document["published"].get(key, "")),
+                    number(document["measured"].get(key, ""), document["seeds"]),
+                ]
                 for key in keys
             ]
-            machine = document["machine"]
-            places = document.get("measured_on", [])
-            where = " and ".join(places) if len(places) > 1 or any("," in place for place in places) else ""
+            where, drawn = measured_where(document)
             verdict = "The claim holds here" if document["holds"] else "**The claim does not hold here**"
             parts += [
                 table(["", "published", f"measured ({document['size']})"], values),
-                f"{verdict}: {document['seeds']} seeds, {document['seconds']:.0f} s on {machine['processor']}, "
-                f"{machine['threads']} threads{', ' + machine['accelerator'] if machine['accelerator'] else ''}, "
-                f"by `{document['command']}`. {document['note']}",
+                f"{verdict}: {counted(document['seeds'])}, {document['seconds']:.0f} s on {where}, by `{document['command']}`. {document['note']}",
                 f"![{claim.id}](../figures/{name}-{Path(document['figure']).name})",
             ]
-            if where:
-                parts.append(f"Measured in parts, on {where}; drawn on the machine above.")
+            if drawn:
+                parts.append(drawn)
             if not document["published_verified"]:
                 parts.append("The published figures were not checked in a copy of the paper.")
     if system.measured_by is not None:

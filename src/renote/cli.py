@@ -21,6 +21,7 @@ usage: renote COMMAND [OPTIONS]        renote COMMAND --help has options and an 
   show NAME | RUN          one system: equations, parts, options, claims; or where a trained run attends
   train NAME               train a system on built-in data or your own
   sample RUN               draw samples from a trained generative model
+  restore RUN              degrade held-out data and restore it, by a model of a degradation
   checkpoints              trained models that come with renote, usable as a RUN
   predict RUN              predict classes or values of nodes, graphs or signals
   correspond RUN A B       which vertex of one mesh is which of another
@@ -116,6 +117,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "list": commands.list_,
     "show": commands.show,
     "sample": commands.sample,
+    "restore": commands.restore,
     "predict": commands.predict,
     "correspond": commands.correspond,
     "complete": commands.complete,

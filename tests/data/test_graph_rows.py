@@ -115,3 +115,28 @@ def test_forms_that_are_refused():
         GraphForm(3, (), ("none", "edge"))
     with pytest.raises(DataError, match="beside none"):
         GraphForm(3, ("node",), ("none",))
+
+
+def test_types_of_graphs_that_are_no_molecules():
+    form = GraphForm(4, ("type 0", "type 1"), ("none", "edge 0", "edge 1"))
+    small = graph_data([0, 1], [1, 0], [2], torch.eye(2), torch.tensor([1, 1]))
+    rows = data.rows_of(small, form)
+    assert rows.graphs == form
+    assert rows.train.tolist() == [[0, 1, 3, 3, 2, *[3] * 5]]
+    for other, message in (
+        (graph_data([0, 1], [1, 0], [2]), "nodes of the types node, where type 0, type 1 are asked for"),
+        (graph_data([0, 1], [1, 0], [2], torch.eye(2), torch.tensor([2, 2])), "3 types of edges, where 2"),
+        (graph_data([], [], [5], torch.eye(2)[[0, 1, 0, 0, 0]]), "5 nodes: here they have 1 to 4"),
+    ):
+        with pytest.raises(DataError, match=message):
+            data.rows_of(other, form)
+    with pytest.raises(DataError, match="no molecules, where molecules are asked for"):
+        data.rows_of(small, GraphForm(4, ("C",), ("none", "single", "double", "triple"), molecules=True))
+
+
+def test_own_types_of_atoms_are_told_by_their_names(tmp_path):
+    pytest.importorskip("rdkit")
+    loaded = data.load(table(tmp_path, ["CCO", "CO"]), kekulize=True, atom_types="O,C")
+    found = data.rows_of(loaded)
+    assert found.graphs.node_types == ("C", "O")
+    assert set(data.row_smiles(torch.cat([found.train, found.test]), found.graphs)) == {"CCO", "CO"}

@@ -6,7 +6,8 @@ import math
 import pytest
 import torch
 
-from renote import systems
+from renote import data, systems
+from renote.cli import run_command
 from renote.diffusion import process as processes
 from renote.diffusion.process import Uniform
 from renote.errors import DataError, UsageError
@@ -24,8 +25,8 @@ def text(tmp_path_factory):
     return str(path)
 
 
-def train(name, data, out=None, preset="laptop", **changes):
-    return systems.get(name).train(data, out, preset=preset, progress=False, **changes)
+def train(name, given, out=None, preset="laptop", **changes):
+    return systems.get(name).train(given, out, preset=preset, progress=False, **changes)
 
 
 @pytest.mark.parametrize("name", ["d3pm", "multinomial-diffusion"])
@@ -84,8 +85,6 @@ def test_pictures_by_every_transition(transition, output, tmp_path):
 
 def test_learning_lowers_the_bits_of_text(text):
     """From log₂ 11 for a network that knows nothing, to less than the entropy of single characters."""
-    from renote import data
-
     crops = data.load(text, length=23)
     before = train("d3pm", crops, **{**TINY, "steps": 1, "learning_rate": 1e-9}).bits()["bits_per_dimension"]
     run = train(
@@ -145,8 +144,70 @@ def test_argmax_flows_of_text(text, tmp_path):
         system.configure(couplings=0)
 
 
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [("d3pm", {}), ("multinomial-diffusion", {"model": "argmax-flow", "couplings": 2})],
+    ids=["d3pm", "argmax flow"],
+)
+def test_bits_by_a_method_that_is_not_there(name, changes, text, tmp_path):
+    """A bound is not given out for what the probability flow says."""
+    run = train(name, text, tmp_path / "run", **TINY, **changes, device="cpu")
+    assert run.bits(2)["method"] == "bound"
+    for method in ("ode", "bond"):
+        with pytest.raises(UsageError, match=f"method = '{method}': bits of this {name} are measured by bound"):
+            run.bits(2, method=method)
+    with pytest.raises(UsageError, match="method = 'ode'"):
+        run_command(["evaluate", str(tmp_path / "run"), "--samples", "2", "--bits", "ode"])
+
+
+def test_bits_of_one_sample_have_no_deviation(text, recwarn):
+    run = train("d3pm", data.load(text, length=16), **TINY)
+    one, two = run.bits(1), run.bits(2)
+    assert one["standard_error"] is None
+    assert two["standard_error"] > 0
+    assert not [w for w in recwarn if "degrees of freedom" in str(w.message)]
+
+
+def test_many_categories_are_held_in_small_numbers(tmp_path, monkeypatch):
+    """The network's chances of 3000 characters stay within what is allowed, and no sample depends on how many are held."""
+    from renote.experiment import sample
+
+    path = tmp_path / "signs.txt"
+    path.write_text("".join(chr(0x4E00 + i) for i in range(3000)) * 2)
+    crops = data.load(path, length=16, test_fraction=0.1)
+    run = train("d3pm", crops, **TINY | {"steps": 1, "num_train_steps": 2}, device="cpu")
+    whole, bits = run.sample(11), run.bits(11)["bits_per_dimension"]
+    # 65 characters are held as many at a time as they were without a limit
+    monkeypatch.setattr(run.module, "chances", 65)
+    assert run._chunk(500) == 500
+    monkeypatch.undo()
+    held = []
+    run.module.denoiser.network.register_forward_hook(lambda module, inputs, out: held.append(out.numel()))
+    monkeypatch.setattr(sample, "MOST_NUMBERS", 5 * 16 * 3000 + 1)
+    assert torch.equal(run.sample(11), whole)
+    assert run.bits(11)["bits_per_dimension"] == pytest.approx(bits, rel=1e-6)
+    assert max(held) == 5 * 16 * 3000
+
+
+def test_pairs_of_many_symbols_are_counted_where_they_occur():
+    from renote.evaluate.text import pair_divergence
+
+    one, other = (torch.randint(0, 40, (50, 9), generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    dense = []
+    for samples in (one, other):
+        pair = samples[:, :-1] * 40 + samples[:, 1:]
+        dense.append(torch.bincount(pair.flatten(), minlength=1600).double() / pair.numel())
+    middle = (dense[0] + dense[1]) / 2
+    nats = sum(float((torch.xlogy(p, p) - torch.xlogy(p, middle)).sum()) / 2 for p in dense)
+    assert pair_divergence(one, other, 40) == pytest.approx(nats / math.log(2), rel=1e-6)
+    # as numbers of fifty thousand symbols, whose table of pairs would take twenty gigabytes
+    assert pair_divergence(one * 1200, other * 1200, 50_000) == pytest.approx(nats / math.log(2), rel=1e-6)
+    assert pair_divergence(one, one, 40) == 0
+    assert pair_divergence(one, one + 40, 80) == pytest.approx(1)
+
+
 def test_label_maps(tmp_path):
-    from renote import data, evaluate
+    from renote import evaluate
 
     maps = data.load("digit-maps")
     assert maps.levels == len(maps.categories) == 11
@@ -189,7 +250,6 @@ def test_label_maps(tmp_path):
 
 @pytest.mark.parametrize("claim", ["text", "maps"])
 def test_claims_of_multinomial_diffusion_run(claim, tmp_path, monkeypatch, text):
-    from renote import data
     from renote.experiment import Lab
 
     module = importlib.import_module("renote.systems.multinomial_diffusion")
@@ -204,3 +264,29 @@ def test_claims_of_multinomial_diffusion_run(claim, tmp_path, monkeypatch, text)
     assert outcome.seeds == (0, 1, 2)
     assert isinstance(outcome.holds, bool)
     assert all(isinstance(value, float | dict) for value in outcome.measured.values())
+
+
+@pytest.mark.parametrize("claim", ["text", "images"])
+def test_claims_of_d3pm_run(claim, tmp_path, monkeypatch, text):
+    """Each as it is, on little for a few steps."""
+    from renote import evaluate
+    from renote.experiment import Lab
+
+    module = importlib.import_module("renote.systems.d3pm")
+    for preset in ("small", "digits"):
+        changes = (TINY if preset == "small" else PICTURES) | {"device": "cpu"}
+        monkeypatch.setitem(module.SYSTEM.presets, preset, module.SYSTEM.presets[preset] | changes)
+    lab = Lab(module.SYSTEM, "laptop", tmp_path, progress=False)
+    bits, measured = module._bits, module.contrast.measured
+    draws = 4 if claim == "text" else None
+    monkeypatch.setattr(module, "_bits", lambda lab, runs, *_: bits(lab, runs, 8, draws))
+    monkeypatch.setattr(module.contrast, "measured", lambda lab, runs, n: measured(lab, runs, 20))
+    if claim == "text":
+        monkeypatch.setattr(lab, "data", lambda name, **options: data.load(text, length=16))
+    outcome = module.SYSTEM.claim(claim).experiment(lab)
+    assert outcome.seeds == (0, 1, 2)
+    assert isinstance(outcome.holds, bool)
+    published = [name.partition(": ")[2] for name in module.SYSTEM.claim(claim).published]
+    assert {name.rpartition(": ")[2] for name in outcome.measured} == set(published)
+    assert all(value["mean"] > 0 or "words" in name for name, value in outcome.measured.items())
+    evaluate.save_figure(outcome.figure, tmp_path / "figure.png")

@@ -64,6 +64,11 @@ def test_the_bound_as_objective(transition):
 
 
 def test_not_for_other_data():
+    run = SYSTEM.train(
+        data.load("small-planar", graphs=20, least=5, most=6), progress=False, preset="graphs", **SMALL, steps=1
+    )
+    with pytest.raises(UsageError, match="method = 'ode': bits of this graph-diffusion are measured by bound"):
+        run.bits(2, method="ode")
     with pytest.raises(UsageError, match="no graphs to generate"):
         SYSTEM.train("digits", progress=False, steps=1)
     with pytest.raises(UsageError, match="sampling_steps = 600"):
@@ -88,3 +93,27 @@ def test_the_claim_runs(tmp_path, molecules, monkeypatch):
     evaluate.save_figure(outcome.figure, tmp_path / "figure.png")
     again = SYSTEM.claim("qm9").experiment(lab)
     assert again.measured == outcome.measured
+
+
+def test_the_claim_of_small_graphs_runs(tmp_path, monkeypatch):
+    """On a few graphs for a few steps: what is drawn at random has the data's sizes and density, and all is kept."""
+    module = importlib.import_module("renote.systems.graph_diffusion")
+    monkeypatch.setitem(module.SYSTEM.presets, "graphs", module.LAPTOP | SMALL | {"steps": 2, "device": "cpu"})
+    lab = Lab(SYSTEM, "laptop", tmp_path, progress=False)
+    monkeypatch.setattr(lab, "data", lambda name, **options: data.load(name, graphs=40, least=5, most=6))
+    measure = module._distances
+    monkeypatch.setattr(module, "_distances", lambda run, count, seed: measure(run, 12, seed))
+    outcome = SYSTEM.claim("small-graphs").experiment(lab)
+    assert outcome.seeds == (0, 1, 2)
+    assert isinstance(outcome.holds, bool)
+    for name in module.SETS:
+        for kind in module.MEASURES:
+            for whose in module.WHOSE:
+                assert 0 <= outcome.measured[f"{name}, {kind}, {whose}"]["mean"] < 2
+    evaluate.save_figure(outcome.figure, tmp_path / "figure.png")
+    run = SYSTEM.train(lab.data("small-planar"), progress=False, preset="graphs")
+    rows = module._random(run, 400, 0)
+    sizes = (rows[:, :6] == 0).sum(1)
+    assert set(sizes.tolist()) == {5, 6}
+    joined = float((rows[:, 6:] == 1).sum() / (sizes * (sizes - 1) / 2).sum())
+    assert joined == pytest.approx(run.config.edge_chances[1], abs=0.03)

@@ -1,5 +1,7 @@
 """cold-diffusion and ihdm: trained from the registry, kept, opened again, sampled, measured; on digits and on colour pictures of any size."""
 
+import dataclasses
+import importlib
 import math
 
 import numpy as np
@@ -7,10 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from renote import data, systems
+from renote import data, evaluate, systems
+from renote.cli import run_command
 from renote.diffusion import NoiseSource
 from renote.diffusion.process import OPERATORS, Operator
 from renote.errors import RenoteError, UsageError
+from renote.experiment import Lab
 from renote.systems import cold_diffusion
 
 TINY = {"steps": 4, "batch_size": 4, "channels": 8, "multipliers": (1, 2), "attention": (2,), "head_channels": 8}
@@ -179,3 +183,92 @@ def test_bad_options():
     ]:
         with pytest.raises(UsageError, match=message):
             run.sample(1, **options)
+
+
+@pytest.mark.parametrize("name", ["cold-diffusion", "ihdm"])
+def test_claims_run(name, tmp_path, monkeypatch):
+    """Each as it is, on a few digits for a few steps."""
+    system = systems.get(name)
+    module = importlib.import_module(f"renote.systems.{name.replace('-', '_')}")
+    lab = Lab(system, "laptop", tmp_path, progress=False)
+    digits = data.load("digits")
+    few = dataclasses.replace(digits, train=digits.train[:60], train_labels=None, test=digits.test[:9])
+    monkeypatch.setattr(lab, "data", lambda name, **options: few)
+    keep, fewer = lab.train, {"num_train_steps": 4} | ({"sampling_steps": 4} if name == "cold-diffusion" else {})
+    monkeypatch.setattr(lab, "train", lambda *given, **changes: keep(*given, **changes | TINY | fewer))
+    if name == "cold-diffusion":
+        monkeypatch.setattr(module, "DEGRADATIONS", tuple(module.PUBLISHED))
+    if name == "ihdm":
+        monkeypatch.setattr(module, "DELTAS", (0.0, 1.25, 3.0))
+        for function in ("_distance", "_prior"):
+            whole = getattr(module, function)
+            monkeypatch.setattr(module, function, lambda run, by, count, *rest, whole=whole: whole(run, by, 9, *rest))
+    outcome = system.claim().experiment(lab)
+    assert outcome.seeds == (0, 1, 2)
+    assert isinstance(outcome.holds, bool)
+    # what is published has something measured beside it, on other data
+    for published in system.claim().published:
+        assert outcome.measured[published.partition(", ")[2]]["mean"] > 0
+    evaluate.save_figure(outcome.figure, tmp_path / "figure.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "option"),
+    [("cold-diffusion", {"degradation": "pixelate"}, "algorithm=naive"), ("ihdm", {"num_train_steps": 20}, "delta=0")],
+    ids=["cold-diffusion", "ihdm"],
+)
+def test_held_out_data_are_restored_by_a_command(name, changes, option, tmp_path, capsys):
+    out, run = str(tmp_path / "run"), train(name, "digits", tmp_path / "run", **changes)
+    command = ["restore", out, "--strength", "0.6", "-n", "3"]
+    run_command([*command, "--out", str(tmp_path / "pairs.npy")])
+    clean, degraded, restored = np.load(tmp_path / "pairs.npy")
+    held_out = data.load("digits").test[:3]
+    assert np.array_equal(clean, held_out.numpy())
+    frames = run.restore(run.data.clean(held_out), strength=0.6)
+    assert np.array_equal(degraded, run.data.raw(frames[0]).numpy())
+    assert np.array_equal(restored, run.data.raw(frames[-1]).numpy())
+    torch.testing.assert_close(run.module.restored(run.data.clean(held_out), strength=0.6), frames[-1])
+    assert "3 samples in" in capsys.readouterr().err
+    run_command([*command, "--option", option, "--out", str(tmp_path / "other.npy")])
+    other = np.load(tmp_path / "other.npy")
+    assert np.array_equal(other[:2], np.stack([clean, degraded]))
+    assert not np.array_equal(other[2], restored)
+    run_command([*command, "--out", str(tmp_path / "pairs.png"), "--film", str(tmp_path / "way.png")])
+    scale = 8
+    assert Image.open(tmp_path / "pairs.png").size == (scale * (3 * 9 - 1), scale * (3 * 9 - 1))
+    assert Image.open(tmp_path / "way.png").size == (scale * (10 * 9 - 1), scale * (3 * 9 - 1))
+
+
+def test_a_strength_out_of_range_is_refused_by_the_command(tmp_path):
+    out = str(tmp_path / "run")
+    train("cold-diffusion", "digits", tmp_path / "run", degradation="mask")
+    for strength in ("0", "1.1", "-0.5", "nan", "0.01"):
+        with pytest.raises(UsageError, match=f"strength = {float(strength)}: it lies between 1/20"):
+            run_command(["restore", out, "--strength", strength, "--out", str(tmp_path / "pairs.png")])
+    for wrong, message in (
+        (["--steps", "13", "--strength", "0.6"], "13"),
+        (["--option", "eta=1"], "eta is no option"),
+        (["-n", "0"], "n = 0"),
+        (["--out", "pairs.gif"], "write a picture"),
+        (["--seed", "-1"], "seed = -1"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            run_command(["restore", out, *wrong])
+    systems.get("ddpm").train("digits", tmp_path / "ddpm", progress=False, **TINY, blocks=1)
+    with pytest.raises(UsageError, match="ddpm makes samples and restores nothing: train cold-diffusion or ihdm"):
+        run_command(["restore", str(tmp_path / "ddpm")])
+
+
+def test_own_pictures_are_restored(folder, tmp_path):
+    """All of them, though a share of them would be held out from training."""
+    train("cold-diffusion", folder, tmp_path / "run", degradation="blur", blocks=1)
+    other = tmp_path / "other"
+    other.mkdir()
+    for i in range(3):
+        Image.fromarray(np.full((32, 48, 3), 80 * i, np.uint8)).save(other / f"{i}.png")
+    run_command(
+        ["restore", str(tmp_path / "run"), "--data", f"folder:{other}", "--out", str(tmp_path / "pairs.npy"), "-n", "5"]
+    )
+    found = np.load(tmp_path / "pairs.npy")
+    assert found.shape == (3, 3, 3, 32, 48)
+    assert set(found[0].reshape(-1).tolist()) == {0, 80, 160}

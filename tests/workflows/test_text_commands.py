@@ -6,7 +6,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from command_line import renote
+
+from renote import systems
+from renote.cli import run_command
+from renote.errors import DataError
 
 
 def test_text_from_a_file_to_a_file(tmp_path: Path) -> None:
@@ -37,7 +42,36 @@ def test_text_from_a_file_to_a_file(tmp_path: Path) -> None:
         (["--option", "given=zebra"], "is not in the alphabet"),
         (["--class", "3"], "without classes"),
     ):
-        assert message in renote("sample", run, "-n", "1", *wrong, status=2)[1]
+        assert message in renote("sample", run, "-n", "1", *wrong, status=2, cwd=tmp_path)[1]
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9 " * 50)
     _, error = renote("train", "d3pm", "--data", str(tmp_path / "latin.txt"), "--out", run + "2", status=2)
     assert "is not UTF-8: byte 3 (line 1)" in error
+
+
+def test_byte_pair_tokens_from_a_file_to_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Learned in training, kept in the run folder, and what samples, blanks and bits are told in."""
+    monkeypatch.chdir(tmp_path)
+    Path("own.txt").write_text("the cat sat on the mat and the cat ate\n" * 60)
+    small = ["--channels", "8", "--layers", "1", "--head-channels", "8", "--num-train-steps", "5", "--steps", "3"]
+    arguments = ["train", "d3pm", "--data", "own.txt", "--data-option", "length=12", "tokens=18", *small]
+    run_command([*arguments, "--out", "run", "--batch-size", "4", "--device", "cpu"])
+    run = systems.load_run("run")
+    tokens = run.data.alphabet
+    assert isinstance(tokens, tuple)
+    assert len(tokens) == run.config.categories == 18
+    assert max(map(len, tokens)) > 1
+    run_command(["sample", "run", "-n", "3", "--out", "samples.txt", "--option", "given=the cat _", "--seed", "5"])
+    written = Path("samples.txt").read_text().split("[sample ")[1:]
+    texts = [text.partition("]\n")[2].removesuffix("\n\n") for text in written]
+    assert texts == run.data.text(run.sample(3, seed=5, given="the cat _"))
+    assert all(text.startswith("the cat ") for text in texts)
+    assert len({len(text) for text in texts}) > 1  # as many tokens, but not as many characters
+    with pytest.raises(DataError, match="the character 'z' is no token"):
+        run_command(["sample", "run", "-n", "1", "--option", "given=zoo"])
+    # bits of all tokens over the characters that they write
+    found, data = run.bits(5), run.training_data()
+    bits = run.module.bits(data.clean(data.test[:5]))
+    characters = len("".join(data.text(data.test[:5])))
+    assert characters > 5 * 12
+    assert found["bits_per_character"] == pytest.approx(float(bits.sum()) * 12 / characters)
+    assert found["bits_per_dimension"] == pytest.approx(float(bits.mean()))

@@ -5,7 +5,7 @@ Results go to standard output, progress and messages to standard error.
 
 from renote.commands.catalogue import checkpoints, data_describe, data_fetch, data_list, list_, show
 from renote.commands.experiments import compare, compare_samplers, demo, fair, reproduce, tune
-from renote.commands.runs import complete, correspond, evaluate, predict, recommend, sample, ship
+from renote.commands.runs import complete, correspond, evaluate, predict, recommend, restore, sample, ship
 from renote.commands.terminal import parse_options, say
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "predict",
     "recommend",
     "reproduce",
+    "restore",
     "sample",
     "say",
     "ship",

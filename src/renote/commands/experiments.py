@@ -295,7 +295,8 @@ def reproduce(
     else:
         say(f"{found['system']}, {found['claim']}: {found['statement']}")
         rows = [[key, number(value)] for key, value in found["measured"].items()]
-        print_table((f"measured ({size}, {found['seeds']} seeds)", ""), rows)
+        seeds = f"{found['seeds']} seed{'s' if found['seeds'] > 1 else ''}"
+        print_table((f"measured ({size}, {seeds})", ""), rows)
         say(f"{'holds' if found['holds'] else 'DOES NOT HOLD'}; {found['seconds']:.0f} s; {found['figure']}")
     if not found["holds"]:
         raise SystemExit(3)

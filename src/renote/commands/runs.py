@@ -20,15 +20,16 @@ RUN = f"The run folder, or a checkpoint that comes with renote: {', '.join(shipp
 RunName = Annotated[Positional[str], arg(help=RUN)]
 
 
-def generative(run: str) -> SampleRun:
-    """A trained generative model by folder or name.
+def generative(run: str, data: str | None = None) -> SampleRun:
+    """A trained generative model by folder or name, with other data if they are named.
 
     Raises:
         UsageError: if there is none, or it is of another kind.
+        DataError: the other data are of another form.
     """
     from renote import experiment
 
-    loaded = systems.load_run(run)
+    loaded = systems.load_run(run, data)
     if not isinstance(loaded, experiment.SampleRun):
         raise UsageError(f"{run} holds {loaded.system.name}, which makes no samples: use renote predict or evaluate")
     return loaded
@@ -84,6 +85,57 @@ def sample(
         frames = loaded.clean_film(min(n, 8), seed=seed, label=class_, **options)
         evaluate.write_film_of(loaded.data, frames, Path(film))
         say(f"the way from noise in {film}")
+
+
+def restore(
+    run: RunName,
+    strength: float = 1.0,
+    n: Annotated[int, arg(aliases=["-n"])] = 8,
+    out: str = "restored.png",
+    data: str | None = None,
+    steps: int | None = None,
+    option: tuple[str, ...] = (),
+    seed: int = 0,
+    film: str | None = None,
+) -> None:
+    """Degrade held-out data and restore it, by a trained model of a degradation (cold-diffusion) or of heat (ihdm).
+
+    Example: renote restore runs/blur --strength 0.6 --option algorithm=naive --out pairs.png --film way.png
+
+    Args:
+        run: The run folder, or the name of a checkpoint.
+        strength: Of the degradation, from the first training step to 1, which leaves least.
+        n: How many.
+        out: A picture (.png, .jpg, .webp) with three rows, the original, degraded and restored; or an array (.npy) of all three.
+        data: Your own data of the same shape, all of it, in the place of what the training held out.
+        steps: Steps of the way back; by default all training steps up to that strength.
+        option: Other options of the way back as KEY=VALUE: algorithm=naive or improved for degradations, delta=1.5 for heat.
+        seed: What is random in the degradation of sample i depends on seed + i alone.
+        film: Also write the way back as a strip of pictures.
+    """
+    import torch
+
+    from renote import evaluate
+
+    if n < 1:
+        raise UsageError(f"n = {n}: at least one sample")
+    loaded = generative(run, data)
+    read = loaded.training_data()
+    raw = torch.cat([read.test, read.train]) if data is not None else read.test if len(read.test) else read.train
+    clean = read.clean(raw[:n])
+    frames = loaded.restore(clean, strength=strength, seed=seed, steps=steps, **parse_options(option))
+    degraded, restored = frames[0], frames[-1]
+    path = Path(out)
+    shown = [read.raw(each) for each in (clean, degraded, restored)]
+    if path.suffix.lower() == ".npy":
+        evaluate.write_samples(torch.stack(shown), path)
+    else:
+        evaluate.write_samples(read.shown(torch.cat(shown)), path, columns=len(clean))
+    errors = [float((each.clamp(-1, 1) - clean).square().mean().sqrt()) / 2 for each in (degraded, restored)]
+    say(f"{len(clean)} samples in {path}; error of the range: {errors[0]:.3f} degraded, {errors[1]:.3f} restored")
+    if film is not None:
+        evaluate.write_film_of(read, frames, Path(film))
+        say(f"the way back in {film}")
 
 
 def predict(
@@ -246,9 +298,9 @@ def evaluate(
     if isinstance(loaded, experiment.LinkRun):
         measures = loaded.evaluate(hits)
     elif isinstance(loaded, experiment.SampleRun):
-        measures = loaded.evaluate(samples, features=features, progress=True)
-        if bits is not None:
-            measures |= {"bits": loaded.bits(min(samples, 1000), method=bits)}
+        # first what may be refused, as samples take long
+        likelihood = {} if bits is None else {"bits": loaded.bits(min(samples, 1000), method=bits)}
+        measures = loaded.evaluate(samples, features=features, progress=True) | likelihood
     else:
         measures = loaded.evaluate()
     _remark(loaded)

@@ -21,6 +21,7 @@ from .registry import describe as describe
 from .registry import fetch as fetch
 from .registry import load as load
 from .registry import names as names
+from .registry import options_of as options_of
 from .split import split_fold as split_fold
 from .split import split_nodes as split_nodes
 from .split import split_per_class as split_per_class

@@ -15,7 +15,15 @@ from torch import Tensor
 from renote.data.chemistry import charge_text
 from renote.data.form import GraphForm
 from renote.data.molecule_sets import MoleculeData
-from renote.data.molecules import ATOM_TYPES, BOND_TYPES, atom_types_of, read_smiles, smiles_of, to_graphs
+from renote.data.molecules import (
+    ATOM_TYPES,
+    BOND_TYPES,
+    FEATURES_BESIDE_TYPE,
+    atom_types_of,
+    read_smiles,
+    smiles_of,
+    to_graphs,
+)
 from renote.data.types import GraphData, SampleData
 from renote.errors import DataError, UsageError
 from renote.graph import Graph
@@ -26,29 +34,37 @@ MOST_NODES = 100
 HELD_OUT = 10
 
 
-def rows_of(data: GraphData | SampleData) -> SampleData:
+def rows_of(data: GraphData | SampleData, form: GraphForm | None = None) -> SampleData:
     """The data set as samples (n, sites); one of samples is returned as it is.
 
     Training and validation graphs are trained on; without a split, every tenth of a fixed order is held out.
 
     Args:
         data: molecules, or graphs with or without types of nodes (unit vectors) and of edges (relations).
+        form: of other graphs, whose types and size are taken; by default those that occur.
 
     Raises:
-        DataError: a graph has more nodes than pairs can be told of, or directed edges; an atom has no type.
+        DataError: a graph has more nodes than pairs can be told of, or directed edges; an atom has no type; the graphs are of another form than `form`, or larger.
     """
     if isinstance(data, SampleData):
         return data
-    molecules = isinstance(data, MoleculeData)
     keep = torch.arange(data.num_graphs)
     if isinstance(data, MoleculeData):
         keep = torch.tensor([k for k, text in enumerate(data.smiles) if "." not in text], dtype=torch.long)
         if len(keep) < data.num_graphs:
             _log.warning("%s: %d molecules of several pieces left out", data.name, data.num_graphs - len(keep))
-        graphs, names, kind = _atoms(data)
+        if form is None:
+            graphs, names, kind = _atoms(data)
+            row, form = _rows(graphs, kind, names, BOND_TYPES[:3], data.name, True)
+        else:
+            found = smiles_rows([data.smiles[k] for k in keep.tolist()], form, data.name)
+            row = found.new_full((data.num_graphs, found.shape[1]), form.absent).index_copy(0, keep, found)
     else:
-        graphs, (names, kind) = data.graphs, _types(data.graphs)
-    row, form = _rows(graphs, kind, names, BOND_TYPES[:3] if molecules else _edges(graphs), data.name, molecules)
+        (names, kind), edges = _types(data.graphs), _edges(data.graphs)
+        if form is not None:
+            _refuse_others(data.name, names, edges, form)
+            edges = form.edge_types[1:]
+        row, form = _rows(data.graphs, kind, names, edges, data.name, False, 0 if form is None else form.nodes)
     train, test = torch.cat([data.train, data.validation]), data.test
     if not len(train):
         order = torch.randperm(data.num_graphs, generator=torch.Generator().manual_seed(0))
@@ -83,39 +99,62 @@ def row_smiles(rows: Tensor, form: GraphForm) -> list[str | None]:
     return found
 
 
-def smiles_rows(smiles: list[str], form: GraphForm) -> Tensor:
+def smiles_rows(smiles: list[str], form: GraphForm, what: str = "the list") -> Tensor:
     """Molecules as rows of a form that is there already.
 
     Args:
         smiles: one molecule each.
         form: of other molecules.
+        what: they are called in an error.
 
     Raises:
-        DataError: one cannot be read, has an atom of another type, or is too large; the message names it.
+        DataError: the form is of no molecules; one cannot be read, has an atom of another type, or is too large; the message names it.
     """
+    if not form.molecules:
+        raise DataError(f"{what} has molecules, where graphs of the types {', '.join(form.node_types)} are asked for")
     read = read_smiles(smiles, kekulize=True)
-    graphs, told = to_graphs(read, form.node_types)
-    if told.skipped:
-        wrong = told.skipped[0]
-        raise DataError(f"molecule {wrong.row + 1}, {wrong.smiles!r}: {wrong.reason}")
-    row, _ = _rows(graphs, graphs["atom_type"], form.node_types, form.edge_types[1:], "the list", True, form.nodes)
+    if read.skipped:
+        wrong = read.skipped[0]
+        raise DataError(f"{what}, molecule {wrong.row + 1}, {wrong.smiles!r}: {wrong.reason}")
+    # each charge is a type of its own, as it is in `rows_of`
+    names = atom_types_of(read) or form.node_types
+    graphs, _ = to_graphs(read, names)
+    kind = torch.tensor([form.node_types.index(name) if name in form.node_types else -1 for name in names])
+    kind = kind[graphs["atom_type"]]
+    if bool((kind < 0).any()):
+        atom = int((kind < 0).nonzero()[0])
+        number = int(graphs.graph_of_node[atom])
+        raise DataError(
+            f"{what}, molecule {number + 1}, {read.smiles[number]!r}: its atom {names[int(graphs['atom_type'][atom])]} is not in atom_types {list(form.node_types)}"
+        )
+    row, _ = _rows(graphs, kind, form.node_types, form.edge_types[1:], what, True, form.nodes)
     return row
+
+
+def _refuse_others(what: str, names: tuple[str, ...], edges: tuple[str, ...], form: GraphForm) -> None:
+    """Types of graphs that are no molecules are told by their number alone."""
+    if form.molecules:
+        raise DataError(f"{what} has graphs that are no molecules, where molecules are asked for")
+    if names != form.node_types:
+        raise DataError(
+            f"{what} has nodes of the types {', '.join(names)}, where {', '.join(form.node_types)} are asked for"
+        )
+    if len(edges) >= len(form.edge_types):
+        raise DataError(f"{what} has {len(edges)} types of edges, where {len(form.edge_types) - 1} are asked for")
 
 
 def _atoms(data: MoleculeData) -> tuple[Graph, tuple[str, ...], Tensor]:
     """Kekulized graphs, and the types of their atoms with charges."""
     graphs = data.graphs
-    if graphs.relation is None or bool((graphs.relation == BOND_TYPES.index("aromatic")).any()):
+    plain = graphs.num_features == len(ATOM_TYPES) + 1 + FEATURES_BESIDE_TYPE
+    plain = plain and graphs.relation is not None and not bool((graphs["atom_type"] >= len(ATOM_TYPES)).any())
+    if not plain or bool((graphs.relation == BOND_TYPES.index("aromatic")).any()):
         read = read_smiles(data.smiles, kekulize=True)
         names = atom_types_of(read)
         graphs, _ = to_graphs(read, names)
         return graphs, names, graphs["atom_type"]
     # charge is a column: after types, degrees, hydrogens and hybrids, before two more
     element, charge = graphs["atom_type"], _features(graphs)[:, -3].long()
-    if bool((element >= len(ATOM_TYPES)).any()):
-        raise DataError(
-            f"{data.name} has atoms beside {', '.join(ATOM_TYPES)}: load it without kekulize, so that each gets a type of its own"
-        )
     both, kind, count = torch.unique(torch.stack([element, charge], 1), dim=0, return_inverse=True, return_counts=True)
     order = count.argsort(descending=True, stable=True)
     names = tuple(ATOM_TYPES[e] + charge_text(c) for e, c in both[order].tolist())

@@ -29,6 +29,8 @@ ATOM_TYPES = ("B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "Br", "I")
 BOND_TYPES = ("single", "double", "triple", "aromatic")
 """Names of `graph.relation`'s numbers."""
 _DEGREES, _HYDROGENS, _HYBRIDS = 7, 5, 4
+FEATURES_BESIDE_TYPE = _DEGREES + _HYDROGENS + _HYBRIDS + 3
+"""Columns of x that follow those of the types."""
 # as RDKit numbers them; what is none of these (dative, zero, …) counts as single
 _BONDS = {1: 0, 2: 1, 3: 2, 12: 3}
 

@@ -66,12 +66,13 @@ def learn_pieces(text: str, count: int) -> tuple[str, ...]:
     return tuple(pieces)
 
 
-def encode(text: str, pieces: Sequence[str]) -> Tensor:
+def encode(text: str, pieces: Sequence[str], what: str = "the given text") -> Tensor:
     """(tokens,) int32 numbers of pieces: within each word the earliest of the learned pieces is put together first.
 
     Args:
         text: what to write.
         pieces: as `learn_pieces` gives them.
+        what: it is called in an error.
 
     Raises:
         DataError: for a character that is no piece, saying where it is.
@@ -87,7 +88,9 @@ def encode(text: str, pieces: Sequence[str]) -> Tensor:
             except KeyError as error:
                 place = text.index(error.args[0])
                 line, column = text.count("\n", 0, place) + 1, place - text.rfind("\n", 0, place)
-                raise DataError(f"line {line}, column {column}: the character {error.args[0]!r} is no token") from None
+                raise DataError(
+                    f"{what}, line {line}, column {column}: the character {error.args[0]!r} is no token"
+                ) from None
         numbers += kept[word]
     return torch.tensor(numbers, dtype=torch.int32)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,15 +108,25 @@ def load(name: str | os.PathLike[str], **options: Any) -> Data:
         >>> graph.num_nodes, graph.num_edges // 2
         (1797, 9929)
     """
-    kind, argument = _resolve(os.fspath(name))
-    module, function = _LOADERS[kind]
-    loader = getattr(importlib.import_module(f"renote.data.{module}"), function)
-    known = [p.name for p in inspect.signature(loader).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    loader, argument = _loader(name)
+    known = _options(loader)
     for option in options:
         if option not in known:
             raise unknown(f"option of the data set {os.fspath(name)!r}:", option, known)
     loaded: Data = loader(argument, **options)
     return loaded
+
+
+def options_of(name: str | os.PathLike[str]) -> list[str]:
+    """The options that `load` takes for a data set.
+
+    Args:
+        name: as for `load`.
+
+    Raises:
+        UsageError: as `load`.
+    """
+    return _options(_loader(name)[0])
 
 
 def describe(name: str | os.PathLike[str]) -> dict[str, Any]:
@@ -151,6 +162,17 @@ def fetch(name: str) -> list[Path]:
         return []
     store = importlib.import_module("renote.data.store")
     return [store.locate(card, file) for file in card.files]
+
+
+def _loader(name: str | os.PathLike[str]) -> tuple[Callable[..., Data], Card | str]:
+    """The loader, and what it is given."""
+    kind, argument = _resolve(os.fspath(name))
+    module, function = _LOADERS[kind]
+    return getattr(importlib.import_module(f"renote.data.{module}"), function), argument
+
+
+def _options(loader: Callable[..., Data]) -> list[str]:
+    return [p.name for p in inspect.signature(loader).parameters.values() if p.kind is p.KEYWORD_ONLY]
 
 
 def _canonical(name: str) -> str:

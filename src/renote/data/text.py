@@ -18,7 +18,7 @@ def load(
     length: int = 128,
     test_fraction: float = 0.1,
     stride: int = 1,
-    alphabet: str = "",
+    alphabet: str | tuple[str, ...] = "",
     tokens: int = 0,
 ) -> SampleData:
     """Crops (n, length) of numbers of characters or tokens, which overlap to train, as they begin anywhere, and do not in the held-out end of the text.
@@ -28,7 +28,8 @@ def load(
         length: characters, or tokens, of a crop.
         test_fraction: share of the text that is held out, at its end.
         stride: characters or tokens between the beginnings of training crops.
-        alphabet: the characters that may occur, in the order of their numbers; by default those of the file, sorted.
+        alphabet: the characters that may occur, in the order of their numbers; by default those of the file, sorted. Or byte-pair tokens that were learned before,
+            in a tuple.
         tokens: how many byte-pair tokens to learn from the part that is trained on, characters included; 0 takes characters.
 
     Raises:
@@ -43,10 +44,10 @@ def load(
     symbols = alphabet or "".join(sorted(set(text)))
     if len(set(symbols)) != len(symbols):
         twice = next(c for i, c in enumerate(symbols) if c in symbols[:i])
-        raise DataError(f"the alphabet has {twice!r} twice: name each character once")
+        raise DataError(f"the alphabet has {twice!r} twice: name each once")
     if len(symbols) < 2:
         raise DataError(f"{name} has {len(symbols)} different characters: text has at least 2")
-    known: str | tuple[str, ...] = symbols
+    known = symbols
     if tokens:
         if alphabet:
             raise DataError(f"alphabet and tokens = {tokens}: give one of both, as tokens are learned from the file")
@@ -58,25 +59,28 @@ def load(
                 f"tokens is {tokens}: {name} has {len(symbols)} different characters, which are tokens already"
             )
         numbers, known = encode(text, pieces[:tokens]), pieces[:tokens]
-    else:
+    elif isinstance(symbols, str):
         numbers = numbers_of_characters(text, symbols, name)
+    else:
+        numbers = encode(text, symbols, name)
+    unit = "characters" if isinstance(known, str) else "tokens"
     numbers = numbers.to(torch.uint8 if len(known) <= 256 else torch.int32)
     held = round(test_fraction * len(numbers))
     train, test = numbers[: len(numbers) - held], numbers[len(numbers) - held :]
     if len(train) < length:
         raise DataError(
-            f"{name} has {len(train)} {'tokens' if tokens else 'characters'} to train on: a crop has {length}. Lower length or test_fraction"
+            f"{name} has {len(train)} {unit} to train on: a crop has {length}. Lower length or test_fraction"
         )
     # views: a million crops take the memory of the text
     crops = train.unfold(0, length, stride)
     held_out = test.unfold(0, length, length) if held >= length else test.new_empty(0, length)
-    counts = {("tokens" if tokens else "characters"): len(known), "train": len(crops), "test": len(held_out)}
+    counts = {unit: len(known), "train": len(crops), "test": len(held_out)}
     card = (
         source
         if isinstance(source, Card)
         else Card(
             name,
-            f"{'Tokens' if tokens else 'Characters'} of the file {Path(name).name}",
+            f"{unit.capitalize()} of the file {Path(name).name}",
             "samples",
             len(numbers),
             (length,),

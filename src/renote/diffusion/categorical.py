@@ -134,6 +134,7 @@ class CategoricalModel(Walker):
         if not bound_weight >= 0 or hybrid + bound_weight == 0:
             raise UsageError(f"bound_weight = {bound_weight} beside hybrid = {hybrid}: none is negative, one positive")
         self.denoiser, self.process = denoiser, denoiser.process
+        self.chances = self.process.categories
         self.num_train_steps, self.hybrid, self.bound_weight = num_train_steps, hybrid, bound_weight
 
     def categories_of(self, clean: Tensor) -> Tensor:

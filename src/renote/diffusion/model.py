@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +58,10 @@ class DiffusionModel(nn.Module):
         >>> model.sample(4, sampler="ddim", steps=10).shape
         torch.Size([4, 1, 8, 8])
     """
+
+    chances = 1
+    bits_methods: ClassVar[tuple[str, ...]] = ("bound", "ode")
+    preview_options: ClassVar[Mapping[str, Any]] = {"sampler": "ddim", "steps": 25}
 
     def __init__(
         self,

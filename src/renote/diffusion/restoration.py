@@ -78,6 +78,8 @@ class RestorationModel(Walker):
         torch.Size([4, 1, 8, 8])
     """
 
+    bits_methods = ()
+
     def __init__(
         self,
         network: nn.Module,
@@ -159,21 +161,12 @@ class RestorationModel(Walker):
         Raises:
             UsageError: as for `states`, for data of another shape, or a strength that is nearest to no step.
         """
-        if clean.shape[1:] != self.shape or not len(clean):
-            raise UsageError(
-                f"data of shape {tuple(clean.shape)}: this model restores (n, {', '.join(map(str, self.shape))})"
-            )
-        first = round(strength * self.num_train_steps)
-        if not 1 <= first <= self.num_train_steps:
-            raise UsageError(
-                f"strength = {strength}: it lies between 1/{self.num_train_steps}, the first training step, and 1"
-            )
-        noise = self._noise(seed, len(clean))
-        with torch.no_grad():
-            fresh = noise.normal(self.shape)
-            time = fresh.new_full((len(clean),), first / self.num_train_steps)
-            start = self.process.corrupt(clean.to(fresh), time, fresh)
+        first, noise, start = self._start(clean, seed, strength)
         return self._quietly(self._back(start, noise, steps, options, first))
+
+    def degraded(self, clean: Tensor, seed: int = 0, strength: float = 1.0) -> Tensor:
+        """Where `restorations` begins, a draw of q(x_t | x_0); arguments as there."""
+        return self._start(clean, seed, strength)[-1]
 
     def restored(self, clean: Tensor, seed: int = 0, *, batch_size: int = 500, **options: Any) -> Tensor:
         """The last of `restorations`, in batches; arguments as there."""
@@ -194,6 +187,23 @@ class RestorationModel(Walker):
             UsageError: always.
         """
         raise UsageError("a model that restores has no likelihood: leave bits out")
+
+    def _start(self, clean: Tensor, seed: int, strength: float) -> tuple[int, NormalSource, Tensor]:
+        """The number of the training step at a strength, the noise, and data that is degraded so far."""
+        if clean.shape[1:] != self.shape or not len(clean):
+            raise UsageError(
+                f"data of shape {tuple(clean.shape)}: this model restores (n, {', '.join(map(str, self.shape))})"
+            )
+        first = round(strength * self.num_train_steps) if 0 < strength <= 1 else 0
+        if not first:
+            raise UsageError(
+                f"strength = {strength}: it lies between 1/{self.num_train_steps}, the first training step, and 1"
+            )
+        noise = self._noise(seed, len(clean))
+        with torch.no_grad():
+            fresh = noise.normal(self.shape)
+            time = fresh.new_full((len(clean),), first / self.num_train_steps)
+            return first, noise, self.process.corrupt(clean.to(fresh), time, fresh)
 
     def _back(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,12 @@ class Walker(nn.Module):
     """
 
     num_classes = 0
+    chances = 1
+    """Numbers that the model holds for each of a sample; more than one where it tells chances of categories."""
+    bits_methods: ClassVar[tuple[str, ...]] = ("bound",)
+    """Ways in which `bits` measures."""
+    preview_options: ClassVar[Mapping[str, Any]] = {}
+    """Options of `states` for a quick look at samples while training."""
 
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()

@@ -42,14 +42,29 @@ def text_measures(samples: Tensor, data: SampleData) -> dict[str, float]:
     written = data.text(_apart(data.train))
     vocabulary = {word for text in written for word in _words(text)}
     words = [word for text in data.text(samples) for word in _words(text)]
-    ours, theirs = (_pairs(value, len(data.alphabet)) for value in (samples, _apart(data.train)))
-    middle = (ours + theirs) / 2
-    divergence = sum(float((torch.xlogy(p, p) - torch.xlogy(p, middle)).sum()) / 2 for p in (ours, theirs))
+    divergence = pair_divergence(samples, _apart(data.train), len(data.alphabet))
     return {
         "known_words": sum(word in vocabulary for word in words) / max(1, len(words)),
-        "pair_divergence": divergence / float(torch.log(torch.tensor(2.0))),
+        "pair_divergence": divergence,
         "distinct": len(torch.unique(samples, dim=0)) / max(1, len(samples)),
     }
+
+
+def pair_divergence(one: Tensor, other: Tensor, count: int) -> float:
+    """Jensen-Shannon divergence in bits between the frequencies of two symbols after one another; of K² pairs only those that occur are counted.
+
+    Args:
+        one: (n, length) numbers of symbols.
+        other: (m, length), likewise.
+        count: K, how many symbols there are.
+    """
+    (ours, p), (theirs, q) = _pairs(one, count), _pairs(other, count)
+    every = torch.unique(torch.cat([ours, theirs]))
+    shares = torch.zeros(2, len(every), dtype=torch.float64)
+    shares[0, torch.searchsorted(every, ours)], shares[1, torch.searchsorted(every, theirs)] = p, q
+    middle = shares.mean(0)
+    nats = sum(float((torch.xlogy(share, share) - torch.xlogy(share, middle)).sum()) / 2 for share in shares)
+    return nats / float(torch.log(torch.tensor(2.0)))
 
 
 def _apart(crops: Tensor) -> Tensor:
@@ -62,7 +77,7 @@ def _words(text: str) -> list[str]:
     return re.findall(r"(?<=[^\w'])[\w']+(?=[^\w'])", text.lower())
 
 
-def _pairs(samples: Tensor, count: int) -> Tensor:
+def _pairs(samples: Tensor, count: int) -> tuple[Tensor, Tensor]:
     pair = samples[:, :-1].long() * count + samples[:, 1:].long()
-    frequency = torch.bincount(pair.flatten(), minlength=count * count).double()
-    return frequency / frequency.sum().clamp(min=1)
+    there, times = torch.unique(pair, return_counts=True)
+    return there, times.double() / max(1, pair.numel())

@@ -94,8 +94,9 @@ def measured(
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Mean and standard deviation over seeds."""
-    return {"mean": statistics.fmean(values), "std": statistics.stdev(values)}
+    """Mean and standard deviation over seeds; of one seed the mean alone."""
+    deviation = {"std": statistics.stdev(values)} if len(values) > 1 else {}
+    return {"mean": statistics.fmean(values)} | deviation
 
 
 def bars(found: Mapping[str, Mapping[str, Sequence[float]]], measures: Mapping[str, str]) -> Figure:

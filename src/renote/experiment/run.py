@@ -14,9 +14,10 @@ import torch
 from torch import nn
 
 from renote import data as data_sets
-from renote.data import FORMS, Data, FactData, GraphData, MeshData, RatingData, SampleData
+from renote.data import FORMS, Data
 from renote.errors import CheckpointError, UsageError
 from renote.experiment import environment
+from renote.experiment.form import data_like, data_of, form_of, tuples, with_outputs
 from renote.experiment.shipped import is_shipped, read_card, restore_shipped
 from renote.experiment.system import System
 from renote.train import Trained, Trainer, TrainOptions, choose_device, load_weights
@@ -201,17 +202,11 @@ def open_run(
 
     Raises:
         CheckpointError: if there is no checkpoint, or it is damaged.
+        DataError: if samples have another form than those that it was trained on.
     """
-    config = system.configure("paper", **_tuples(saved["config"]))
-    loaded = system.prepared(
-        _data_of(saved) if data is None else data if isinstance(data, Data) else _like(saved, data)
-    )
-    if isinstance(loaded, GraphData):
-        loaded = _with_outputs(saved, loaded)
-    if isinstance(loaded, MeshData) and data is not None and not isinstance(data, Data):
-        loaded = _beside_reference(_data_of(saved), loaded)
-    if isinstance(loaded, FactData | RatingData):
-        _refuse_others(saved, loaded)
+    config = system.configure("paper", **tuples(saved["config"]))
+    loaded = system.prepared(data_of(saved) if data is None else data_like(saved, data))
+    loaded = with_outputs(saved, loaded)
     learner = system.learner(config, loaded)
     if is_shipped(folder):
         restore_shipped(folder, learner.module)
@@ -244,27 +239,19 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def reload_data(folder: Path) -> Data:
-    """The data that a run was trained on, loaded again."""
+    """The data that a run was trained on, loaded again.
+
+    Raises:
+        DataError: if they are not there, or have another form by now.
+    """
     saved = read_config(folder)
-    return load_data(saved["data"]["name"], saved["data"]["options"])
+    return data_like(saved, saved["data"]["name"])
 
 
 def _describe(
     system: System[Any], data: Data, config: TrainOptions, options: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    form: dict[str, Any] = {"name": data.name, "options": dict(options or {}), "classes": list(data.classes)}
-    if isinstance(data, GraphData) and data.values is not None:
-        form |= {"targets": list(data.targets), "units": list(data.units)}
-    if isinstance(data, FactData | RatingData):
-        form |= {"fingerprint": data.fingerprint}
-    if isinstance(data, SampleData):
-        dtype = str(data.train.dtype).removeprefix("torch.")
-        form |= {"shape": list(data.shape), "range": list(data.range) if data.range else None, "dtype": dtype}
-        form |= {"alphabet": data.alphabet} if data.alphabet else {}
-        form |= {"categories": list(data.categories)} if data.categories else {}
-        form |= {"palette": [list(colour) for colour in data.palette]} if data.palette else {}
-        form |= {"graphs": dataclasses.asdict(data.graphs)} if data.graphs else {}
-    return {"system": system.name, "data": form, "config": dataclasses.asdict(config)}
+    return {"system": system.name, "data": form_of(data, options), "config": dataclasses.asdict(config)}
 
 
 def _claim_folder(folder: Path, description: dict[str, Any], resume: bool, options: type[TrainOptions]) -> None:
@@ -307,73 +294,3 @@ def _same(folder: Path, saved: dict[str, Any], asked: dict[str, Any]) -> None:
     ]
     if changed:
         raise UsageError(f"cannot resume {folder} with another configuration: {', '.join(changed)}")
-
-
-def _data_of(saved: Mapping[str, Any]) -> Data:
-    form = saved["data"]
-    if "shape" not in form:
-        return load_data(form["name"], form["options"])
-    # sampling needs the form of a sample, not the samples
-    empty = torch.empty(0, *form["shape"], dtype=getattr(torch, form["dtype"]))
-    card = data_sets.Card(
-        form["name"], form["name"], "samples", 0, tuple(form["shape"]), tuple(form["classes"]), "", ""
-    )
-    limits = tuple(form["range"]) if form["range"] else None
-    alphabet = form.get("alphabet", "")
-    alphabet = alphabet if isinstance(alphabet, str) else tuple(alphabet)
-    graphs = data_sets.GraphForm(**_tuples(form["graphs"])) if "graphs" in form else None
-    classes = tuple(form["classes"])
-    maps, palette = tuple(form.get("categories", ())), tuple(map(tuple, form.get("palette", ())))
-    return SampleData(form["name"], card, empty, None, empty, None, classes, limits, alphabet, maps, graphs, palette)
-
-
-def _refuse_others(saved: Mapping[str, Any], data: FactData | RatingData) -> None:
-    """Each entity, user or item has its number among the names, and each row its part: with others, numbers would go to the wrong names and what is tested on would have been trained on."""
-    if saved["data"].get("fingerprint", data.fingerprint) != data.fingerprint:
-        raise CheckpointError(
-            f"the {data.card.kind} of {data.name} are not those that the run was trained on ({saved['data']['name']} as it was then): "
-            "restore them, or train anew"
-        )
-
-
-_FORM_OF_MOLECULES = ("atom_types", "kekulize")
-
-
-def _like(saved: Mapping[str, Any], name: str | os.PathLike[str]) -> Data:
-    """Other data, of the form that those of a run had."""
-    form = saved["data"]
-    if not os.fspath(name).startswith("molecules:"):
-        return load_data(name)
-    options = {key: value for key, value in form["options"].items() if key in _FORM_OF_MOLECULES}
-    targets = form.get("targets", ["label"] if form["classes"] else [])
-    return load_data(name, {**options, "target": targets or "none", "without": True})
-
-
-def _with_outputs(saved: Mapping[str, Any], data: GraphData) -> GraphData:
-    """Graphs with the targets or the classes of a run, which are unknown if these graphs do not have them."""
-    targets, classes = tuple(saved["data"].get("targets", ())), tuple(saved["data"]["classes"])
-    if targets:
-        units = tuple(saved["data"].get("units", ()))
-        if data.targets == targets:
-            return data if any(data.units) else dataclasses.replace(data, units=units)
-        nothing = torch.empty(0, dtype=torch.long)
-        values = torch.full((data.num_graphs, len(targets)), float("nan"), dtype=torch.float64)
-        changes: dict[str, Any] = {"train": nothing, "validation": nothing, "test": nothing, "classes": (), "folds": ()}
-        changes |= {"labels": torch.full_like(data.labels, -1), "values": values, "targets": targets}
-        return dataclasses.replace(data, units=units, **changes)
-    if data.classes != classes and set(data.classes) <= set(classes):
-        number = torch.tensor([*map(classes.index, data.classes), -1])
-        return dataclasses.replace(data, labels=number[data.labels], classes=classes)
-    return data
-
-
-def _beside_reference(trained: Any, data: MeshData) -> MeshData:
-    """Other meshes beside the reference of a run; what they are labelled with stays, if that has as many vertices as their own."""
-    if trained.num_classes == data.num_classes:
-        return dataclasses.replace(data, reference=trained.reference)
-    other: MeshData = trained.with_meshes(data.meshes, data.names)
-    return other
-
-
-def _tuples(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}

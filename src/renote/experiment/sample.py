@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from renote.data import SampleData
-from renote.diffusion import DiffusionModel, State
+from renote.diffusion import State
 from renote.errors import UsageError, unknown
 from renote.experiment.run import Run, reload_data
 from renote.train import EpochOrder, TrainOptions
@@ -46,11 +46,21 @@ GENERAL = ("steps", "spacing", "guidance_scale", "classifier_scale")
 """Options that mean the same to all samplers."""
 
 
+MOST_NUMBERS = 2**24
+"""Numbers, or chances of categories, that are held at a time, in a few copies: 128 megabytes each in double precision."""
+
+
 class GenerativeModel(Protocol):
     """What a generative system trains: batches with all their randomness, a loss, samples."""
 
     shape: tuple[int, ...]
     num_classes: int
+    chances: int
+    """Numbers that it holds for each of a sample: more than one where it tells chances of categories."""
+    bits_methods: tuple[str, ...]
+    """Ways in which `bits` measures."""
+    preview_options: Mapping[str, Any]
+    """Options of `states` for a quick look at samples while training."""
 
     def draw(self, clean: Tensor, label: Tensor | None, generator: torch.Generator) -> Batch:
         """All randomness of a training step on clean (n, *shape), every tensor with the samples first; `step` (n,), its number, is added."""
@@ -84,15 +94,14 @@ class SampleLearner(PlainLearner):
         return {**drawn, "step": torch.full((len(chosen),), step)}
 
     def preview(self) -> Image | None:
-        """A grid of 64 samples; of a diffusion model in 25 deterministic steps."""
+        """A grid of 64 samples, drawn as the model would for a quick look."""
         if not self.data.is_image:
             return None
         from renote.evaluate import image_grid
 
         model = self.module
         label = torch.arange(64) % model.num_classes if model.num_classes else None
-        options = {"sampler": "ddim", "steps": 25} if isinstance(model, DiffusionModel) else {}
-        (last,) = deque(model.states(64, label=label, **options), maxlen=1)
+        (last,) = deque(model.states(64, label=label, **model.preview_options), maxlen=1)
         return image_grid(self.data.shown(self.data.raw(last.noisy.cpu())))
 
 
@@ -142,8 +151,8 @@ class SampleRun(Run):
         """
         labels, settings = self._labels(n, seed, label), self.settings(**options)
         # noise of a chunk of samples stays within the processor's caches and a few hundred megabytes
-        most = 5000 if any(weight.is_cuda for weight in self.module.parameters()) else 500
-        size = max(1, min(n, 2**22 // max(1, torch.Size(self.data.shape).numel()), most))
+        cuda = any(weight.is_cuda for weight in self.module.parameters())
+        size = min(n, self._chunk(5000 if cuda else 500, 8 if cuda else 1, 2**22))
         chunks = []
         with StepProgress("sampling", 100 * -(-n // size), shown=progress) as bar:
             for chunk, start in enumerate(range(0, n, size)):
@@ -176,9 +185,35 @@ class SampleRun(Run):
 
     def clean_film(self, n: int = 8, frames: int = 10, **options: Any) -> list[Tensor]:
         """The frames of `film` as the model has them, in [-1, 1], NaN where a mask is; arguments as there."""
-        states = [state.noisy for state in self.states(n, **options)]
-        chosen = sorted({round(i * (len(states) - 1) / max(1, frames - 1)) for i in range(frames)})
-        return [states[index].cpu() for index in chosen]
+        return _evenly([state.noisy for state in self.states(n, **options)], frames)
+
+    def restore(
+        self, clean: Tensor, *, strength: float = 1.0, seed: int = 0, frames: int = 10, **options: Any
+    ) -> list[Tensor]:
+        """Degrade data and undo it, by a model that restores.
+
+        Args:
+            clean: (n, *shape) in [-1, 1], as `data.clean` gives them.
+            strength: of the degradation, to 1.
+            seed: what is random in that of sample i is a function of seed + i.
+            frames: pictures of the way.
+            options: of sampling, such as `algorithm` of cold-diffusion or `delta` of ihdm, None for the system's own; `steps`, by default all up to that strength.
+
+        Returns:
+            At most `frames` tensors (n, *shape) in [-1, 1], evenly chosen: what is degraded first, what is restored last.
+
+        Raises:
+            UsageError: for a model that restores nothing, a strength out of (0, 1], or another option.
+        """
+        if not hasattr(self.module, "restorations"):
+            raise UsageError(f"{self.system.name} makes samples and restores nothing: train cold-diffusion or ihdm")
+        if seed < 0:
+            raise UsageError(f"seed = {seed}: seeds are not negative")
+        steps = options.pop("steps", None)
+        settings = self.settings(**options) | {"steps": steps}
+        way = [self.module.degraded(clean, seed, strength)]
+        way += [state.noisy for state in self.module.restorations(clean, seed, strength=strength, **settings)]
+        return _evenly(way, frames)
 
     def evaluate(
         self,
@@ -228,23 +263,33 @@ class SampleRun(Run):
 
         Args:
             n: how many samples; all by default.
-            method: `"bound"` or `"ode"`, for diffusion.
+            method: one of the model's `bits_methods`: `"bound"`, or for Gaussian diffusion `"ode"`.
             seed: of the noise.
             options: of the model's `bits`.
 
         Returns:
-            `bits_per_dimension` with its standard error over samples, `method`, `samples`, `split`; of tokens also `bits_per_character`.
+            `bits_per_dimension` with its standard error over samples, None for one sample, `method`, `samples`, `split`; of tokens also `bits_per_character`.
+
+        Raises:
+            UsageError: for a method that the model does not have, or a model without likelihood.
         """
+        known = inspect.signature(self.module.bits).parameters
+        if not self.module.bits_methods:
+            raise UsageError(f"{self.system.name} has no likelihood: leave bits out")
+        if method not in self.module.bits_methods:
+            ways = " or ".join(self.module.bits_methods)
+            raise UsageError(f"method = {method!r}: bits of this {self.system.name} are measured by {ways}")
         data = self.training_data()
         split = "test" if len(data.test) else "train"
         raw = data.test if len(data.test) else data.train
         clean = data.clean(raw[:n])
-        if isinstance(self.module, DiffusionModel):
-            options |= {"method": method, "levels": data.levels}
+        given = {"method": method, "levels": data.levels}
+        options |= {name: value for name, value in given.items() if name in known}
+        size = self._chunk(500)
         found = torch.cat(
-            [self.module.bits(part, seed + 500 * i, **options) for i, part in enumerate(torch.split(clean, 500))]
+            [self.module.bits(part, seed + size * i, **options) for i, part in enumerate(torch.split(clean, size))]
         )
-        error = float(found.double().std()) / max(1, len(found)) ** 0.5
+        error = float(found.double().std()) / len(found) ** 0.5 if len(found) > 1 else None
         per_character = {}
         if isinstance(data.alphabet, tuple):
             written = sum(map(len, data.text(raw[:n])))
@@ -256,6 +301,11 @@ class SampleRun(Run):
             "samples": len(found),
             "split": split,
         }
+
+    def _chunk(self, most: int, times: int = 1, numbers: int = MOST_NUMBERS) -> int:
+        """How many samples at a time, at most `most`: less than `numbers` of them, and `times` MOST_NUMBERS that the model holds."""
+        one = max(1, torch.Size(self.data.shape).numel())
+        return max(1, min(most, numbers // one, times * MOST_NUMBERS // (one * self.module.chances)))
 
     def training_data(self) -> SampleData:
         """The data with its samples, which are read again if the run was loaded without them."""
@@ -313,3 +363,9 @@ class SampleRun(Run):
             bad = int(labels.min()) if int(labels.min()) < 0 else int(labels.max())
             raise UsageError(f"label = {bad}: classes are numbered 0 to {classes - 1} ({', '.join(self.data.classes)})")
         return labels
+
+
+def _evenly(way: list[Tensor], frames: int) -> list[Tensor]:
+    """At most so many of the states, the first and the last among them."""
+    chosen = sorted({round(i * (len(way) - 1) / max(1, frames - 1)) for i in range(frames)})
+    return [way[index].cpu() for index in chosen]

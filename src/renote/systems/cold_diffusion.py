@@ -12,8 +12,10 @@ Algorithm 2 is exact to first order in t - s, whatever the restoration errs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from renote.errors import UsageError, unknown
@@ -41,6 +43,8 @@ class Config(BackboneOptions):
     ema_decay: float = 0.995
     degradation: str = "blur"
     """What degrades: blur, mask, pixelate, snow, animorph, or a name that was added to OPERATORS."""
+    degradation_file: str = ""
+    """Where a degradation of one's own is defined; empty takes the file of its class, and the run folder keeps its name."""
     num_train_steps: int = 50
     """Strengths k/T that training draws, T of them."""
     sampling_steps: int = 50
@@ -85,6 +89,17 @@ class Config(BackboneOptions):
         return pictures if same else pictures.mean(1, keepdim=True).expand(-1, *data.shape)
 
 
+def settle(config: Config, data: SampleData) -> Config:
+    """The configuration with the name of the file that defines a degradation of one's own, so that whoever opens the run is told what to import."""
+    from renote.diffusion.process import OPERATORS
+
+    kind = OPERATORS.get(config.degradation)
+    if config.degradation_file or kind is None or kind.__module__.startswith("renote."):
+        return config
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    return replace(config, degradation_file=Path(file).name if file else kind.__module__)
+
+
 def build(config: Config, data: SampleData) -> RestorationModel:
     """A network that restores, towards the clean data; the degradation's end as in the training data."""
     from renote.diffusion import DegradationProcess, RestorationModel
@@ -92,6 +107,11 @@ def build(config: Config, data: SampleData) -> RestorationModel:
 
     if len(data.shape) < 2:
         raise UsageError(f"{data.name} has points: cold-diffusion degrades signals, images or volumes")
+    if config.degradation not in OPERATORS and config.degradation_file:
+        raise UsageError(
+            f"the degradation {config.degradation!r} is of your own code, which was in {config.degradation_file}: import that file before the run is opened, "
+            f"or let it be the command line, python {config.degradation_file} COMMAND … (docs: A corruption of one's own)"
+        )
     if config.degradation not in OPERATORS:
         raise unknown("degradation", config.degradation, OPERATORS)
     operator = OPERATORS[config.degradation].from_data(data, config)
@@ -209,6 +229,7 @@ SYSTEM = GenerativeSystem(
     data="fashion-mnist",
     config=Config,
     build=build,
+    settle=settle,
     presets={"laptop": LAPTOP | SHORT, "small": SMALL | SHORT},
     claims=(
         Claim(
