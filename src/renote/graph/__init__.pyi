@@ -42,6 +42,7 @@ from .conv.isomorphism import NodeNorm as NodeNorm
 from .conv.message import MixtureConvolution as MixtureConvolution
 from .conv.message import SAGEConvolution as SAGEConvolution
 from .conv.message import degree_coordinates as degree_coordinates
+from .conv.passing import MessageConvolution as MessageConvolution
 from .conv.precomputed import DiffusionConvolution as DiffusionConvolution
 from .conv.precomputed import InceptionConvolution as InceptionConvolution
 from .conv.precomputed import SimplifiedConvolution as SimplifiedConvolution
