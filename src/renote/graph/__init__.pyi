@@ -160,6 +160,7 @@ from .pool.tree import tree_max as tree_max
 from .precomputed import DCNN as DCNN
 from .precomputed import SGC as SGC
 from .precomputed import SIGN as SIGN
+from .precomputed import GraphDCNN as GraphDCNN
 from .precomputed import PrecomputedNetwork as PrecomputedNetwork
 from .propagation import LabelPropagation as LabelPropagation
 from .propagation import class_mass_normalization as class_mass_normalization
