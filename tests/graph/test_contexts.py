@@ -242,7 +242,7 @@ def test_attention_is_read_off_as_it_is_used() -> None:
     contexts = given.contexts
     whole = given.network.eval().attention(given.graph, contexts, torch.arange(14))
     for (edges, share), places in zip(found, whole, strict=True):
-        torch.testing.assert_close(segment_sum(share, edges.target.long(), 14), torch.ones(14, 2))
+        torch.testing.assert_close(segment_sum(share, edges.target.long(), 14), torch.ones(14, 2).double())
         for source, target, one in zip(edges.source.tolist(), edges.target.tolist(), share):
             place = (contexts.node[target] == source).logical_and(contexts.hops[target] >= 0).nonzero().item()
             torch.testing.assert_close(one, places[target, :, place])

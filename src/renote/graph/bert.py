@@ -92,7 +92,7 @@ class GraphBERT(nn.Module):
         """Of each layer (n, heads, places): how much of the layer's attention, the mean over the places of a node's context, goes to each place; 0 where there is none."""
         found: list[Tensor] = []
         there = contexts.hops[nodes] >= 0
-        asking = (there / there.sum(1, keepdim=True))[:, None, :, None]
+        asking = (there.to(self.weight.dtype) / there.sum(1, keepdim=True))[:, None, :, None]
 
         def read(layer: Any, given: tuple[Any, ...]) -> None:
             found.append((layer.shares(*given) * asking).sum(2))
