@@ -65,8 +65,15 @@ def draw_responses(layers: Sequence[Responses], title: str) -> Figure:
         axes.set(xlabel="eigenvalue λ of the Laplacian", xlim=(0.0, layer.limit))
         axes.set_title(f"layer {number}, {all_filters.shape[1]} filters", fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
-        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16), "ncols": 3}
-        axes.legend(frameon=False, fontsize=8, title="input → output", title_fontsize=8, **below)
+        axes.legend(
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.16),
+            ncols=3,
+            frameon=False,
+            fontsize=8,
+            title="input → output",
+            title_fontsize=8,
+        )
     figure.axes[0].set_ylabel("response f(λ)")
     return figure
 
@@ -84,7 +91,8 @@ def draw_windows(layers: Sequence[Windows], title: str, names: Sequence[str]) ->
     columns = min(_WINDOWS, max(layer.values.shape[1] for layer in layers))
     figure = Figure(figsize=(1.4 + 2.6 * columns, 0.8 + 2.8 * len(layers)), layout="constrained")
     figure.suptitle(title, fontsize=11)
-    shown, highest = None, max(float(layer.values.max()) for layer in layers)
+    shown: AxesImage | None = None
+    highest = max(float(layer.values.max()) for layer in layers)
     for number, (row, layer) in enumerate(zip(figure.subplots(len(layers), columns, squeeze=False), layers), 1):
         most = layer.size.detach().cpu().topk(min(columns, len(layer.size))).indices.sort().values.tolist()
         for axes in row[len(most) :]:

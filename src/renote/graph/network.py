@@ -160,7 +160,9 @@ class ConvolutionNetwork(NodeNetwork):
         if connection not in CONNECTIONS:
             raise unknown("connection", connection, CONNECTIONS)
         widths = _widths(features, hidden, classes, layers)
-        convolutions, connections, width = [], [], features
+        convolutions: list[nn.Module] = []
+        connections: list[PlainConnection] = []
+        width = features
         for number, out in enumerate(widths[1:]):
             convolutions.append(convolution(width, out))
             connections.append(connect(connection if 0 < number < layers - 1 else "plain", width, out))
