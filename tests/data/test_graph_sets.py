@@ -239,6 +239,8 @@ def test_a_folder_with_nodes_splits_and_folds(tmp_path: Path) -> None:
             {"labels": "graph,label,split\none,x,train\ntwo,,test\nthree,x,\n"},
             "the graph is in the split 'test' and has no label",
         ),
+        ({"one": "source,target,relation\na,b,likes\n"}, "one.csv has the column 'relation': edges of several types"),
+        ({"one": "source,target,length\na,b,2\n"}, r"one.csv has the columns \['length'\], which are not read"),
         ({"nodes": "graph,id,w\none,a,1\n"}, "the source 'b' is not an id in .*nodes.csv"),
         ({"nodes": "graph,id,w\nsix,a,1\n"}, "line 2: the graph 'six' has no row in the table of labels"),
         ({"nodes": "graph,id\none,a\n"}, "no column of features"),

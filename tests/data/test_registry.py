@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from renote import data
+from renote import data, experiment, systems
 from renote.data import Card, File, NodeData, SampleData, idx, planetoid, store
 from renote.data.split import folds, per_class
 from renote.errors import DataError, RenoteError
@@ -378,6 +379,16 @@ NODES = "id,a,label\nx,1,red\ny,2,blue\nz,3,\n"
         ("source,target\nx,y\n", "id,label,split\nx,,train\ny,blue,test\n", "has no label"),
         ("source,target,weight\nx,y,1\ny,x,2\n", NODES, "another weight elsewhere"),
         ("", NODES, "is empty"),
+        ("source,target,relation\nx,y,likes\ny,z,\n", NODES, "edges.csv, line 3: the edge has no relation"),
+        (
+            "source,target,kind\nx,y,likes\n",
+            NODES,
+            r"columns \['kind'\], which are not read: edges have source, target",
+        ),
+        ("source,target\nx,y\n", "id,label,labels\nx,red,red\n", "keep 'label' for one class"),
+        ("source,target\nx,y\n", "id,labels\nx,red|\ny,\n", "line 2: the labels 'red|' have an empty name"),
+        ("source,target\nx,y\n", "id,labels\nx,\ny,\n", "no node has a label; fill the column 'labels'"),
+        ("source,target\nx,y\n", "id,labels,split\nx,,train\ny,red,test\n", "has no label"),
     ],
 )
 def test_bad_tables_are_named_by_line(tmp_path: Path, edges: str, table: str, message: str) -> None:
@@ -397,6 +408,59 @@ def test_tables(tmp_path: Path) -> None:
     assert loaded.graph.x.tolist() == [[1, 2], [3, 4], [5, 6]]  # type: ignore[union-attr]
     directed = nodes(f"graph:{tmp_path}/edges.csv,{tmp_path}/nodes.csv", directed=True)
     assert directed.graph.adjacency.edge_index().T.tolist() == [[0, 1], [1, 2]]
+
+
+def test_tables_of_typed_edges(tmp_path: Path) -> None:
+    """Each edge once for each relation that it is of, in both directions; names are sorted, and numbers stay with their edges."""
+    rows = ["x,y,owes,2", "z,y,knows,1", "x,y,knows,3", "y,x,knows,3"]
+    (tmp_path / "edges.csv").write_text("source,target,Relation,weight\n" + "\n".join(rows))
+    (tmp_path / "nodes.csv").write_text(NODES)
+    path = f"graph:{tmp_path}/edges.csv,{tmp_path}/nodes.csv"
+
+    def found(loaded: NodeData) -> set[tuple[str, str, str, float]]:
+        graph, names = loaded.graph, loaded.names
+        assert graph.relation is not None
+        assert graph.adjacency.weight is not None
+        columns = (graph.adjacency.source, graph.adjacency.target, graph.relation, graph.adjacency.weight)
+        listed = [(names[s], names[t], loaded.relations[r], w) for s, t, r, w in zip(*(c.tolist() for c in columns))]
+        assert len(set(listed)) == len(listed)
+        return set(listed)
+
+    directed, both = nodes(path, directed=True), nodes(path)
+    assert both.relations == ("knows", "owes")
+    assert found(directed) == {
+        ("x", "y", "owes", 2),
+        ("z", "y", "knows", 1),
+        ("x", "y", "knows", 3),
+        ("y", "x", "knows", 3),
+    }
+    assert found(both) == {*found(directed), ("y", "x", "owes", 2), ("y", "z", "knows", 1)}
+    assert (both.card.counts["edges"], both.card.counts["relations"]) == (3, 2)
+    assert [relation.num_edges for relation in both.graph.relations] == [4, 2]
+    (tmp_path / "edges.csv").write_text("source,target\nx,y\n")
+    assert (nodes(path).graph.relation, nodes(path).relations) == (None, ())
+    (tmp_path / "edges.csv").write_text("source,target,relation\nx,y,10\ny,z,9\n")
+    assert nodes(path).relations == ("9", "10")
+
+
+def test_typed_edges_of_tables_reach_the_network(tmp_path: Path) -> None:
+    (tmp_path / "edges.csv").write_text("source,target,relation\nx,y,owes\ny,z,knows\n")
+    (tmp_path / "nodes.csv").write_text("id,a,label,split\nx,1,red,train\ny,2,blue,test\nz,3,red,validation\n")
+    system = systems.get("rgcn")
+    path = f"graph:{tmp_path}/edges.csv,{tmp_path}/nodes.csv"
+    run: Any = experiment.train(system, path, system.configure(steps=1), progress=False)
+    assert len(run.module.network.convolutions[0].weight) == 2
+    assert run.predict().shape == (3,)
+
+
+def test_tables_of_several_classes_a_node(tmp_path: Path) -> None:
+    (tmp_path / "edges.csv").write_text("source,target\nx,y\ny,z\n")
+    (tmp_path / "nodes.csv").write_text("id,a,labels\nx,1,red | blue\ny,2,blue\nz,3,\nw,4,green|blue|red\n")
+    loaded = nodes(f"graph:{tmp_path}/edges.csv,{tmp_path}/nodes.csv", validation_fraction=0, test_fraction=0)
+    assert loaded.several
+    assert loaded.classes == ("blue", "green", "red")
+    assert loaded.labels.int().tolist() == [[1, 0, 1], [1, 0, 0], [0, 0, 0], [1, 1, 1]]
+    assert loaded.train.tolist() == [0, 1, 3]  # a node without labels is in no part
 
 
 def test_tables_choose_their_features(tmp_path: Path) -> None:

@@ -96,6 +96,39 @@ def test_docstrings(name: str) -> None:
     assert results.failed == 0
 
 
+OCTAHEDRON = """OFF
+6 8 0
+1 0 0
+-1 0 0
+0 1 0
+0 -1 0
+0 0 1
+0 0 -1
+3 0 2 4
+3 2 1 4
+3 1 3 4
+3 3 0 4
+3 2 0 5
+3 1 2 5
+3 3 1 5
+3 0 3 5
+"""
+
+
+def test_the_python_of_the_page_of_graphs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its snippets run one after the other, with a surface and features for the one that has none."""
+    import torch
+
+    page = (ROOT / "docs" / "pages" / "graphs.md").read_text()
+    snippets = [part.split("```")[0] for part in page.split("```python\n")[1:]]
+    assert len(snippets) >= 11
+    (tmp_path / "one.off").write_text(OCTAHEDRON)
+    monkeypatch.chdir(tmp_path)
+    names = {"features": torch.zeros(6, 16), "__name__": "page"}
+    for snippet in snippets:
+        exec(snippet, names)
+
+
 def test_the_page_of_the_users_own_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its commands do what it says, on the tables that come with it."""
     page = (ROOT / "docs" / "pages" / "own-graph.md").read_text()

@@ -29,6 +29,9 @@ from renote.graph import (
     LoopyConvolution,
     LSTMAggregation,
     MaxAggregation,
+    MeanAggregation,
+    MessageConvolution,
+    MinAggregation,
     MixtureConvolution,
     Pattern,
     PoolAggregation,
@@ -36,6 +39,7 @@ from renote.graph import (
     SAGEConvolution,
     SimplifiedConvolution,
     SkipConvolution,
+    SumAggregation,
     WeaveConvolution,
     WindowConvolution,
 )
@@ -421,7 +425,62 @@ def anisotropic_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
     return sum((seen[:, b] @ parts[b] for b in range(layer.bins)), own.bias.expand(len(x), -1))
 
 
+class Edge(nn.Module):
+    """tanh([x_j ‖ x_i ‖ x_j ∘ x_i] W + b): not linear, and of both ends."""
+
+    def __init__(self, in_features: int, width: int) -> None:
+        super().__init__()
+        self.map = nn.Linear(3 * in_features, width)
+
+    def forward(self, source: Tensor, target: Tensor, edge_features: Tensor | None) -> Tensor:
+        return self.map(torch.cat([source, target, source * target], 1)).tanh()
+
+
+class Taken(nn.Module):
+    """x U + m V + b."""
+
+    def __init__(self, in_features: int, width: int, out_features: int) -> None:
+        super().__init__()
+        self.own, self.told = nn.Linear(in_features, out_features), nn.Linear(width, out_features, bias=False)
+
+    def forward(self, x: Tensor, told: Tensor) -> Tensor:
+        return self.own(x) + self.told(told)
+
+
+def message(aggregation: str, edges_at_once: int | None, **fields: bool) -> Layer:
+    make = lambda i, o: MessageConvolution(i, Edge(i, 5), aggregation, Taken(i, 5, o), 5, edges_at_once)  # noqa: E731
+    name = f"message, {aggregation}{f', {edges_at_once} edges at once' if edges_at_once else ''}"
+    return Layer(name, make, message_oracle, one_loop=False, **fields)
+
+
+def message_oracle(layer: nn.Module, dense: Tensor, x: Tensor) -> Tensor:
+    """An edge at a time."""
+    rows, aggregate = [], layer.aggregate
+    for i in range(len(x)):
+        near = dense[i].nonzero().squeeze(1)
+        weight = dense[i, near]
+        if not len(near):
+            rows.append(x.new_zeros(5))
+            continue
+        told = torch.stack([layer.message(x[j : j + 1], x[i : i + 1], None)[0] for j in near])
+        if isinstance(aggregate, SumAggregation):
+            rows.append(weight @ told)
+        elif isinstance(aggregate, MeanAggregation):
+            rows.append(weight / weight.abs().sum() @ told)
+        elif isinstance(aggregate, MaxAggregation | MinAggregation):
+            rows.append(told.amax(0) if isinstance(aggregate, MaxAggregation) else told.amin(0))
+        else:
+            rows.append(shares(told @ aggregate.query[:, 0], weight) @ told)
+    return layer.update(x, torch.stack(rows) if rows else x.new_zeros(0, 5))
+
+
 LAYERS = [
+    message("sum", None),
+    message("sum", 4),
+    message("mean", 3),
+    message("max", 2),
+    message("min", 5),
+    message("attention", 4),
     Layer("weave, twice", Woven, woven_oracle, one_loop=False, weighted=False),
     Layer("geodesic", lambda i, o: Patched(GeodesicConvolution(i, o, 2, 3), 6), geodesic_oracle, one_loop=False),
     Layer("anisotropic", lambda i, o: Patched(AnisotropicConvolution(i, o, 4), 4), anisotropic_oracle, one_loop=False),

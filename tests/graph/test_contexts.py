@@ -24,6 +24,7 @@ from renote.graph import (
     intimate_contexts,
     pagerank_series,
     random_walk,
+    segment_sum,
     symmetric,
     unit_scale,
     weisfeiler_lehman,
@@ -219,6 +220,33 @@ def test_the_network_is_the_papers_formula(residual: Any, sparse: bool) -> None:
     torch.testing.assert_close(found, expected)
     some = torch.tensor([4, 0, 9])
     torch.testing.assert_close(network(graph, contexts, some), expected[some])
+
+
+def test_attention_is_read_off_as_it_is_used() -> None:
+    """The layer is put together from its shares; a place's share is the mean over those that ask, of the node's context alone."""
+    torch.manual_seed(0)
+    layer = TransformerLayer(8, 2, 8, before=True).double().eval()
+    x = torch.randn(3, 4, 8, dtype=torch.float64)
+    there = torch.tensor([[1, 1, 1, 1], [1, 0, 1, 0], [1, 0, 0, 0]], dtype=torch.bool)
+    shares = layer.shares(x, there)
+    assert bool((shares.sum(-1) - 1).abs().max() < 1e-12)
+    value = layer.qkv(layer.attended(x)).chunk(3, -1)[2].unflatten(-1, (2, 4)).transpose(1, 2)
+    mixed = layer.out((shares @ value).transpose(1, 2).flatten(2))
+    torch.testing.assert_close(x + mixed + layer._inner(layer.fed(x + mixed)), layer(x, there))
+
+    given = task("none")
+    given.train()
+    found = given.attention()
+    assert given.training
+    assert len(found) == 2
+    contexts = given.contexts
+    whole = given.network.eval().attention(given.graph, contexts, torch.arange(14))
+    for (edges, share), places in zip(found, whole, strict=True):
+        torch.testing.assert_close(segment_sum(share, edges.target.long(), 14), torch.ones(14, 2).double())
+        for source, target, one in zip(edges.source.tolist(), edges.target.tolist(), share):
+            place = (contexts.node[target] == source).logical_and(contexts.hops[target] >= 0).nonzero().item()
+            torch.testing.assert_close(one, places[target, :, place])
+        assert len(share) == int((contexts.hops >= 0).sum())
 
 
 def test_without_a_residual_edges_speak_through_contexts_alone() -> None:

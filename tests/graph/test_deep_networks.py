@@ -10,16 +10,22 @@ from layer_harness import kipf_matrix, random_graph, walk_matrix
 
 from renote.errors import DataError, UsageError
 from renote.graph import (
+    GCN,
     Adjacency,
     ColumnConvolution,
     ColumnNetwork,
+    ConvolutionNetwork,
     Graph,
     GraphResidualNetwork,
     KipfConvolution,
     LoopyConvolution,
+    NodeNetwork,
+    SAGEConvolution,
     SparseFeatures,
+    layerwise,
 )
 from renote.graph.residual import Residual
+from renote.nets import HighwayConnection, connection
 
 
 def related(nodes: int = 9, edges: int = 40, relations: int = 3) -> Graph:
@@ -204,3 +210,66 @@ def test_residual_networks_refuse_what_cannot_be() -> None:
     for widths in ([2], [2, 3, 4, 2], []):
         with pytest.raises(UsageError, match="widths"):
             GraphResidualNetwork([KipfConvolution(2, 2)] * 3, widths)
+
+
+def dense_layer(layer: torch.nn.Module, dense: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """tanh(AGG W + b), of the three convolutions below."""
+    if isinstance(layer, SAGEConvolution):
+        return (walk_matrix(dense) @ x @ layer.weight_neighbors + x @ layer.weight_self + layer.bias).tanh()
+    assert isinstance(layer, KipfConvolution)
+    hop = dense if isinstance(layer, LoopyConvolution) else kipf_matrix(dense)
+    return (hop @ x @ layer.weight + layer.bias).tanh()
+
+
+@pytest.mark.parametrize("name", ["plain", "residual", "concatenation", "highway"])
+@pytest.mark.parametrize("make", [KipfConvolution, LoopyConvolution, SAGEConvolution])
+def test_connections_around_any_convolution(make: type[torch.nn.Module], name: str) -> None:
+    """The closed form, layer by layer with dense matrices; hidden layers that follow hidden layers have the connection."""
+    graph, width = related(), 4
+    network = ConvolutionNetwork(make, 5, width, 3, 4, dropout=0.0, connection=name).double()  # type: ignore[arg-type]
+    network.activation = torch.tanh
+    dense, hidden = graph.adjacency.to_dense(), graph.x
+    assert isinstance(hidden, torch.Tensor)
+    for number, layer in enumerate(network.convolutions):
+        around = network.connections[number]
+        made = dense_layer(layer, dense, hidden)
+        if number == 3:
+            made = made.atanh()
+        elif number and name == "residual":
+            made = made + hidden
+        elif number and name == "concatenation":
+            made = torch.cat([hidden, made], 1)
+        elif number and name == "highway":
+            assert around.bias.tolist() == [-1.0] * width
+            gate = 1 / (1 + (-(hidden @ around.weight + around.bias)).exp())
+            made = gate * made + (1 - gate) * hidden
+        hidden = made
+    torch.testing.assert_close(network(graph), hidden, rtol=1e-9, atol=1e-9)
+    widths = [layer.in_features for layer in network.convolutions]
+    assert widths == ([5, 4, 8, 12] if name == "concatenation" else [5, 4, 4, 4])
+    torch.testing.assert_close(layerwise(network.eval(), graph, megabytes=1e-4), network(graph))
+
+
+def test_connections_at_the_ends_and_gates() -> None:
+    """Around a first layer, on sparse features; shut gates hand on what came, open ones what was made."""
+    graph = related()
+    words = graph.with_x(SparseFeatures.from_dense(graph.x))  # type: ignore[arg-type]
+    joined = NodeNetwork([KipfConvolution(5, 3)], 0.0, connections=[connection("concatenation", 5, 3)]).double()
+    torch.testing.assert_close(joined(words)[:, :5], graph.x)
+    torch.testing.assert_close(joined(words)[:, 5:], joined.convolutions[0](graph.x, graph.adjacency))
+    for gate in (-1e3, 1e3):
+        around = HighwayConnection(5, 5, gate)
+        deep = NodeNetwork([KipfConvolution(5, 5)], 0.0, connections=[around]).double()
+        expected = graph.x if gate < 0 else deep.convolutions[0](graph.x, graph.adjacency)
+        torch.testing.assert_close(deep(words), expected)
+
+
+def test_connections_refuse_what_cannot_be() -> None:
+    with pytest.raises(UsageError, match="residual connection around a layer from 5 to 3 features"):
+        connection("residual", 5, 3)
+    with pytest.raises(UsageError, match="highway connection around a layer from 5 to 3 features"):
+        connection("highway", 5, 3)
+    with pytest.raises(UsageError, match="unknown connection 'higway'. Did you mean highway"):
+        GCN(5, connection="higway")
+    with pytest.raises(UsageError, match="2 connections around 1 convolutions: give one around each"):
+        NodeNetwork([KipfConvolution(2, 2)], connections=[connection("plain", 2, 2)] * 2)

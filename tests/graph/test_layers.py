@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,7 +12,7 @@ from hypothesis import strategies as st
 from layer_harness import LAYERS, Layer, permuted, random_graph
 
 from renote.errors import UsageError
-from renote.graph import Adjacency, EnhancedConvolution, Graph, ImprovedConvolution, batch, neighborhood
+from renote.graph import Adjacency, EnhancedConvolution, Graph, ImprovedConvolution, batch, conv, neighborhood
 
 each_layer = pytest.mark.parametrize("layer", LAYERS, ids=[layer.name for layer in LAYERS])
 SYMMETRIC = [layer for layer in LAYERS if layer.symmetric]
@@ -66,6 +69,14 @@ def test_a_layer_of_one_hop_needs_the_neighbourhood_alone(layer: Layer, nodes: i
     assert part.node[part.asked].tolist() == some.tolist()
     alone = module(part.graph.x, part.graph.adjacency)[part.asked]
     torch.testing.assert_close(alone, module(x, adjacency)[some], rtol=1e-12, atol=1e-12)
+
+
+def test_the_package_of_convolutions_has_all_of_them() -> None:
+    for module in pkgutil.iter_modules(conv.__path__):
+        for name, value in vars(importlib.import_module(f"{conv.__name__}.{module.name}")).items():
+            if name.endswith("Convolution") and getattr(value, "__module__", "").endswith(f".{module.name}"):
+                assert name in conv.__all__
+                assert getattr(conv, name) is value
 
 
 @each_layer

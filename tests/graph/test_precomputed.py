@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 import torch
-from layer_harness import undirected
+from layer_harness import undirected, walk_matrix
 from torch import Tensor
 
 from renote import data
@@ -17,13 +17,16 @@ from renote.graph import (
     GCN,
     SGC,
     SIGN,
+    Adjacency,
     ChebyshevConvolution,
     ConvolutionNetwork,
     Graph,
+    GraphDCNN,
     KipfConvolution,
     NodeClassification,
     PrecomputedNetwork,
     PrecomputedNodeClassification,
+    batch,
     hinge,
 )
 from renote.systems import get
@@ -113,7 +116,7 @@ def test_hinge_is_its_formula() -> None:
 
 def test_residual_layers_add_their_input() -> None:
     torch.manual_seed(0)
-    network = GCN(5, 8, 3, 4, residual=True).eval()
+    network = GCN(5, 8, 3, 4, connection="residual").eval()
     given = graph()
     first, second, third, last = network.convolutions
     assert isinstance(given.x, Tensor)
@@ -159,3 +162,19 @@ def test_systems_learn_digits_from_their_neighbours(name: str, least: float) -> 
         changes["layers"] = 3
     run = train(get(name), data.load("digits-knn"), get(name).configure(**changes), progress=False)  # type: ignore[arg-type]
     assert run.evaluate()["test_accuracy"] > least
+
+
+def test_graphs_are_read_by_the_mean_of_what_is_diffused() -> None:
+    """The paper's formula for each graph alone, with dense powers of the walk; a graph without nodes leaves the bias."""
+    given = [undirected(7, 20, 1), undirected(5, 9, 2), Adjacency.from_edges([], [], 0)]
+    generator = torch.Generator().manual_seed(0)
+    graphs = [Graph(torch.randn(a.num_nodes, 4, dtype=torch.float64, generator=generator), a) for a in given]
+    network = GraphDCNN(4, 3, hops=3).double()
+    network.convolution.weight.data.normal_()  # type: ignore[union-attr, operator]
+    network.dense.bias.data.normal_()
+    rows = []
+    for one in graphs[:2]:
+        walk = walk_matrix(one.adjacency.to_dense())
+        diffused = torch.stack([(torch.linalg.matrix_power(walk, hop) @ one.x).mean(0) for hop in range(4)])  # type: ignore[operator]
+        rows.append(network.dense((network.convolution.weight * diffused).tanh().flatten()))  # type: ignore[operator]
+    torch.testing.assert_close(network(batch(graphs)), torch.stack([*rows, network.dense.bias]))

@@ -18,7 +18,20 @@ from renote.graph import (
     InceptionConvolution,
     SimplifiedConvolution,
     SparseFeatures,
+    eigenbasis,
+    laplacian,
 )
+
+
+@pytest.mark.parametrize("order", [0, 1, 4])
+def test_responses_are_what_a_chebyshev_layer_does_to_each_frequency(order: int) -> None:
+    """In the eigenbasis of the Laplacian the layer is the product with f(λ)."""
+    adjacency = undirected(12, 40, 0)
+    layer = ChebyshevConvolution(3, 2, order, bias=False).double()
+    basis = eigenbasis(laplacian(adjacency, "symmetric"))
+    spectrum = torch.randn(12, 3, dtype=torch.float64)
+    expected = torch.einsum("ni,nio->no", spectrum, layer.responses(basis.values))
+    torch.testing.assert_close(basis.vectors.T @ layer(basis.vectors @ spectrum, adjacency), expected)
 
 
 @pytest.mark.parametrize("widths", [(5, 3), (3, 5)])

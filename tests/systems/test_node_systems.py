@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
 from renote import data, systems
+from renote.cli import run_command
 from renote.errors import DataError, UsageError
 from renote.evaluate import draw_curves
 from renote.experiment import Lab, NodeRun, accuracies, summary, train
@@ -28,6 +30,7 @@ from renote.graph import (
     attend,
     segment_sum,
 )
+from renote.nets import connection
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("gat", {}),
@@ -127,7 +130,8 @@ def test_what_a_network_does_between_its_convolutions() -> None:
     nn.init.constant_(double.weight, 2.0)
     jumped = NodeNetwork(layers, 0.0, jump=JumpingKnowledge("concat", 1, 2), head=double)
     assert jumped(graph).tolist() == [[2.0], [10.0]]
-    assert NodeNetwork([*layers, Shift()], 0.0, residual=True)(graph).tolist() == [[2.0], [6.0]]
+    around = [connection(name, 1, 1) for name in ("plain", "residual", "plain")]
+    assert NodeNetwork([*layers, Shift()], 0.0, connections=around)(graph).tolist() == [[2.0], [6.0]]
     with pytest.raises(UsageError, match="no convolution"):
         NodeNetwork([])
 
@@ -216,5 +220,29 @@ def test_attention_is_read_off_as_it_is_used(name: str, heads: list[int]) -> Non
     with pytest.raises(UsageError, match="node = 1797: the nodes of digits-knn go from 0 to 1796"):
         run.draw_attention(1797)
     plain = systems.get("gcn")
-    with pytest.raises(UsageError, match="gcn attends over no edges"):
+    with pytest.raises(UsageError, match=r"gcn attends over no edges: .* gat, gaan, dual-primal and graph-bert do"):
         train(plain, digits, plain.configure(steps=1), progress=False).attention()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("name", "panels"), [("chebnet", 2), ("monet", 7), ("dual-primal", 4), ("graph-bert", 4)])
+def test_what_was_learned_is_drawn(name: str, panels: int, tmp_path: Path) -> None:
+    """Through the command line: filters, windows and a bar for their colours, or attention above and below."""
+    out = str(tmp_path / "run")
+    small = ["--steps", "1", "--layers", "2"]
+    run_command(["train", name, "--data", "digits-knn", "--out", out, *small])
+    run_command(["show", out, "--out", str(tmp_path / "found.png")])
+    assert min(Image.open(tmp_path / "found.png").size) > 300
+    run: Any = systems.load_run(out)
+    assert len(run.picture().axes) == panels
+    if panels in (2, 7):
+        with pytest.raises(UsageError, match="node = 3: filters are the same at all nodes"):
+            run.picture(3)
+
+
+def test_of_a_network_without_attention_and_filters_nothing_is_drawn(tmp_path: Path) -> None:
+    out = str(tmp_path / "run")
+    run_command(["train", "gcn", "--data", "digits-knn", "--out", out, "--steps", "1"])
+    with pytest.raises(
+        UsageError, match=r"gcn has neither attention nor filters to draw: use renote predict .*run --out"
+    ):
+        systems.load_run(out).picture()

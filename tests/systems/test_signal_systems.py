@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from renote import commands, systems
+from renote.cli import run_command
 from renote.errors import UsageError
 from renote.experiment import Lab, SignalRun, compare, train
 from renote.graph import ChebyshevConvolution, FourierConvolution, SignalNetwork
@@ -144,3 +146,30 @@ def test_costs_are_measured_over_nodes(tmp_path: Path, monkeypatch: pytest.Monke
     outcome = systems.get("spectral-cnn").claim("cost").experiment(Lab(systems.get("spectral-cnn"), "laptop", tmp_path))
     assert outcome.measured["seconds at 400 nodes, layer"] > 0
     assert outcome.figure.axes[0].get_xlabel() == "nodes"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_filters_are_drawn(name: str, tmp_path: Path) -> None:
+    """Through the command line; a panel a graph layer, over the eigenvalues of its graph."""
+    out = str(tmp_path / "run")
+    run_of(name, Path(out), steps=1)
+    run_command(["show", out, "--out", str(tmp_path / "filters.png")])
+    assert min(Image.open(tmp_path / "filters.png").size) > 300
+    run: Any = systems.load_run(out)
+    figure = run.picture()
+    layers = [layer.convolution for layer in network_of(run).layers]  # type: ignore[union-attr]
+    assert len(figure.axes) == len(layers)
+    shown = dict(zip(("values", "heights"), figure.axes[0].get_lines()[0].get_data()))
+    number = figure.axes[0].get_lines()[0].get_label()
+    ins, outs = map(int, str(number).split(" → "))
+    values = torch.as_tensor(shown["values"])
+    filters = layers[0].responses(values.float()) if name == "chebnet-signals" else layers[0].responses()
+    np.testing.assert_allclose(shown["heights"], filters[:, ins, outs].detach(), rtol=1e-5)
+    with pytest.raises(UsageError, match="node = 3: filters are the same at all nodes"):
+        run.picture(3)
+
+
+def test_without_graph_layers_there_are_no_filters(tmp_path: Path) -> None:
+    run = run_of("spectral-cnn", tmp_path / "run", steps=1, features=(), pooling=())
+    with pytest.raises(UsageError, match=r"has no graph layers, so no filters to draw: use renote predict"):
+        run.picture()

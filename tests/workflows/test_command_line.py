@@ -442,7 +442,7 @@ def test_a_run_shows_where_it_attends(digits_run: Path, tmp_path: Path) -> None:
     for arguments, message in (
         ([run, "--node", "1797"], "go from 0 to 1796"),
         ([run, "--out", "shares.txt"], "write a picture"),
-        ([str(digits_run)], "attends over no edges"),
+        ([str(digits_run)], "of which there is nothing to draw: use renote sample"),
     ):
         assert message in renote("show", *arguments, status=2, cwd=tmp_path)[1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gat", "shares.png"]

@@ -35,13 +35,13 @@ def _claims_of(system: System[Any]) -> str:
     return ", ".join(claim.id for claim in system.claims) or "a baseline"
 
 
-def show(name: Positional[str], node: int | None = None, out: str = "attention.png", json: Json = False) -> None:
-    """Show one system: its equations, parts, options, and claims. Or draw what a trained run found: where it attends, which links are likely.
+def show(name: Positional[str], node: int | None = None, out: str = "picture.png", json: Json = False) -> None:
+    """Show one system: its equations, parts, options, and claims. Or draw what a trained run found: where it attends, its filters, which links are likely.
 
     Example: renote show gcn
 
     Args:
-        name: Name of a system (renote list), or a run folder: of one that attends over edges (gat, gaan), or that predicts links, classes of graphs, or items.
+        name: Name of a system (renote list), or a run folder: of one that attends (gat, gaan, dual-primal, graph-bert), has filters (chebnet, monet, all for signals), or that predicts links, classes of graphs, or items.
         node: Of a run: the node it is about, by default the first test node, or links of all nodes; of many graphs the first to draw; of recommendations the user.
         out: Of a run: the picture (.png, .svg, .pdf).
     """

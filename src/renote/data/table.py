@@ -1,7 +1,8 @@
 """The user's own graph as two tables: `graph:EDGES.csv,NODES.csv`, or with .parquet.
 
-Edges have the columns `source`, `target` and optionally `weight`; nodes have `id`, `label`, optionally `split`, and
-every other column is a feature. An empty label is unknown; without that column, nodes can be clustered.
+Edges have the columns `source`, `target` and optionally `weight` and `relation`, the name of an edge's type; nodes have `id`, `label`, optionally `split`, and
+every other column is a feature. An empty label is unknown; without that column, nodes can be clustered. Where a node may be of several classes, `labels` has their
+names with | between them in the place of `label`.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from renote.errors import DataError, unknown
 from renote.graph import Adjacency, Graph, SparseFeatures, degree_features, identity_features
 
 SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test"}
-_NOT_FEATURES = ("id", "label", "split")
-_OWN_NAMES = {*_NOT_FEATURES, "source", "target", "weight", "user", "item", "rating", "head", "relation", "tail"}
+_NOT_FEATURES = ("id", "label", "labels", "split")
+_OF_EDGES = ("source", "target", "weight", "relation")
+_OWN_NAMES = {*_NOT_FEATURES, *_OF_EDGES, "user", "item", "rating", "head", "tail"}
 
 
 def load(
@@ -42,7 +44,7 @@ def load(
 
     Args:
         path: `EDGES.csv,NODES.csv`, each with a header line; commas, semicolons or tabs between columns. Either may be a `.parquet` file.
-        directed: messages go from source to target only; else in both directions.
+        directed: messages go from source to target only; else in both directions, along edges of the same relation.
         features: `"table"`, the columns of numbers; `"identity"`, a column of its own for each node, so that a network's first layer learns a
             vector for each; `"degree"`, that of the node, one column for each up to 255; None takes the table's where it has any, else the identity.
         validation_fraction: share of each class, if the nodes have no column `split`.
@@ -57,17 +59,14 @@ def load(
     ids, number = nodes.text("id"), numbered_ids(nodes)
 
     # without a column of labels the nodes can be clustered, if not classified
-    labels, classes = labels_of(nodes.text("label") if "label" in nodes.columns else [""] * len(ids))
-    if "label" in nodes.columns and not classes:
-        raise DataError(
-            f"{nodes_path}: no node has a label; fill the column 'label' where it is known, or leave it out"
-        )
-    adjacency = adjacency_of(Table.read(edges_path, required=("source", "target")), number, nodes_path, directed)
+    labels, known, classes = _labels(nodes)
+    edges = Table.read(edges_path, required=("source", "target"))
+    adjacency, relation, relations = typed_edges(edges, number, nodes_path, directed)
     x = _features(nodes, adjacency, features)
     train, validation, test = (
-        given_split(nodes, labels)
+        given_split(nodes, known)
         if "split" in nodes.columns
-        else partition(labels, validation_fraction, test_fraction, seed)
+        else partition(known, validation_fraction, test_fraction, seed)
         if classes
         else [torch.empty(0, dtype=torch.long)] * 3
     )
@@ -82,13 +81,43 @@ def load(
         licence="the owner's",
         counts={
             "edges": adjacency.num_edges if directed else undirected_count(adjacency),
+            **({"relations": len(relations)} if relations else {}),
             "train": len(train),
             "validation": len(validation),
             "test": len(test),
         },
     )
-    graph = Graph(x=x, adjacency=adjacency)
-    return NodeData(card.name, card, graph, labels, train, validation, test, classes, names=ids)
+    graph = Graph(x=x, adjacency=adjacency, relation=relation)
+    return NodeData(card.name, card, graph, labels, train, validation, test, classes, names=ids, relations=relations)
+
+
+def _labels(nodes: Table) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+    """Labels as `NodeData` has them; for each node a number below 0 where its label is unknown; and the classes."""
+    given = [column for column in ("label", "labels") if column in nodes.columns]
+    if len(given) > 1:
+        raise DataError(
+            f"{nodes.path} has the columns 'label' and 'labels': keep 'label' for one class a node, 'labels' for several"
+        )
+    # without a column of labels the nodes can be clustered, if not classified
+    cells = nodes.text(given[0]) if given else [""] * len(nodes.lines)
+    if given and not any(cells):
+        raise DataError(
+            f"{nodes.path}: no node has a label; fill the column {given[0]!r} where it is known, or leave it out"
+        )
+    if given != ["labels"]:
+        labels, classes = labels_of(cells)
+        return labels, labels, classes
+    of_node = [[name.strip() for name in cell.split("|")] if cell else [] for cell in cells]
+    for row, names in enumerate(of_node):
+        if "" in names:
+            raise DataError(
+                f"{nodes.at(row)}: the labels {cells[row]!r} have an empty name: write names with | between"
+            )
+    number, classes = labels_of([name for names in of_node for name in names])
+    node = torch.tensor([row for row, names in enumerate(of_node) for _ in names])
+    several = torch.zeros(len(of_node), len(classes), dtype=torch.bool)
+    several[node, number] = True
+    return several, several.any(1).long() - 1, classes
 
 
 def _features(nodes: Table, adjacency: Adjacency, kind: str | None) -> Tensor | SparseFeatures:
@@ -248,7 +277,30 @@ def _two_paths(path: str) -> tuple[Path, Path]:
 
 
 def adjacency_of(edges: Table, number: dict[str, int], nodes_path: Path, directed: bool) -> Adjacency:
-    """The edges of a table between nodes that are numbered by their ids, each once."""
+    """The edges of a table without types between nodes that are numbered by their ids, each once."""
+    if "relation" in edges.columns:
+        raise DataError(
+            f"{edges.path} has the column 'relation': edges of several types are read of one graph in two tables, "
+            "graph:EDGES.csv,NODES.csv; leave it out here"
+        )
+    return typed_edges(edges, number, nodes_path, directed)[0]
+
+
+def typed_edges(
+    edges: Table, number: dict[str, int], nodes_path: Path, directed: bool
+) -> tuple[Adjacency, Tensor | None, tuple[str, ...]]:
+    """The edges of a table between nodes that are numbered by their ids, each once for each relation that it is of.
+
+    Returns:
+        The edges; the relation (edges,) of each, in their order, and the relations' names by number, sorted as classes are: None and none without that column.
+    """
+    others = [column for column in edges.columns if column not in _OF_EDGES]
+    if others:
+        raise DataError(
+            f"{edges.path} has the columns {others}, which are not read: edges have {', '.join(_OF_EDGES)}; "
+            "take the others out, or make a NodeData in Python whose graph has edge_features"
+        )
+    relation, relations = _relation(edges)
     ends: list[NDArray[np.int64]] = []
     for column in ("source", "target"):
         names = edges.text(column)
@@ -265,19 +317,36 @@ def adjacency_of(edges: Table, number: dict[str, int], nodes_path: Path, directe
     if not directed:
         source, target = np.concatenate([source, target]), np.concatenate([target, source])
         weight = None if weight is None else np.concatenate([weight, weight])
-    _, first, group = np.unique(target * max(len(number), 1) + source, return_index=True, return_inverse=True)
+        relation = np.concatenate([relation, relation])
+    place = (target * max(len(number), 1) + source) * max(len(relations), 1) + relation
+    _, first, group = np.unique(place, return_index=True, return_inverse=True)
     if weight is not None:
         differs = weight != weight[first][group]
         if differs.any():
             row = int(differs.argmax()) % len(edges.lines)
             raise DataError(f"{edges.at(row)}: this edge has another weight elsewhere in the file: keep one")
         weight = weight[first]
-    return Adjacency.from_edges(
+    # in the adjacency's order already
+    adjacency = Adjacency.from_edges(
         torch.from_numpy(source[first]),
         torch.from_numpy(target[first]),
         len(number),
         None if weight is None else torch.from_numpy(weight).float(),
     )
+    return adjacency, torch.from_numpy(relation[first]) if "relation" in edges.columns else None, relations
+
+
+def _relation(edges: Table) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """The relation of each row, 0 for all without that column, and the names."""
+    if "relation" not in edges.columns:
+        return np.zeros(len(edges.lines), dtype=np.int64), ()
+    cells = edges.text("relation")
+    if "" in cells:
+        raise DataError(
+            f"{edges.at(cells.index(''))}: the edge has no relation: name it, or leave the column 'relation' out"
+        )
+    relation, relations = labels_of(cells)
+    return relation.numpy(), relations
 
 
 def undirected_count(adjacency: Adjacency) -> int:

@@ -196,6 +196,7 @@ class NodeData:
         classes: their names by number.
         positions: (nodes, 2) float32 for drawing, or None.
         names: of the nodes by number; empty if they have none.
+        relations: names of `graph.relation`'s numbers; empty if they have none.
 
     Raises:
         DataError: labels or a part are of another type or shape, or out of range; a part has a node without label; a node is in two parts.
@@ -211,6 +212,7 @@ class NodeData:
     classes: tuple[str, ...]
     positions: Tensor | None = None
     names: tuple[str, ...] = ()
+    relations: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.labels.dim() == 2:

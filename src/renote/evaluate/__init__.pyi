@@ -4,6 +4,11 @@ from .classifier import train_classifier as train_classifier
 from .features import Features as Features
 from .features import features as features
 from .film import write_film_of as write_film_of
+from .filters import Responses as Responses
+from .filters import Windows as Windows
+from .filters import draw_responses as draw_responses
+from .filters import draw_windows as draw_windows
+from .filters import window_places as window_places
 from .frechet import frechet_distance as frechet_distance
 from .graph_picture import graph_grid as graph_grid
 from .graph_picture import write_graph_film as write_graph_film

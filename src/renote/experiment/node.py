@@ -12,12 +12,14 @@ from torch import Tensor
 
 from renote.data import NodeData
 from renote.errors import UsageError
+from renote.experiment.filters import filter_picture
 from renote.experiment.node_options import NodeOptions
 from renote.experiment.predictions import write_table
 from renote.experiment.run import Run
 from renote.graph import (
     Adjacency,
     ClusterSampling,
+    ContextNodeClassification,
     NeighborSampling,
     NodeClassification,
     NodeNetwork,
@@ -116,6 +118,9 @@ def node_learner(task: NodeClassification, config: TrainOptions) -> NodeLearner:
     return NodeLearner(task, config.batch_size, config.seed, NeighborSampling(config.fan_outs))
 
 
+_ATTEND = "gat, gaan, dual-primal and graph-bert"
+
+
 class NodeRun(Run):
     """A trained node classifier."""
 
@@ -138,6 +143,8 @@ class NodeRun(Run):
         Raises:
             UsageError: no layer does.
         """
+        if isinstance(self.module, ContextNodeClassification):
+            return self.module.attention()
         found: list[tuple[Adjacency, Tensor]] = []
 
         def read(layer: Any, given: tuple[Any, ...]) -> None:
@@ -150,12 +157,35 @@ class NodeRun(Run):
             for hook in hooks:
                 hook.remove()
         if not found:
-            raise UsageError(f"{self.system.name} attends over no edges: there are no weights to draw. gat and gaan do")
+            raise UsageError(f"{self.system.name} attends over no edges: there are no weights to draw. {_ATTEND} do")
         return found
 
     def picture(self, node: int | None = None) -> Figure:
-        """Where it attends, as `draw_attention`."""
-        return self.draw_attention(node)
+        """Where it attends, as `draw_attention`; of networks that do not, their filters or windows.
+
+        Args:
+            node: number of the node whose attention is drawn; the first test node by default. Filters are the same at all nodes.
+
+        Raises:
+            UsageError: the network has neither, there is no such node, or a node is asked for and there are filters alone.
+        """
+        if self._attends:
+            return self.draw_attention(node)
+        figure = filter_picture(self.module, f"{self.system.name} on {self.data.name}", self.module.logits)
+        if figure is None:
+            raise UsageError(
+                f"{self.system.name} has neither attention nor filters to draw: use renote {self.next_command}. {_ATTEND} attend, "
+                "chebnet has filters, monet windows"
+            )
+        if node is not None:
+            raise UsageError(f"node = {node}: filters are the same at all nodes; leave it out")
+        return figure
+
+    @property
+    def _attends(self) -> bool:
+        return isinstance(self.module, ContextNodeClassification) or any(
+            hasattr(module, "attention") for module in self.module.modules()
+        )
 
     def draw_attention(self, node: int | None = None) -> Figure:
         """How evenly each layer's heads attend, and to whom one node does.

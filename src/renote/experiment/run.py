@@ -87,7 +87,7 @@ class Run:
         raise UsageError(f"{self.folder} holds {self.system.name}, which predicts nothing: use renote {self.instead}")
 
     def picture(self, node: int | None = None) -> Figure:
-        """A picture of what is predicted.
+        """A picture of what was learned or is predicted.
 
         Args:
             node: of a graph, which it is about; None leaves the choice.
@@ -96,7 +96,7 @@ class Run:
             UsageError: there is nothing to draw.
         """
         raise UsageError(
-            f"{self.folder} holds {self.system.name}, which attends over no edges: use renote sample or evaluate"
+            f"{self.folder} holds {self.system.name}, of which there is nothing to draw: use renote {self.next_command}"
         )
 
 

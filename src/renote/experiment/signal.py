@@ -12,6 +12,7 @@ from torch import Tensor
 from renote.data import SampleData
 from renote.data.split import stratified
 from renote.errors import UsageError
+from renote.experiment.filters import filter_picture
 from renote.experiment.predictions import write_table
 from renote.experiment.run import Run, reload_data
 from renote.experiment.signal_options import SignalOptions
@@ -20,7 +21,7 @@ from renote.train.learner import Batch, PlainLearner
 from renote.train.order import EpochOrder
 
 if TYPE_CHECKING:
-    pass
+    from matplotlib.figure import Figure
 
 
 class SignalLearner(PlainLearner):
@@ -88,6 +89,24 @@ class SignalRun(Run):
         if not len(held_out):
             raise UsageError(f"{self.data.name} has no held-out samples to predict: load it with a test part")
         return write_table(path, "sample", self.probabilities(held_out), self.data.classes)
+
+    def picture(self, node: int | None = None) -> Figure:
+        """The filters of each graph layer: f(λ) over the frequencies of its graph.
+
+        Args:
+            node: must be None: a filter is the same at all nodes.
+
+        Raises:
+            UsageError: a node is asked for, or there are no graph layers.
+        """
+        if node is not None:
+            raise UsageError(f"node = {node}: filters are the same at all nodes; leave it out")
+        figure = filter_picture(self.module, f"{self.system.name} on {self.data.name}")
+        if figure is None:
+            raise UsageError(
+                f"{self.folder} has no graph layers, so no filters to draw: use renote {self.next_command}"
+            )
+        return figure
 
     def evaluate(self) -> dict[str, Any]:
         """Accuracy in percent on held-out samples, or on the training samples where none are held out."""

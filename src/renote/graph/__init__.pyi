@@ -42,6 +42,7 @@ from .conv.isomorphism import NodeNorm as NodeNorm
 from .conv.message import MixtureConvolution as MixtureConvolution
 from .conv.message import SAGEConvolution as SAGEConvolution
 from .conv.message import degree_coordinates as degree_coordinates
+from .conv.passing import MessageConvolution as MessageConvolution
 from .conv.precomputed import DiffusionConvolution as DiffusionConvolution
 from .conv.precomputed import InceptionConvolution as InceptionConvolution
 from .conv.precomputed import SimplifiedConvolution as SimplifiedConvolution
@@ -162,6 +163,7 @@ from .pool.tree import tree_max as tree_max
 from .precomputed import DCNN as DCNN
 from .precomputed import SGC as SGC
 from .precomputed import SIGN as SIGN
+from .precomputed import GraphDCNN as GraphDCNN
 from .precomputed import PrecomputedNetwork as PrecomputedNetwork
 from .propagation import LabelPropagation as LabelPropagation
 from .propagation import class_mass_normalization as class_mass_normalization

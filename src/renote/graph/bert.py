@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -87,6 +87,23 @@ class GraphBERT(nn.Module):
     def encode(self, graph: Graph, contexts: Contexts, nodes: Tensor | None = None) -> Tensor:
         """z (n, hidden) of some nodes, or of all."""
         return self._read(graph, contexts, nodes)[0]
+
+    def attention(self, graph: Graph, contexts: Contexts, nodes: Tensor) -> list[Tensor]:
+        """Of each layer (n, heads, places): how much of the layer's attention, the mean over the places of a node's context, goes to each place; 0 where there is none."""
+        found: list[Tensor] = []
+        there = contexts.hops[nodes] >= 0
+        asking = (there.to(self.weight.dtype) / there.sum(1, keepdim=True))[:, None, :, None]
+
+        def read(layer: Any, given: tuple[Any, ...]) -> None:
+            found.append((layer.shares(*given) * asking).sum(2))
+
+        hooks = [layer.register_forward_pre_hook(read) for layer in self.layers]
+        try:
+            self.encode(graph, contexts, nodes)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return found
 
     def _read(self, graph: Graph, contexts: Contexts, nodes: Tensor | None) -> tuple[Tensor, Tensor | None]:
         if nodes is None:

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from renote.errors import UsageError
+from renote.errors import UsageError, unknown
 from renote.graph.conv.spatial import KipfConvolution
 from renote.graph.dropout import dropout
 from renote.graph.graph import Graph
 from renote.graph.sparse import SparseFeatures
+from renote.nets.connection import CONNECTIONS, PlainConnection
+from renote.nets.connection import connection as connect
 
 Convolve = Callable[[nn.Module, "Tensor | SparseFeatures"], Tensor]
 
@@ -52,17 +54,18 @@ def first_decayed(first: nn.Module, module: nn.Module, weight_decay: float) -> l
 
 
 class NodeNetwork(nn.Module):
-    """h⁰ = x, h^l = act(conv_l(dropout(h^(l-1)), edges)), Z = h^L: convolutions one after the other.
+    """h⁰ = x, h^l = connection_l(h^(l-1), act(conv_l(dropout(h^(l-1)), edges))), Z = h^L: convolutions one after the other.
 
-    The last is not activated, unless something follows: a jump takes h¹ … h^L to one representation, a head maps what there is, with
-    dropout before it, to the classes.
+    The connections are plain, h^l what the convolution made, unless others are given. The last convolution is not activated, unless something follows: a jump
+    takes h¹ … h^L to one representation, a head maps what there is, with dropout before it, to the classes.
 
     Args:
         convolutions: each is called as `convolution(x, adjacency)`.
         dropout: probability, on the input of every layer; on sparse features it falls on the non-zeros.
         activation: act; None if the convolutions have their own.
         inner_dropout: whether the layers between the first and the last have dropout too.
-        residual: whether a hidden layer that follows a hidden layer adds its input to its output.
+        connections: one around each convolution, called as `connection(h^(l-1), what it made)`, e.g. those that `nets.connection` makes by name: plain, residual,
+            concatenation, highway. None for plain ones.
         jump: over the outputs of all convolutions, e.g. a `JumpingKnowledge`.
         head: of nodes alone, e.g. an `nn.Linear`.
 
@@ -82,16 +85,22 @@ class NodeNetwork(nn.Module):
         activation: Callable[[Tensor], Tensor] | None = functional.relu,
         *,
         inner_dropout: bool = True,
-        residual: bool = False,
+        connections: Iterable[nn.Module] | None = None,
         jump: nn.Module | None = None,
         head: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.convolutions = nn.ModuleList(convolutions)
-        self.dropout, self.inner_dropout, self.residual = dropout, inner_dropout, residual
+        self.dropout, self.inner_dropout = dropout, inner_dropout
         self.activation, self.jump, self.head = activation, jump, head
         if not len(self.convolutions):
             raise UsageError("no convolution: a network has at least one layer")
+        plain = (PlainConnection(0, 0) for _ in self.convolutions)
+        self.connections = nn.ModuleList(plain if connections is None else connections)
+        if len(self.connections) != len(self.convolutions):
+            raise UsageError(
+                f"{len(self.connections)} connections around {len(self.convolutions)} convolutions: give one around each"
+            )
 
     def forward(self, graph: Graph) -> Tensor:
         """Logits (nodes, classes)."""
@@ -101,13 +110,13 @@ class NodeNetwork(nn.Module):
         """Logits (nodes, classes) of the features, each layer's output being `convolve(convolution, its input)`."""
         hidden: list[Tensor] = []
         last = len(self.convolutions) - 1
-        for number, convolution in enumerate(self.convolutions):
+        for number, (convolution, connection) in enumerate(zip(self.convolutions, self.connections, strict=True)):
             drops = self.inner_dropout or number in (0, last)
             out = convolve(convolution, drop_features(x, self.dropout, self.training) if drops else x)
             if number < last or self.jump is not None or self.head is not None:
                 out = out if self.activation is None else self.activation(out)
-                if self.residual and number and isinstance(x, Tensor):
-                    out = out + x
+            if type(connection) is not PlainConnection:
+                out = connection(x if isinstance(x, Tensor) else x.to_dense(), out)
             x = out
             if self.jump is not None:
                 hidden.append(x)
@@ -120,7 +129,7 @@ class NodeNetwork(nn.Module):
 
 
 class ConvolutionNetwork(NodeNetwork):
-    """H^{l+1} = ReLU(conv_l(H^l, A)) (+ H^l if residual), the last layer without ReLU; dropout before each.
+    """H^{l+1} = connection_l(H^l, ReLU(conv_l(H^l, A))), the last layer without ReLU; dropout before each.
 
     Args:
         convolution: `convolution(in_features, out_features)` makes a layer, which is called with (x, adjacency).
@@ -130,10 +139,10 @@ class ConvolutionNetwork(NodeNetwork):
         layers: number of convolutions.
         dropout: probability, on the input of every layer; on sparse features it falls on the non-zeros.
         inner_dropout: whether the layers between the first and the last have it too.
-        residual: whether a hidden layer that follows a hidden layer adds its input to its output.
+        connection: a name in `nets.CONNECTIONS`: what is around each hidden layer that follows a hidden layer; with a concatenation what layers read grows by `hidden` a layer.
 
     Source:
-        Kipf & Welling (2017), eq. 9; with the residual eq. 14 there.
+        Kipf & Welling (2017), eq. 9; with residual connections eq. 14 there.
     """
 
     def __init__(
@@ -146,11 +155,19 @@ class ConvolutionNetwork(NodeNetwork):
         dropout: float = 0.5,
         *,
         inner_dropout: bool = True,
-        residual: bool = False,
+        connection: str = "plain",
     ) -> None:
+        if connection not in CONNECTIONS:
+            raise unknown("connection", connection, CONNECTIONS)
         widths = _widths(features, hidden, classes, layers)
-        convolutions = (convolution(i, o) for i, o in itertools.pairwise(widths))
-        super().__init__(convolutions, dropout, inner_dropout=inner_dropout, residual=residual)
+        convolutions: list[nn.Module] = []
+        connections: list[PlainConnection] = []
+        width = features
+        for number, out in enumerate(widths[1:]):
+            convolutions.append(convolution(width, out))
+            connections.append(connect(connection if 0 < number < layers - 1 else "plain", width, out))
+            width = connections[-1].out_features
+        super().__init__(convolutions, dropout, inner_dropout=inner_dropout, connections=connections)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Weight decay on the first layer only, as in the paper's section 5.2."""
@@ -167,7 +184,7 @@ class GCN(ConvolutionNetwork):
         layers: number of convolutions.
         dropout: probability, on the input of every layer; on sparse features it falls on the non-zeros.
         inner_dropout: as `ConvolutionNetwork`.
-        residual: as `ConvolutionNetwork`.
+        connection: as `ConvolutionNetwork`.
 
     Source:
         Kipf & Welling (2017), eq. 9.
@@ -189,10 +206,10 @@ class GCN(ConvolutionNetwork):
         dropout: float = 0.5,
         *,
         inner_dropout: bool = True,
-        residual: bool = False,
+        connection: str = "plain",
     ) -> None:
         shape = (features, hidden, classes, layers, dropout)
-        super().__init__(KipfConvolution, *shape, inner_dropout=inner_dropout, residual=residual)
+        super().__init__(KipfConvolution, *shape, inner_dropout=inner_dropout, connection=connection)
 
 
 class MLP(nn.Module):

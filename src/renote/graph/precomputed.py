@@ -18,6 +18,7 @@ from renote.graph.conv.precomputed import (
 from renote.graph.dropout import dropout
 from renote.graph.graph import Graph
 from renote.graph.network import features_of, first_decayed
+from renote.graph.segment import segment_mean
 
 
 class PrecomputedNetwork(nn.Module):
@@ -150,3 +151,28 @@ class DCNN(PrecomputedNetwork):
         """Logits (n, classes) of the signals (n, hops + 1, features) of any nodes."""
         out: Tensor = self.dense(torch.tanh(super().weigh(signals)))
         return out
+
+
+class GraphDCNN(DCNN):
+    """Z = tanh(W ⊙ 1/N Σ_i (P* X)_i) Wᵈ + b for each graph of N nodes; one without nodes has the mean 0.
+
+    Args:
+        features: features a node comes with.
+        classes: width of the output.
+        hops: steps of the walk.
+        dropout: probability, on the means.
+
+    Source:
+        Atwood & Towsley (2016), section 2, graph classification.
+
+    Example:
+        >>> import torch
+        >>> from renote.graph import Adjacency, Graph, GraphDCNN, batch
+        >>> path = Graph(torch.ones(3, 4), Adjacency.from_edges([0, 1], [1, 2], num_nodes=3))
+        >>> GraphDCNN(features=4, classes=2)(batch([path, path])).shape
+        torch.Size([2, 2])
+    """
+
+    def forward(self, graph: Graph) -> Tensor:
+        """Logits (graphs, classes)."""
+        return self.weigh(segment_mean(self.signals(graph), graph.members))

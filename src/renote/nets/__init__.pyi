@@ -2,6 +2,12 @@ from .attention import SelfAttention as SelfAttention
 from .categories import CategoryNetwork as CategoryNetwork
 from .categories import SequenceTransformer as SequenceTransformer
 from .classifier import TimeClassifier as TimeClassifier
+from .connection import CONNECTIONS as CONNECTIONS
+from .connection import ConcatenationConnection as ConcatenationConnection
+from .connection import HighwayConnection as HighwayConnection
+from .connection import PlainConnection as PlainConnection
+from .connection import ResidualConnection as ResidualConnection
+from .connection import connection as connection
 from .deep import DeepHierarchy as DeepHierarchy
 from .embedding import LabelEmbedding as LabelEmbedding
 from .embedding import sinusoidal as sinusoidal

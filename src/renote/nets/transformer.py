@@ -62,12 +62,25 @@ class TransformerLayer(nn.Module):
         out: Tensor = self.fed(x + self.drop(self._inner(x)))
         return out
 
+    def shares(self, x: Tensor, there: Tensor | None = None) -> Tensor:
+        """softmax(Q Kᵀ / √d), (n, heads, places, places): how much each place, of the last but one, attends to each; arguments as the call, none dropped."""
+        query, key, _ = self._heads(self.attended(x) if self.before else x)
+        scores = query @ key.transpose(2, 3) / query.shape[-1] ** 0.5
+        if there is not None:
+            scores = scores.masked_fill(~there[:, None, None, :], float("-inf"))
+        return scores.softmax(-1)
+
+    def _heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Q, K and V, (n, heads, places, width / heads)."""
+        query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        return query, key, value
+
     def _inner(self, x: Tensor) -> Tensor:
         out: Tensor = self.second(functional.gelu(self.first(x)))
         return out
 
     def _mixed(self, x: Tensor, there: Tensor | None) -> Tensor:
-        query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        query, key, value = self._heads(x)
         mask = None if there is None else there[:, None, None, :]
         dropped = self.attention_dropout if self.training else 0.0
         mixed = functional.scaled_dot_product_attention(query, key, value, mask, dropped)

@@ -41,7 +41,7 @@ def build(config: Config, data: NodeData) -> NodeClassification:
         config.layers,
         config.dropout,
         inner_dropout=False,
-        residual=config.residual,
+        connection="residual" if config.residual else "plain",
     )
     return graph.NodeClassification(network, data.graph, data.labels, data.splits)
 

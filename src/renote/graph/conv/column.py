@@ -15,6 +15,7 @@ from renote.errors import UsageError
 from renote.graph.adjacency import Adjacency
 from renote.graph.aggregate import check_width
 from renote.graph.segment import spmm
+from renote.nets.connection import highway
 
 
 class ColumnConvolution(nn.Module):
@@ -64,8 +65,7 @@ class ColumnConvolution(nn.Module):
         if not self.gated:
             return out.relu()
         change, gate = out.chunk(2, 1)
-        # x + α (h̃ - x), which is the same
-        return torch.lerp(x, change.relu(), gate.sigmoid())
+        return highway(x, change.relu(), gate)
 
     def extra_repr(self) -> str:
         """What `print` shows."""

@@ -74,6 +74,13 @@ class ChebyshevConvolution(nn.Module):
             out = clenshaw(operator, projected.view(*x.shape[:-1], self.order + 1, self.out_features).movedim(-2, 0))
         return out if self.bias is None else out + self.bias
 
+    def responses(self, values: Tensor) -> Tensor:
+        """f(λ) = Σ_k T_k(λ - 1) Θ_k, (values, in_features, out_features), at eigenvalues λ of the Laplacian, (values,)."""
+        angle = (values - 1).clamp(-1.0, 1.0).to(self.weight.dtype).arccos()
+        degree = torch.arange(self.order + 1, device=angle.device, dtype=angle.dtype)
+        # T_k(cos a) = cos k a
+        return torch.tensordot((angle[:, None] * degree).cos(), self.weight, 1)
+
     def extra_repr(self) -> str:
         """What `print` shows."""
         return f"{self.in_features}, {self.out_features}, order={self.order}, bias={self.bias is not None}"

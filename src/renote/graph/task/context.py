@@ -10,12 +10,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from renote.errors import UsageError, unknown
+from renote.graph.adjacency import Adjacency
 from renote.graph.bert import GraphBERT
 from renote.graph.context import Contexts
 from renote.graph.graph import Graph
 from renote.graph.network import features_of
 from renote.graph.sparse import SparseFeatures
 from renote.graph.task.node import NodeClassification
+from renote.nets.evaluation import evaluation
 
 Pretraining = Literal["none", "attributes", "structure", "both"]
 # nodes that are read at once where no gradient is asked for, so that memory does not grow with the graph
@@ -86,6 +88,21 @@ class ContextNodeClassification(NodeClassification):
             return self.network(self.graph, self.contexts, nodes)  # type: ignore[no-any-return]
         every = torch.arange(self.graph.num_nodes, device=self.labels.device) if nodes is None else nodes
         return torch.cat([self.network(self.graph, self.contexts, part) for part in torch.split(every, _AT_ONCE)])
+
+    @torch.no_grad()
+    def attention(self) -> list[tuple[Adjacency, Tensor]]:
+        """Of each layer: who is in whose context as edges to the node that reads it, itself among them, and shares (edges, heads), without dropout."""
+        every = torch.arange(self.graph.num_nodes, device=self.labels.device)
+        with evaluation(self.network):
+            parts = [self.network.attention(self.graph, self.contexts, part) for part in torch.split(every, _AT_ONCE)]
+        there = self.contexts.hops >= 0
+        reader = every[:, None].expand_as(there)[there]
+        edges = Adjacency.from_edges(self.contexts.node[there], reader, len(every))
+        found = []
+        for layer in zip(*parts, strict=True):
+            shares = torch.cat(layer).transpose(1, 2)[there]
+            found.append((edges, shares if edges.order is None else shares[edges.order]))
+        return found
 
     def attribute_loss(self, nodes: Tensor) -> Tensor:
         """How far the features of some nodes (n,) are from what their fused states tell of them."""
