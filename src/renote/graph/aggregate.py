@@ -56,7 +56,7 @@ class SumAggregation(Aggregation):
 
     def forward(self, x: Tensor, over: Adjacency | Pattern) -> Tensor:
         """Arguments as `Aggregation`."""
-        pattern, weight = parts(over)
+        pattern, weight = expected_parts(over)
         return product(pattern, weight, x)
 
 
@@ -185,7 +185,7 @@ class GatedAggregation(Aggregation):
     def forward(self, x: Tensor | SparseFeatures, over: Adjacency | Pattern) -> Tensor:
         """Arguments as `Aggregation`."""
         check_width(x, self.weight.shape[0], "aggregation")
-        pattern, weight = parts(over)
+        pattern, weight = expected_parts(over)
         gate, value = (x @ self.weight + self.bias).chunk(2, 1)
         return product(pattern, weight, gate.sigmoid() * value.tanh())
 
@@ -254,6 +254,11 @@ class LSTMAggregation(Aggregation):
 def parts(over: Adjacency | Pattern) -> tuple[Pattern, Tensor | None]:
     """The members of each row, and the weight of each if there are any."""
     return (over.pattern, over.weight) if isinstance(over, Adjacency) else (over, None)
+
+
+def expected_parts(over: Adjacency | Pattern) -> tuple[Pattern, Tensor | None]:
+    """As `parts`, for a sum that no degree divides: where neighbours were drawn, it then is in expectation that over all."""
+    return parts(over.expected if isinstance(over, Adjacency) else over)
 
 
 def check_width(x: Tensor | SparseFeatures, features: int, what: str) -> None:
