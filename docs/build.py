@@ -35,7 +35,9 @@ def results() -> dict[str, dict[str, dict[str, Any]]]:
 def number(value: Any, seeds: int = 2) -> str:
     """A measured value as text; without a deviation where one seed has none."""
     if isinstance(value, dict) and "mean" in value:
-        return f"{value['mean']:.4g}" + (f" ± {value['std']:.2g}" if value.get("std", 0.0) or (seeds > 1 and "std" in value) else "")
+        return f"{value['mean']:.4g}" + (
+            f" ± {value['std']:.2g}" if value.get("std", 0.0) or (seeds > 1 and "std" in value) else ""
+        )
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -35,6 +35,7 @@ from renote.graph import (
     batch,
     dot_scores,
     entry_softmax,
+    neighborhood,
     on_columns,
     on_rows,
 )
@@ -164,6 +165,22 @@ def test_the_lstm_reads_each_set_as_if_it_were_alone() -> None:
     assert torch.equal(module(x, short)[0], module(x, long)[0])
     torch.testing.assert_close(module(x, long)[0], lstm(module, x[1:3]))
     torch.testing.assert_close(module(x, long)[1], lstm(module, x[3:]))
+
+
+def test_the_lstm_refuses_to_learn_from_a_hub_and_points_to_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    leaves = 100_000
+    hub = Adjacency.from_edges(torch.arange(1, leaves + 1), torch.zeros(leaves, dtype=torch.long), leaves + 1)
+    convolution = SAGEConvolution(2, 2, "lstm")
+    with pytest.raises(UsageError, match="100,000 members.*in training at most 20,000.*fan_outs"):
+        convolution(torch.zeros(leaves + 1, 2), hub)
+    part = neighborhood(Graph(torch.ones(leaves + 1, 2), hub), torch.tensor([0]), [9])
+    convolution(part.graph.x, part.graph.adjacency).sum().backward()
+    monkeypatch.setattr("renote.graph.aggregate._MOST_READ", 3)
+    module, x, over = make("lstm"), draw(5, 4), Pattern.from_segments(torch.zeros(5, dtype=torch.long), 1)
+    with pytest.raises(UsageError, match="5 members"):
+        module(x, over)
+    with torch.no_grad():  # to predict it reads them all
+        torch.testing.assert_close(module(x, over)[0], lstm(module, x))
 
 
 def test_the_lstm_reads_in_the_order_of_the_members_and_in_training_in_any() -> None:

@@ -20,18 +20,23 @@ from renote.graph import (
     Adjacency,
     ChebyshevConvolution,
     ClusterSampling,
+    DeepSetsAggregation,
     Field,
     GaANConvolution,
     GATConvolution,
+    GatedAggregation,
     Graph,
+    IsomorphismConvolution,
     JumpingKnowledge,
     KipfConvolution,
+    LoopyConvolution,
     MixtureConvolution,
     NeighborSampling,
     NodeClassification,
     NodeNetwork,
     SAGEConvolution,
     SparseFeatures,
+    SumAggregation,
     induced,
     layerwise,
     neighbor_mean,
@@ -212,6 +217,110 @@ def test_sampled_means_and_kipf_rows_are_unbiased(replace: bool) -> None:
         assert float(error.max()) < 4
 
 
+COPIES = 3000
+
+
+def hubs() -> tuple[Graph, torch.Tensor]:
+    """Copies of a node at which five weighted edges arrive, one of them its own loop of weight 3; and the numbers of those nodes."""
+    first = 5 * torch.arange(COPIES)
+    source = (first[:, None] + torch.arange(5)).flatten()
+    weight = torch.tensor([3.0, 0.5, 2.0, 1.0, 4.0], dtype=torch.float64).repeat(COPIES)
+    adjacency = Adjacency.from_edges(source, first.repeat_interleave(5), 5 * COPIES, weight)
+    values = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    return Graph(values.repeat(COPIES, 1), adjacency), first
+
+
+def assert_unbiased(drawn: torch.Tensor, exact: torch.Tensor) -> None:
+    """Rows of many draws have the mean `exact`."""
+    error = (drawn.mean(0) - exact).abs() / (drawn.std(0) / len(drawn) ** 0.5).clamp(min=1e-12)
+    assert float(drawn.std(0).max()) > 1e-3
+    assert float(error.max()) < 4
+
+
+draws = pytest.mark.parametrize(
+    "how",
+    [{}, {"replace": True}, {"weighted": True}, {"weighted": True, "replace": True}],
+    ids=["uniform", "again", "weighted", "weighted again"],
+)
+
+
+@draws
+@pytest.mark.parametrize("fan_out", [1, 2, 4])
+def test_kipf_rows_are_unbiased_whether_or_not_a_loop_was_drawn(how: dict[str, bool], fan_out: int) -> None:
+    graph, asked = hubs()
+    assert isinstance(graph.x, torch.Tensor)
+    part = neighborhood(graph, asked, [fan_out], 3, **how)
+    assert isinstance(part.graph.x, torch.Tensor)
+    found = spmm(part.graph.adjacency.kipf(), part.graph.x)[part.asked]
+    assert_unbiased(found, spmm(graph.adjacency.kipf(), graph.x)[0])
+    looped = part.graph.adjacency.with_self_loops()
+    on = looped.target == looped.source
+    wanted = torch.ones(len(part.node), dtype=torch.float64).index_fill(0, part.asked, 3.0)
+    assert torch.equal(looped.values(torch.float64)[on], wanted)
+
+
+def shifted(module: torch.nn.Linear) -> None:
+    """The map x + 100, which a rectifier leaves alone."""
+    torch.nn.init.eye_(module.weight)
+    torch.nn.init.constant_(module.bias, 100.0)
+
+
+def isomorphism() -> torch.nn.Module:
+    module = IsomorphismConvolution(3, 3).double()
+    for linear in (module.first, module.second):
+        shifted(linear)
+    return module
+
+
+def deep_sets() -> torch.nn.Module:
+    module = DeepSetsAggregation(3).double()
+    for linear in (module.inner, module.out):
+        shifted(linear)
+    return module
+
+
+SUMS: dict[str, Callable[[], torch.nn.Module]] = {
+    "loopy": lambda: LoopyConvolution(3, 2).double(),
+    "isomorphism": isomorphism,
+    "sum": SumAggregation,
+    "sage sum": lambda: SAGEConvolution(3, 2, "sum").double(),
+    "sage gated": lambda: SAGEConvolution(3, 2, "gated").double(),
+    "gated": lambda: GatedAggregation(3).double(),
+    "deepsets": deep_sets,
+}
+
+
+@draws
+@pytest.mark.parametrize("name", SUMS)
+@torch.no_grad()
+def test_sums_of_drawn_neighbours_are_unbiased(name: str, how: dict[str, bool]) -> None:
+    torch.manual_seed(0)
+    (graph, asked), module = hubs(), SUMS[name]()
+    part = neighborhood(graph, asked, [2], 5, **how)
+    assert_unbiased(module(part.graph.x, part.graph.adjacency)[part.asked], module(graph.x, graph.adjacency)[0])
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_part_of_a_part_estimates_the_whole(weighted: bool) -> None:
+    graph, asked = hubs()
+    half = neighborhood(graph, asked, [3], 1)
+    part = neighborhood(half.graph, half.asked, [2], 2, weighted=weighted)
+    assert isinstance(part.graph.x, torch.Tensor)
+    for found, exact in (
+        (part.graph.adjacency.expected, graph.adjacency),
+        (part.graph.adjacency.kipf(), graph.adjacency.kipf()),
+    ):
+        assert_unbiased(spmm(found, part.graph.x)[part.asked], spmm(exact, graph.x)[0])  # type: ignore[arg-type]
+
+
+def test_weighted_draws_of_all_edges_are_the_whole() -> None:
+    graph = graph_of(random_graph(12, 40, 2, loops=True))
+    graph = Graph(graph.x, graph.adjacency.with_weight(graph.adjacency.values(torch.float64).abs() + 0.1))
+    for fan_out in (-1, 40):
+        part = neighborhood(graph, torch.arange(12), [fan_out], weighted=True).graph
+        torch.testing.assert_close(part.adjacency.to_dense(), graph.adjacency.to_dense())
+
+
 def test_an_isolated_node_and_a_hub() -> None:
     graph = graph_of(star())
     part = neighborhood(graph, torch.tensor([13, 0]), [4, 4])
@@ -249,7 +358,8 @@ def test_what_belongs_to_nodes_and_edges_comes_along() -> None:
             [1.0],
         )
         assert "pair" not in part.graph.fields
-    assert neighborhood(graph, torch.tensor([3]), [1], weighted=True).graph.adjacency.weight is None
+    alone = neighborhood(graph, torch.tensor([3]), [1], weighted=True).graph.adjacency.values(torch.float32)
+    assert alone.tolist() == [2.5]  # the only edge, which is drawn for certain
 
 
 @given(nodes=st.integers(1, 15), edges=st.integers(0, 60), seed=st.integers(0, 99))
@@ -269,6 +379,7 @@ def test_a_part_keeps_the_wholes_degrees_on_its_way() -> None:
     adjacency = undirected(20, 120, 3)
     part = neighborhood(graph_of(adjacency), torch.tensor([1, 2]), [3], 1).graph.adjacency
     moved = part.map(torch.clone)
+    assert moved.whole is not None
     torch.testing.assert_close(moved.kipf().to_dense(), part.kipf().to_dense())
     again = neighborhood(Graph(None, part), torch.arange(part.num_nodes), [-1]).graph.adjacency
     assert torch.equal(again.looped_degree, part.looped_degree)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import networkx
@@ -30,6 +31,7 @@ from renote.graph import (
     kipf,
     laplacian,
     largest_eigenvalue,
+    pagerank_steps,
     powers,
     random_walk,
     scaled_laplacian,
@@ -248,6 +250,9 @@ def test_pagerank_meets_its_dense_solution(restart: float) -> None:
     for steps in (1, 3, 10):
         error = float((PersonalizedPageRank(walk, restart, steps) @ x - exact @ x).abs().max())
         assert error <= (1 - restart) ** steps * first + 1e-12
+    enough = pagerank_steps(restart)
+    assert (1 - restart) ** enough <= 1e-7 < (1 - restart) ** (enough - 1)
+    assert float((PersonalizedPageRank(walk, restart, enough) @ x - exact @ x).abs().max()) <= 1e-7 * first + 1e-15
     early = PersonalizedPageRank(walk, restart, tolerance=1e-4) @ x
     assert 0 < float((early - exact @ x).abs().max()) < 1e-4 / restart or restart == 1.0
 
@@ -271,6 +276,32 @@ def test_triangles_are_those_networkx_counts() -> None:
     assert directed.sum() == 0  # a cycle is not closed by i → j → k and i → k
     closed = triangles(Adjacency.from_edges([0, 0, 1, 0], [1, 1, 2, 2], 3))
     assert closed.edge_index().tolist() == [[0], [2]]
+
+
+@given(**graphs)
+def test_triangles_are_their_formula(nodes: int, edges: int, seed: int) -> None:
+    adjacency = random_graph(nodes, edges, seed, loops=True)  # directed, with duplicates
+    plain = (adjacency.with_weight(None).to_dense() > 0).double().fill_diagonal_(0.0)
+    torch.testing.assert_close(triangles(adjacency).to_dense(), plain * (plain @ plain))
+
+
+def test_triangles_around_a_hub_take_no_square() -> None:
+    leaves = 200_000  # whose square would have 4e10 entries
+    leaf = torch.arange(1, leaves + 1)
+    ends = torch.cat([torch.stack([leaf, torch.zeros_like(leaf)]), torch.tensor([[1], [2]])], 1)
+    both = torch.cat([ends, ends.flip(0)], 1)
+    found = triangles(Adjacency.from_edges(both[0], both[1], leaves + 1))
+    assert found.edge_index().T.tolist() == [[1, 0], [2, 0], [0, 1], [2, 1], [0, 2], [1, 2]]
+    assert found.values(torch.float64).tolist() == [1.0] * 6
+
+
+@pytest.mark.parametrize("time", [0.0, 1e-3, 10.0, 1e4])
+@pytest.mark.parametrize("tolerance", [1e-3, 1e-9, 2.3e-16])
+def test_the_heat_series_ends_where_its_coefficients_sum_to_one(time: float, tolerance: float) -> None:
+    sizes = [abs(c) for c in heat_kernel(Identity(3), time, tolerance=tolerance).coefficients]
+    assert 1.0 - math.fsum(sizes) <= tolerance + 1e-14
+    assert len(sizes) == 1 or 1.0 - math.fsum(sizes[:-1]) > 0.99 * tolerance - 1e-14  # no sooner
+    assert len(sizes) <= math.sqrt(2.0 * time * math.log(2.0 / tolerance)) + math.log(2.0 / tolerance) + 1
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -315,6 +346,13 @@ def test_without_nodes_and_without_edges() -> None:
         (lambda: ChebyshevSeries(Identity(3), []), "coefficients is empty"),
         (lambda: heat_kernel(kipf(GRAPH), -1.0), "time is -1.0"),
         (lambda: heat_kernel(kipf(GRAPH), 1.0, tolerance=1.0), "tolerance 1.0"),
+        (lambda: heat_kernel(kipf(GRAPH), 1.0, tolerance=1e-16), "tolerance 1e-16: above 0, tolerance from 2.2e-16"),
+        (lambda: heat_kernel(kipf(GRAPH), math.inf), "time is inf: heat spreads in finite times"),
+        (lambda: heat_kernel(kipf(GRAPH), math.nan), "time is nan"),
+        (lambda: heat_kernel(kipf(GRAPH), 1e12), "6.5e\\+06 terms, a product each, above 100,000"),
+        (lambda: heat_kernel(kipf(GRAPH), 1.0, math.inf), "largest inf"),
+        (lambda: pagerank_steps(0.0), "restart is 0.0"),
+        (lambda: pagerank_steps(1e-6), "restart is 1e-06.*pagerank_series"),
         (lambda: PersonalizedPageRank(kipf(GRAPH), 0.0), "restart is 0.0"),
         (lambda: PersonalizedPageRank(kipf(GRAPH), 0.5, -1), "iterations is -1"),
         (lambda: exact_pagerank(kipf(GRAPH), 1.5), "restart is 1.5"),

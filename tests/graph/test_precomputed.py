@@ -22,12 +22,15 @@ from renote.graph import (
     ConvolutionNetwork,
     Graph,
     GraphDCNN,
+    InceptionConvolution,
     KipfConvolution,
     NodeClassification,
     PrecomputedNetwork,
     PrecomputedNodeClassification,
     batch,
+    exact_pagerank,
     hinge,
+    kipf,
 )
 from renote.systems import get
 
@@ -148,6 +151,28 @@ def test_any_convolution_makes_a_network() -> None:
     network = ConvolutionNetwork(partial(ChebyshevConvolution, order=3), 5, 8, 3)
     assert [tuple(layer.weight.shape) for layer in network.convolutions] == [(4, 5, 8), (4, 8, 3)]
     assert network(graph()).shape == (20, 3)
+
+
+@pytest.mark.parametrize("restart", [0.02, 0.1, 1.0])
+def test_an_inceptions_pagerank_meets_its_dense_solution(restart: float) -> None:
+    given = graph()
+    assert isinstance(given.x, Tensor)
+    x = given.x.double()
+    found = InceptionConvolution(5, 2, hops=0, pagerank_hops=2, restart=restart).signals(x, given.adjacency)
+    exact = exact_pagerank(kipf(given.adjacency), restart)
+    torch.testing.assert_close(found[:, 1], exact @ x, rtol=0, atol=1e-6)
+    torch.testing.assert_close(found[:, 2], exact @ exact @ x, rtol=0, atol=1e-6)
+    single = InceptionConvolution(5, 2, hops=0, pagerank_hops=1, restart=restart).signals(given.x, given.adjacency)
+    torch.testing.assert_close(single[:, 1].double(), exact @ x, rtol=0, atol=1e-4)
+
+
+def test_the_restart_is_an_option_of_sign() -> None:
+    small = data.load("power-law", nodes=30, features=2)
+    for changes, restart in (({}, 0.1), ({"restart": 0.02, "pagerank_hops": 1}, 0.02)):
+        network = get("sign").build(get("sign").configure(**changes), small).network
+        assert network.convolution.restart == restart
+    with pytest.raises(UsageError, match="restart is 0.0"):
+        get("sign").build(get("sign").configure(restart=0.0), small)
 
 
 def test_sign_needs_two_layers() -> None:

@@ -42,6 +42,21 @@ LVAE = [
 ]
 NEIGHBORS = ["--batches", "neighbors", "--fan-outs", "5", "5", "--batch-size", "64", "--dropout", "0"]
 SAGE = ["train", "graphsage", "--data", "power-law", "--data-option", "nodes=1000", *NEIGHBORS, "--device", "cpu"]
+# no edges are read, so that three clusters are what two and one are
+CLUSTERS = ["--batches", "clusters", "--clusters", "8", "--clusters-per-batch", "3", "--partition", "random"]
+MLP = [
+    "train",
+    "mlp",
+    "--data",
+    "power-law",
+    "--data-option",
+    "nodes=200",
+    *CLUSTERS,
+    "--dropout",
+    "0",
+    "--device",
+    "cpu",
+]
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +130,8 @@ def test_a_killed_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [DDPM, [*LVAE, "--no-batch-norm", "--kl-warmup-steps", "50"], SAGE],
-    ids=["ddpm", "lvae", "sage by neighbours"],
+    [DDPM, [*LVAE, "--no-batch-norm", "--kl-warmup-steps", "50"], SAGE, MLP],
+    ids=["ddpm", "lvae", "sage by neighbours", "mlp by clusters"],
 )
 def test_two_processes_train_as_one(tmp_path: Path, command: list[str]) -> None:
     schedule = ["--steps", "4", "--checkpoint-every", "4", "--log-every", "2"]

@@ -23,7 +23,6 @@ from renote.graph import (
     NeighborSampling,
     NodeClassification,
     NodeNetwork,
-    PrecomputedNodeClassification,
     Sampling,
     partition,
 )
@@ -44,11 +43,16 @@ class NodeLearner:
         batch_size: training nodes of a step; 0 takes all of them. With clusters, how many of those.
         seed: of the order of the training nodes or clusters, and of the neighbours that are drawn.
         sampling: how a step's part of the graph is made; None looks at the whole.
+
+    Raises:
+        UsageError: a part is to be made of a graph that the system must see whole.
     """
 
     def __init__(
         self, task: NodeClassification, batch_size: int = 0, seed: int = 0, sampling: Sampling | None = None
     ) -> None:
+        if sampling is not None:
+            _check_parts(task, "neighbors" if isinstance(sampling, NeighborSampling) else "clusters")
         self.module = task
         task.sampling = sampling
         self.batch_size, self._seed, self._train = batch_size, seed, task.splits["train"].cpu()
@@ -64,7 +68,11 @@ class NodeLearner:
             return None
         chosen = self._order.indices(step)
         if isinstance(sampling, ClusterSampling):
-            return {"cluster": torch.unique(chosen)}  # where two epochs meet, both may have drawn the same
+            chosen = torch.unique(chosen)  # where two epochs meet, both may have drawn the same
+            training = int(self._training.index_select(0, chosen).sum())
+            # of the whole step, so that a part of it knows what its sum is divided by
+            step_of = {"clusters": len(chosen), "training": training}
+            return {"cluster": chosen, **{name: torch.full_like(chosen, count) for name, count in step_of.items()}}
         nodes = self._train[chosen]
         if sampling is None:
             return {"node": nodes}
@@ -76,6 +84,13 @@ class NodeLearner:
         sampling = self.module.sampling
         count = sampling.num_clusters if isinstance(sampling, ClusterSampling) else len(self._train)
         return EpochOrder(count, self.batch_size or count, self._seed)
+
+    @cached_property
+    def _training(self) -> Tensor:
+        """(clusters,) training nodes of each."""
+        sampling = self.module.sampling
+        assert isinstance(sampling, ClusterSampling)
+        return sampling.count(self._train)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """The network's own."""
@@ -98,10 +113,7 @@ def node_learner(task: NodeClassification, config: TrainOptions) -> NodeLearner:
     """
     if not isinstance(config, NodeOptions) or config.batches == "full":
         return NodeLearner(task, config.batch_size, config.seed)
-    if isinstance(task, PrecomputedNodeClassification):
-        raise UsageError(
-            f"batches = {config.batches}, but this system reads its graph once, before training: use batch_size alone"
-        )
+    _check_parts(task, config.batches)
     task.megabytes = config.inference_megabytes
     if config.batches == "clusters":
         if config.clusters > task.graph.num_nodes:
@@ -115,7 +127,20 @@ def node_learner(task: NodeClassification, config: TrainOptions) -> NodeLearner:
         raise UsageError(
             "batches = neighbors, but not every layer of this system reads the neighbours alone: use batches = clusters"
         )
-    return NodeLearner(task, config.batch_size, config.seed, NeighborSampling(config.fan_outs))
+    if config.sample_by_weight and task.graph.adjacency.weight is None:
+        raise UsageError(
+            "sample_by_weight, but the edges of this graph have no weights: leave it out, or give them some"
+        )
+    sampling = NeighborSampling(config.fan_outs, config.sample_with_replacement, config.sample_by_weight)
+    return NodeLearner(task, config.batch_size, config.seed, sampling)
+
+
+def _check_parts(task: NodeClassification, batches: str) -> None:
+    why = task.needs_whole or getattr(task.network, "needs_whole", None)
+    if why:
+        raise UsageError(
+            f"batches = {batches}, but this system {why}: use batches = full; batch_size alone makes steps of some training nodes"
+        )
 
 
 _ATTEND = "gat, gaan, dual-primal and graph-bert"

@@ -30,10 +30,14 @@ class NodeOptions(TrainOptions):
     """What a step is made of: the whole graph; batch_size training nodes (0 for all) with neighbours drawn by fan_outs; some of its clusters. Validation is on the whole graph, layer by layer: let validate_every be about an epoch's steps."""
     fan_outs: tuple[int, ...] = (10, 25)
     """Of batches = neighbors: edges drawn for each node, from the batch outwards, one number a layer; -1 takes all."""
+    sample_by_weight: bool = False
+    """Of batches = neighbors: draw edges in proportion to their weights; else each is as likely."""
+    sample_with_replacement: bool = False
+    """Of batches = neighbors: let an edge be drawn again, so that each node with an edge gets as many as fan_outs says."""
     clusters: int = 50
     """Of batches = clusters: parts that the graph is cut into."""
     clusters_per_batch: int = 2
-    """Of batches = clusters: parts drawn for a step, joined with the edges between them."""
+    """Of batches = clusters: parts drawn for a step, joined with the edges between them; not with those between parts that different processes or accumulated parts take."""
     partition: Literal["metis", "random"] = "metis"
     """Of batches = clusters: few edges between the parts, by pymetis; or parts drawn at random."""
     inference_megabytes: float = 1024.0
@@ -48,6 +52,11 @@ class NodeOptions(TrainOptions):
             )
         if any(fan_out == 0 or fan_out < -1 for fan_out in self.fan_outs):
             raise UsageError(f"fan_outs = {self.fan_outs}: each must be at least 1, or -1 for all neighbours")
+        for name in ("sample_by_weight", "sample_with_replacement"):
+            if getattr(self, name) and self.batches != "neighbors":
+                raise UsageError(
+                    f"{name} says how neighbours are drawn, and batches = {self.batches} draws none: set batches = neighbors"
+                )
         if not 1 <= self.clusters_per_batch <= self.clusters:
             raise UsageError(
                 f"clusters_per_batch = {self.clusters_per_batch} of clusters = {self.clusters}: it must lie between 1 and that"

@@ -115,7 +115,6 @@ from .operator import powers as powers
 from .operator import random_walk as random_walk
 from .operator import scaled_laplacian as scaled_laplacian
 from .operator import symmetric as symmetric
-from .operator import triangles as triangles
 from .pattern import Pattern as Pattern
 from .pool.cluster import Clustered as Clustered
 from .pool.cluster import DenseGraphs as DenseGraphs
@@ -186,6 +185,7 @@ from .row import nodes_of as nodes_of
 from .row import rows as rows
 from .row import sites_of as sites_of
 from .row import sites_there as sites_there
+from .sampling import sample_by_weight as sample_by_weight
 from .sampling import sample_neighbors as sample_neighbors
 from .segment import neighbor_max as neighbor_max
 from .segment import neighbor_mean as neighbor_mean
@@ -209,6 +209,7 @@ from .spectrum import exact_pagerank as exact_pagerank
 from .spectrum import heat_kernel as heat_kernel
 from .spectrum import largest_eigenvalue as largest_eigenvalue
 from .spectrum import pagerank_series as pagerank_series
+from .spectrum import pagerank_steps as pagerank_steps
 from .spectrum import spectral_embedding as spectral_embedding
 from .structure import cycle_counts as cycle_counts
 from .structure import heat_signature as heat_signature
@@ -251,6 +252,7 @@ from .task.sets import SetRegression as SetRegression
 from .task.signal import SignalClassification as SignalClassification
 from .transformer import GraphTransformer as GraphTransformer
 from .transformer import GraphTransformerLayer as GraphTransformerLayer
+from .triangle import triangles as triangles
 from .typed import TypedEdges as TypedEdges
 from .walks import important_neighbors as important_neighbors
 from .weave import GaussianHistogram as GaussianHistogram

@@ -7,7 +7,7 @@ normalization belongs to the edges, not to the layer.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -17,19 +17,7 @@ from torch import Tensor
 from renote.errors import DataError
 from renote.graph.normalize import degree_of, normalized, precise_dtype
 from renote.graph.pattern import Pattern, index_dtype, starts
-
-
-@dataclass(frozen=True, eq=False)
-class Whole:
-    """What the edges of a part of a graph keep of the whole, so that Kipf's normalization is that of the whole.
-
-    Args:
-        degree: (nodes,) of the part's nodes in the whole, `looped_degree` there.
-        share: (edges,) how often an edge is expected in the part, by which the operator divides; None for once.
-    """
-
-    degree: Tensor
-    share: Tensor | None = None
+from renote.graph.whole import Whole
 
 
 class Adjacency:
@@ -207,6 +195,25 @@ class Adjacency:
         return degree_of(looped.pattern, weight, precise) + float(looped is self)
 
     @cached_property
+    def loop(self) -> Tensor | None:
+        """(nodes,) the weight of the loop that `with_self_loops` keeps, NaN where there is none; None without loops; of a part, that in the whole."""
+        if self.whole is not None:
+            return self.whole.loop
+        if not bool((self.source == self.target).any()):
+            return None
+        pattern, place = self.looped
+        weight = self.values(precise_dtype(self.device))
+        return torch.cat([weight, weight.new_full((1,), torch.nan)])[place[pattern.row == pattern.column]]
+
+    @cached_property
+    def expected(self) -> Adjacency:
+        """The same edges for sums over them: one that was drawn counts 1 / share times, so that the expectation of a sum is that over all; else itself."""
+        if self.whole is None or self.whole.share is None:
+            return self
+        weight = self.values(precise_dtype(self.device)) / self.whole.share
+        return Adjacency(self.pattern, weight, self.order, replace(self.whole, share=None))
+
+    @cached_property
     def cumulative(self) -> Tensor:
         """(edges + 1,) the sum of the weights of the edges before each, in double precision; none may be negative."""
         weight = self.values(torch.float64)
@@ -241,7 +248,7 @@ class Adjacency:
     def with_self_loops(self, weight: float = 1.0) -> Adjacency:
         """One loop on every node: where loops exist the last given is kept with its weight, others get `weight`; made once.
 
-        That is PyTorch Geometric's `add_remaining_self_loops`, which its GCNConv uses.
+        That is PyTorch Geometric's `add_remaining_self_loops`, which its GCNConv uses. In a part of a graph a loop is the whole's, drawn or not.
         """
         name = f"self-loops {weight!r}"
         if name not in self._made:
@@ -250,6 +257,9 @@ class Adjacency:
             if self.weight is not None or weight != 1.0:
                 values = self.values(torch.get_default_dtype() if self.weight is None else self.weight.dtype)
                 weights = torch.cat([values, values.new_full((1,), weight)]).index_select(0, place)
+                if self.whole is not None and self.whole.loop is not None:
+                    loop = self.whole.loop.to(values.dtype)
+                    weights[pattern.row == pattern.column] = torch.where(loop.isnan(), weight, loop)
             self._made[name] = Adjacency(pattern, weights)
         return self._made[name]
 
@@ -287,23 +297,14 @@ class Adjacency:
         For weights that are not negative this is the renormalization trick itself (Kipf & Welling 2017, eq. 2 and section 2.2); with absolute
         values in D, as for signed Laplacians (Kunegis et al. 2010), negative weights keep the spectrum of a symmetric A in [-1, 1]
         instead of taking roots of negative degrees. Existing loops: `with_self_loops`. An empty row stays zero. In a part of a graph D is
-        that of the whole, and an edge that is there by chance counts 1 / share times, so that the expectation is the whole's row.
+        that of the whole, loops are the whole's, and edges are `expected`, so that the expectation is the whole's row.
         """
         if "kipf" not in self._made:
-            looped = self.with_self_loops()
-            weight, degree = looped.weight, None
-            if self.whole is not None:
-                weight, degree = self._expected(self.whole.share), self.whole.degree
-            weight = normalized(looped.pattern, weight, -0.5, -0.5, degree)
+            looped = self.expected.with_self_loops()
+            degree = None if self.whole is None else self.whole.degree
+            weight = normalized(looped.pattern, looped.weight, -0.5, -0.5, degree)
             self._made["kipf"] = Adjacency(looped.pattern, weight)
         return self._made["kipf"]
-
-    def _expected(self, share: Tensor | None) -> Tensor:
-        """(entries of `looped`,) each edge's weight divided by its share; a loop is there for certain."""
-        weight = self.values(precise_dtype(self.device))
-        if share is not None:
-            weight = torch.where(self.source == self.target, weight, weight / share)
-        return torch.cat([weight, weight.new_ones(1)]).index_select(0, self.looped[1])
 
     def symmetric(self) -> Adjacency:
         """D^-1/2 A D^-1/2 without added loops, D_ii = Σ_j |A_ij|; made once. An empty row stays zero."""
@@ -345,9 +346,7 @@ class Adjacency:
     def map(self, function: Callable[[Tensor], Tensor]) -> Adjacency:
         """The same edges with each tensor passed through a function, e.g. to another device."""
         weight = None if self.weight is None else function(self.weight)
-        whole = self.whole
-        if whole is not None:
-            whole = Whole(function(whole.degree), None if whole.share is None else function(whole.share))
+        whole = None if self.whole is None else self.whole.map(function)
         order = None if self.order is None else function(self.order)
         return Adjacency(self.pattern.map(function), weight, order, whole)
 

@@ -22,6 +22,8 @@ from renote.graph.pattern import Pattern
 from renote.graph.segment import product, segment_max, segment_mean
 from renote.graph.sparse import SparseFeatures
 
+_MOST_READ = 20_000
+
 
 class Aggregation(nn.Module):
     """Base of the aggregations: `aggregation(x, over)` is (rows, out_features).
@@ -56,7 +58,7 @@ class SumAggregation(Aggregation):
 
     def forward(self, x: Tensor, over: Adjacency | Pattern) -> Tensor:
         """Arguments as `Aggregation`."""
-        pattern, weight = parts(over)
+        pattern, weight = expected_parts(over)
         return product(pattern, weight, x)
 
 
@@ -185,7 +187,7 @@ class GatedAggregation(Aggregation):
     def forward(self, x: Tensor | SparseFeatures, over: Adjacency | Pattern) -> Tensor:
         """Arguments as `Aggregation`."""
         check_width(x, self.weight.shape[0], "aggregation")
-        pattern, weight = parts(over)
+        pattern, weight = expected_parts(over)
         gate, value = (x @ self.weight + self.bias).chunk(2, 1)
         return product(pattern, weight, gate.sigmoid() * value.tanh())
 
@@ -197,7 +199,8 @@ class LSTMAggregation(Aggregation):
 
     It reads in the order of the pattern, by rising number of the member, and in training, if asked, in an order drawn anew at each call, which
     is how the paper makes it forget the order. Sets are read side by side, the longest first, each only as far as it goes: there is
-    no padding that could leak. x W is taken once a member, not once an edge.
+    no padding that could leak. x W is taken once a member, not once an edge. A step is taken for each member of the longest set, which training bounds: its gradient keeps
+    them all.
 
     Args:
         features: of x.
@@ -232,6 +235,11 @@ class LSTMAggregation(Aggregation):
         # the longest first: at each step those that go on are the first ones
         count, order = pattern.count.long().sort(descending=True, stable=True)
         first = pattern.rowptr.index_select(0, order)
+        if len(count) and int(count[0]) > _MOST_READ and read.requires_grad:
+            raise UsageError(
+                f"a set of {int(count[0]):,} members is read by the LSTM one after the other, in training at most {_MOST_READ:,}: draw some of "
+                "each node's neighbours (batches = neighbors with fan_outs), or take another aggregation, e.g. mean or pool"
+            )
         going = (pattern.num_rows - torch.bincount(count).cumsum(0))[:-1]
         hidden = cell = read.new_zeros(pattern.num_rows, self.state.shape[0])
         ended = []
@@ -254,6 +262,11 @@ class LSTMAggregation(Aggregation):
 def parts(over: Adjacency | Pattern) -> tuple[Pattern, Tensor | None]:
     """The members of each row, and the weight of each if there are any."""
     return (over.pattern, over.weight) if isinstance(over, Adjacency) else (over, None)
+
+
+def expected_parts(over: Adjacency | Pattern) -> tuple[Pattern, Tensor | None]:
+    """As `parts`, for a sum that no degree divides: where neighbours were drawn, it then is in expectation that over all."""
+    return parts(over.expected if isinstance(over, Adjacency) else over)
 
 
 def check_width(x: Tensor | SparseFeatures, features: int, what: str) -> None:

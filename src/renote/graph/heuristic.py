@@ -53,7 +53,7 @@ def has_link(adjacency: Adjacency, pairs: Tensor) -> Tensor:
     """
     ends, nodes = _checked(adjacency, pairs), max(adjacency.num_nodes, 1)
     key = _keys(simple(adjacency))
-    return _among(key, ends[:, 0] * nodes + ends[:, 1])
+    return among(key, ends[:, 0] * nodes + ends[:, 1])
 
 
 def common_neighbors(adjacency: Adjacency, pairs: Tensor) -> Tensor:
@@ -193,7 +193,7 @@ def _shared(adjacency: Adjacency, pairs: Tensor, weight: Tensor) -> Tensor:
     for part in chunks(count[first], _CHUNK_ENTRIES):
         near = pattern.column.long().index_select(0, pattern.entries_of(first[part]))
         owner = torch.arange(part.stop - part.start, device=ends.device).repeat_interleave(count[first[part]])
-        both = _among(key, second[part][owner] * nodes + near)
+        both = among(key, second[part][owner] * nodes + near)
         value = weight.index_select(0, near[both])
         found[part] = found.new_zeros(part.stop - part.start).index_add_(0, owner[both], value)
     return found
@@ -207,6 +207,13 @@ def chunks(sizes: Tensor, most: int) -> list[slice]:
     lengths = torch.unique_consecutive(number, return_counts=True)[1]
     ends = lengths.cumsum(0).tolist()
     return [slice(a, b) for a, b in zip([0, *ends], ends)]
+
+
+def among(key: Tensor, asked: Tensor) -> Tensor:
+    """Whether each number that is asked for is one of the keys, which never fall."""
+    if not len(key):
+        return torch.zeros(asked.shape, dtype=torch.bool, device=asked.device)
+    return key[torch.searchsorted(key, asked).clamp(max=len(key) - 1)] == asked
 
 
 def _from_roots(nodes: int, ends: Tensor, spread: Callable[[Tensor], Tensor]) -> Tensor:
@@ -267,12 +274,6 @@ def _keys(plain: Adjacency) -> Tensor:
     made = plain.keep("keys", lambda: plain.target.long() * max(plain.num_nodes, 1) + plain.source.long())
     assert isinstance(made, Tensor)
     return made
-
-
-def _among(key: Tensor, asked: Tensor) -> Tensor:
-    if not len(key):
-        return torch.zeros(asked.shape, dtype=torch.bool, device=asked.device)
-    return key[torch.searchsorted(key, asked).clamp(max=len(key) - 1)] == asked
 
 
 def _checked(adjacency: Adjacency, pairs: Tensor) -> Tensor:

@@ -68,7 +68,8 @@ class NeighborSampling:
 class ClusterSampling:
     """Batches of clusters, `{"cluster": numbers}`: their nodes, with all edges among them, those between two clusters too.
 
-    Normalizations are made of the part's own degrees.
+    Normalizations are made of the part's own degrees. A step that is cut into parts says in each how many `"clusters"` and `"training"` nodes it has in all, as
+    often as a part has clusters: the parts' losses, weighted by their shares of the clusters, then add up to its mean over training nodes.
 
     Args:
         cluster: (nodes,) the cluster of each, from 0; numbers that no node has are left out. Or what gives it, called when it is first needed.
@@ -91,6 +92,13 @@ class ClusterSampling:
     def num_clusters(self) -> int:
         """Of those with nodes."""
         return self.members.num_rows
+
+    def count(self, nodes: Tensor) -> Tensor:
+        """(clusters,) how many of some nodes (n,), named once each, are in each cluster."""
+        chosen = torch.zeros(self.members.num_columns, dtype=torch.bool)
+        chosen[nodes.cpu()] = True
+        cluster = self.members.row.cpu()[chosen[self.members.column.cpu().long()]]
+        return torch.bincount(cluster, minlength=self.num_clusters)
 
     def part(self, graph: Graph, batch: Mapping[str, Tensor], train: Tensor) -> Subgraph:
         """The nodes of the batch's clusters; asked for are those to train on, of which there may be none."""

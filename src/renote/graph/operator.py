@@ -349,29 +349,6 @@ def clenshaw(operator: Operator, terms: Tensor) -> Tensor:
     return total if after is None else total - after
 
 
-def triangles(adjacency: Adjacency) -> Adjacency:
-    """The same edges, each weighted by the triangles that it is a side of: the i → j → k that close it, A ∘ A².
-
-    Args:
-        adjacency: weights are not read; duplicates count once, loops and edges of no triangle are left out.
-
-    Source:
-        Monti, Otness & Bronstein (2018), "MotifNet"; the operator of Rossi et al. (2020), section 3.
-    """
-    from scipy.sparse import csr_array
-
-    distinct, _ = adjacency.pattern.distinct
-    keep = distinct.row != distinct.column
-    target, source = distinct.row[keep].cpu().numpy(), distinct.column[keep].cpu().numpy()
-    size = adjacency.num_nodes
-    plain = csr_array((torch.ones(len(target)).numpy(), (target, source)), shape=(size, size))
-    closed = ((plain @ plain) * plain).tocoo()
-    made = Adjacency.from_edges(
-        torch.as_tensor(closed.col), torch.as_tensor(closed.row), size, torch.as_tensor(closed.data)
-    )
-    return made.to(adjacency.device)
-
-
 def _parts(adjacency: Adjacency, kind: str, edge_weight: Tensor | None) -> tuple[Operator, Operator]:
     """L as a difference: D or I, and A normalized alike."""
     if kind == "combinatorial":

@@ -82,6 +82,7 @@ class SIGN(PrecomputedNetwork):
         hops: powers of Kipf's normalized adjacency; the paper's p.
         pagerank_hops: powers of personalized PageRank; the paper's s.
         triangle_hops: powers of the random walk over triangles; the paper's t.
+        restart: of the PageRank.
 
     Source:
         Rossi et al. (2020), eq. 4.
@@ -106,10 +107,11 @@ class SIGN(PrecomputedNetwork):
         hops: int = 2,
         pagerank_hops: int = 0,
         triangle_hops: int = 0,
+        restart: float = 0.1,
     ) -> None:
         if layers < 2:
             raise UsageError(f"layers is {layers}: the inception's terms and the output are one each")
-        inception = InceptionConvolution(features, hidden, hops, pagerank_hops, triangle_hops)
+        inception = InceptionConvolution(features, hidden, hops, pagerank_hops, triangle_hops, restart)
         super().__init__(inception, input_dropout)
         self.hidden_dropout = dropout
         widths = [inception.terms * hidden, *[hidden] * (layers - 2), classes]

@@ -53,6 +53,11 @@ class RelationalNetwork(nn.Module):
             RelationalConvolution(before, after, relations, bases) for before, after in pairwise(widths)
         )
 
+    @property
+    def needs_whole(self) -> str | None:
+        """Why a part of the graph is not enough, if it is not."""
+        return None if self.features else "knows nodes without features by their numbers in the whole graph"
+
     def forward(self, graph: Graph) -> Tensor:
         """Logits (nodes, classes)."""
         if not self.features and graph.num_nodes != self.nodes:

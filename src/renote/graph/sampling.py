@@ -76,15 +76,12 @@ def sample_neighbors(
     """
     if fan_out == 0 or fan_out < ALL:
         raise UsageError(f"fan_out is {fan_out}: it is a number of edges, at least 1, or -1 for all of them")
-    if weighted and adjacency.weight is None:
-        raise UsageError("weighted sampling of a graph without weights: leave weighted out, or give the edges weights")
+    if weighted:
+        return sample_by_weight(adjacency, nodes, fan_out, seed, replace)[:2]
     nodes = nodes.long()
     degree = adjacency.pattern.count.index_select(0, nodes).long()
     if fan_out == ALL:
         return adjacency.pattern.select(nodes)[1], degree
-    if weighted:
-        draw = _by_weight_again if replace else _by_weight
-        return draw(adjacency, nodes, fan_out, seed)
     first = adjacency.pattern.rowptr.index_select(0, nodes).long()
     drawing = degree > (0 if replace else fan_out)
     place = torch.arange(fan_out, device=nodes.device)
@@ -109,7 +106,42 @@ def _floyd(number: Tensor, size: Tensor) -> Tensor:
     return chosen
 
 
-def _by_weight(adjacency: Adjacency, nodes: Tensor, fan_out: int, seed: int) -> tuple[Tensor, Tensor]:
+def sample_by_weight(
+    adjacency: Adjacency, nodes: Tensor, fan_out: int, seed: int = 0, replace: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`sample_neighbors` by weight, with what each drawn edge weighs in a sum over them, whose expectation is the weighted sum over all.
+
+        with replacement       Σ_l w_l / k, in each of the k draws
+        without                w_e / (1 - exp(-w_e τ)), the keys being E_e ~ Exp(w_e), the k smallest drawn, and τ the next; w_e where all are drawn
+
+    Args:
+        adjacency: of the whole graph.
+        nodes: (n,) distinct.
+        fan_out: edges k a node; -1 takes all that there are.
+        seed: of the draws.
+        replace: whether an edge can be drawn again.
+
+    Returns:
+        Edges and counts as `sample_neighbors`; and (drawn,) the weights in double precision.
+
+    Raises:
+        UsageError: the edges have no weights.
+        DataError: a negative weight among those that are looked at.
+
+    Source:
+        Cohen & Kaplan (2007), "Summarizing data using bottom-k sketches", section 3, for τ.
+    """
+    if adjacency.weight is None:
+        raise UsageError("weighted sampling of a graph without weights: leave weighted out, or give the edges weights")
+    nodes = nodes.long()
+    if fan_out == ALL:
+        pattern, edge = adjacency.pattern.select(nodes)
+        return edge, pattern.count.long(), adjacency.values(torch.float64).index_select(0, edge)
+    draw = _by_weight_again if replace else _by_weight
+    return draw(adjacency, nodes, fan_out, seed)
+
+
+def _by_weight(adjacency: Adjacency, nodes: Tensor, fan_out: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     pattern, edge = adjacency.pattern.select(nodes)
     weight = adjacency.values(adjacency.cumulative.dtype).index_select(0, edge)
     row = pattern.row.long()
@@ -120,12 +152,19 @@ def _by_weight(adjacency: Adjacency, nodes: Tensor, fan_out: int, seed: int) -> 
     order = key.argsort(descending=True, stable=True)
     order = order[row.index_select(0, order).argsort(stable=True)]
     rank = torch.arange(len(edge), device=edge.device) - pattern.rowptr.index_select(0, row)
-    kept = order[(rank < fan_out) & (key.index_select(0, order) > -torch.inf)]
+    positive = key.index_select(0, order) > -torch.inf
+    kept = order[(rank < fan_out) & positive]
+    following = order[(rank == fan_out) & positive]
     count = torch.bincount(row.index_select(0, kept), minlength=len(nodes))
-    return edge.index_select(0, kept).sort().values, count
+    threshold = weight.new_full((len(nodes),), torch.inf)
+    threshold[row.index_select(0, following)] = -key.index_select(0, following)
+    number, order = edge.index_select(0, kept).sort()
+    kept = kept.index_select(0, order)
+    weight = weight.index_select(0, kept)
+    return number, count, weight / -torch.expm1(-weight * threshold.index_select(0, row.index_select(0, kept)))
 
 
-def _by_weight_again(adjacency: Adjacency, nodes: Tensor, fan_out: int, seed: int) -> tuple[Tensor, Tensor]:
+def _by_weight_again(adjacency: Adjacency, nodes: Tensor, fan_out: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     total = adjacency.cumulative
     rowptr = adjacency.pattern.rowptr.long()
     low, high = (total.index_select(0, rowptr.index_select(0, ends)) for ends in (nodes, nodes + 1))
@@ -136,4 +175,6 @@ def _by_weight_again(adjacency: Adjacency, nodes: Tensor, fan_out: int, seed: in
     # rounding must not lead to the edge after the last
     point = torch.minimum(point, torch.nextafter(high, low))
     drawn = torch.searchsorted(total, point, right=True) - 1
-    return drawn.flatten().sort().values, drawing * fan_out
+    each = ((high - low) / fan_out).expand(-1, fan_out)
+    number, order = drawn.flatten().sort()
+    return number, drawing * fan_out, each.flatten().index_select(0, order)

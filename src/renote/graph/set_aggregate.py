@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from renote.errors import UsageError
 from renote.graph.adjacency import Adjacency
-from renote.graph.aggregate import Aggregation, LSTMAggregation, check_width, linear, parts
+from renote.graph.aggregate import Aggregation, LSTMAggregation, check_width, expected_parts, linear, parts
 from renote.graph.pattern import Pattern, starts
 from renote.graph.segment import product
 from renote.graph.sparse import SparseFeatures
@@ -48,7 +48,7 @@ class DeepSetsAggregation(Aggregation):
     def forward(self, x: Tensor | SparseFeatures, over: Adjacency | Pattern) -> Tensor:
         """Arguments as `Aggregation`."""
         check_width(x, self.weight.shape[0], "aggregation")
-        pattern, weight = parts(over)
+        pattern, weight = expected_parts(over)
         total = product(pattern, weight, (x @ self.weight + self.bias).relu())
         found: Tensor = self.out(self.inner(total).relu())
         return found * (pattern.count > 0)[:, None]

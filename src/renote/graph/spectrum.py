@@ -21,6 +21,8 @@ from renote.graph.operator import Operator, chebyshev, laplacian
 _TOLERANCE = 1e-9
 # Lanczos cannot begin where all is mapped to zero, as without edges: it is given A + shift I
 _SHIFT = np.pi
+_ROUNDING = float(np.finfo(np.float64).eps)
+_MOST_TERMS = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,30 +155,45 @@ class ChebyshevSeries(Operator):
 def heat_kernel(scaled: Operator, time: float, largest: float = 2.0, tolerance: float = 1e-6) -> ChebyshevSeries:
     """exp(-t L) = Σ_k (2 - δ_k0) (-1)^k e^-z I_k(z) T_k(L̃), with z = t λ / 2 and L̃ = 2 L / λ - I.
 
-    The coefficients without their signs sum to 1, so what the first of them lack is a bound of the error in the 2-norm for a symmetric L. About
-    z + 6 √z terms are needed; no term is larger than x, whatever the time.
+    The coefficients without their signs sum to 1, so what the first of them lack is a bound of the error in the 2-norm for a symmetric L. They are how
+    likely the difference of two Poisson variables of mean z / 2 is ±k; so about √(2 z ln(2 / tolerance)) terms are needed for a long time, and a few for a short one. No term is larger
+    than x, whatever the time.
 
     Args:
         scaled: L̃, e.g. `scaled_laplacian(adjacency)`.
-        time: t, not negative.
+        time: t, not negative, finite.
         largest: the λ of L̃.
-        tolerance: the series ends where that bound is met.
+        tolerance: the series ends where that bound is met; at least the rounding of double precision.
+
+    Raises:
+        UsageError: a number is out of its range, or the series would be too long.
 
     Source:
-        Hammond, Vandergheynst & Gribonval (2011), section 6; the coefficients: Abramowitz & Stegun, eq. 9.6.34.
+        Hammond, Vandergheynst & Gribonval (2011), section 6; the coefficients: Abramowitz & Stegun, eq. 9.6.34. How many there are at most: Bernstein's inequality.
     """
     from scipy.special import ive
 
-    if not time >= 0:
-        raise UsageError(f"time is {time}: heat spreads in times of 0 or more")
-    if not (largest > 0 and 0 < tolerance < 1):
-        raise UsageError(f"largest is {largest} and tolerance {tolerance}: above 0, tolerance below 1")
-    argument = 0.5 * time * largest
-    coefficients: list[float] = []
-    while sum(map(abs, coefficients)) < 1.0 - tolerance:
-        order = len(coefficients)
-        coefficients.append((-1.0) ** order * (2.0 if order else 1.0) * float(ive(order, argument)))
-    return ChebyshevSeries(scaled, coefficients)
+    if not (time >= 0 and np.isfinite(time)):
+        raise UsageError(f"time is {time}: heat spreads in finite times of 0 or more")
+    if not (largest > 0 and _ROUNDING <= tolerance < 1):
+        raise UsageError(
+            f"largest is {largest} and tolerance {tolerance}: above 0, tolerance from {_ROUNDING:.2g} to below 1"
+        )
+    argument, decades = 0.5 * time * largest, np.log(2000.0 / tolerance)
+    # P(|difference| ≥ k) ≤ 2 exp(-k² / 2 (z + k / 3)), solved for the k beyond which a thousandth of the tolerance lies
+    most = decades / 3.0 + np.sqrt((decades / 3.0) ** 2 + 2.0 * decades * argument)
+    if not most < _MOST_TERMS:
+        raise UsageError(
+            f"time is {time} and largest {largest}: the series would have about {most:.2g} terms, a product each, above "
+            f"{_MOST_TERMS:,}; after so long heat has spread as far as it goes: take a shorter time"
+        )
+    sizes = 2.0 * ive(np.arange(np.ceil(most) + 1.0), argument)
+    sizes[0] /= 2.0
+    # what is left out when the series ends before each term, the smallest added first
+    rest = np.append(sizes[::-1].cumsum()[::-1], 0.0)
+    count = max(1, int((rest > 0.999 * tolerance).sum()))
+    signs = (-1.0) ** np.arange(count)
+    return ChebyshevSeries(scaled, (signs * sizes[:count]).tolist())
 
 
 class PersonalizedPageRank(Operator):
@@ -187,7 +204,7 @@ class PersonalizedPageRank(Operator):
     Args:
         operator: P, e.g. `random_walk(adjacency)` or `kipf(adjacency)`.
         restart: α in (0, 1].
-        iterations: steps at most.
+        iterations: steps at most; `pagerank_steps(restart)` are enough for single precision.
         tolerance: stops when no number moves by more than this; 0 takes all steps.
 
     Source:
@@ -217,6 +234,31 @@ class PersonalizedPageRank(Operator):
     def T(self) -> Operator:
         """That of the transpose."""
         return PersonalizedPageRank(self.operator.T, self.restart, self.iterations, self.tolerance)
+
+
+def pagerank_steps(restart: float, accuracy: float = 1e-7) -> int:
+    """The smallest k with (1 - α)^k ≤ accuracy, after which so much of the first error of `PersonalizedPageRank` is left.
+
+    Args:
+        restart: α in (0, 1].
+        accuracy: in (0, 1).
+
+    Raises:
+        UsageError: a number is out of its range, or there would be too many steps.
+    """
+    if not (0.0 < restart <= 1.0 and 0.0 < accuracy < 1.0):
+        raise UsageError(
+            f"restart is {restart} and accuracy {accuracy}: restart must be above 0 and at most 1, accuracy between 0 and 1"
+        )
+    if restart == 1.0:
+        return 1
+    steps = float(np.log(accuracy) / np.log1p(-restart))
+    if steps > _MOST_TERMS:
+        raise UsageError(
+            f"restart is {restart}: it takes {steps:.2g} steps to an accuracy of {accuracy:g}, above {_MOST_TERMS:,}; give a larger "
+            "restart, or take pagerank_series, which needs about the root of that, if each edge is there in both directions"
+        )
+    return int(np.ceil(steps))
 
 
 def pagerank_series(operator: Operator, restart: float, tolerance: float = 1e-6) -> ChebyshevSeries:

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from renote.errors import DataError, UsageError
-from renote.graph.adjacency import Adjacency, Whole
+from renote.graph.adjacency import Adjacency
 from renote.graph.graph import Field, Graph
 from renote.graph.pattern import Pattern, starts
-from renote.graph.sampling import ALL, sample_neighbors
+from renote.graph.sampling import ALL, sample_by_weight, sample_neighbors
 from renote.graph.sparse import SparseFeatures
+from renote.graph.whole import Whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +87,8 @@ def neighborhood(
     """Some nodes, edges that arrive at them, the nodes these come from, edges that arrive there, and so on, drawn hop by hop.
 
     As many convolutions as there are hops give the nodes that were asked for what they are in the whole, if all edges are taken; else an estimate. The edges
-    of a node are drawn once, when it is reached first. Kipf's normalization is the whole's, of which a row of the part is an unbiased
-    estimate; all others are the part's own.
+    of a node are drawn once, when it is reached first. Of a row of Kipf's normalization, and of a sum over `adjacency.expected`, that of the part is an
+    unbiased estimate; loops that a layer adds are the whole's; all other normalizations are the part's own.
 
     Args:
         graph: the whole.
@@ -95,7 +96,7 @@ def neighborhood(
         fan_outs: edges a node, from the asked nodes outwards, one number a hop; -1 for all.
         seed: of the draws.
         replace: as `sample_neighbors`.
-        weighted: as `sample_neighbors`; the edges that are drawn then count alike, and Kipf's normalization is the part's own too.
+        weighted: as `sample_neighbors`; the edges that are drawn then have the weights of `sample_by_weight`.
 
     Raises:
         DataError: a node that does not exist.
@@ -114,10 +115,14 @@ def neighborhood(
     whole = graph.adjacency
     hop = torch.full((graph.num_nodes,), -1, dtype=torch.int16, device=whole.device)
     hop[_checked(nodes, graph.num_nodes)] = 0
-    reached, edges, counts = [], [], []
+    reached, edges, counts, weights = [], [], [], []
     for number, fan_out in enumerate(fan_outs):
         frontier = (hop == number).nonzero().squeeze(1)
-        edge, count = sample_neighbors(whole, frontier, fan_out, seed, replace=replace, weighted=weighted)
+        if weighted:
+            edge, count, weight = sample_by_weight(whole, frontier, fan_out, seed, replace)
+            weights.append(weight)
+        else:
+            edge, count = sample_neighbors(whole, frontier, fan_out, seed, replace=replace)
         source = whole.source.index_select(0, edge)
         hop[source[hop.index_select(0, source) < 0].long()] = number + 1
         reached.append(frontier)
@@ -128,14 +133,17 @@ def neighborhood(
         return _part(graph, node, node[:0], torch.zeros_like(node), nodes)
     place = torch.searchsorted(node, torch.cat(reached))
     count = torch.zeros_like(node).index_copy(0, place, torch.cat(counts))
-    edge = edges[0] if len(edges) == 1 else torch.cat(edges).sort().values
+    edge, order = (edges[0], None) if len(edges) == 1 else torch.cat(edges).sort()
+    share = None if whole.whole is None else _rows(whole.whole.share, edge)
+    weight = None
     if weighted:
-        return _part(graph, node, edge, count, nodes, weighted=False)
-    share = None
-    degree = whole.pattern.count.index_select(0, node)
-    if any(fan_out != ALL for fan_out in fan_outs):
-        share = (count / degree.clamp(min=1)).double().repeat_interleave(count, output_size=len(edge))
-    return _part(graph, node, edge, count, nodes, Whole(whole.looped_degree.index_select(0, node), share))
+        weight = torch.cat(weights) if order is None else torch.cat(weights).index_select(0, order)
+    elif any(fan_out != ALL for fan_out in fan_outs):
+        degree = whole.pattern.count.index_select(0, node)
+        drawn = (count / degree.clamp(min=1)).double().repeat_interleave(count, output_size=len(edge))
+        share = drawn if share is None else share * drawn
+    kept = Whole(whole.looped_degree.index_select(0, node), share, _rows(whole.loop, node))
+    return _part(graph, node, edge, count, nodes, kept, weight)
 
 
 def rows_of(x: Tensor | SparseFeatures, node: Tensor) -> Tensor | SparseFeatures:
@@ -150,20 +158,17 @@ def _part(
     count: Tensor,
     nodes: Tensor,
     whole: Whole | None = None,
-    weighted: bool = True,
+    weight: Tensor | None = None,
 ) -> Subgraph:
-    """The part of the edges `edge`, increasing, of which `count` arrive at each of `node`."""
+    """The part of the edges `edge`, increasing, of which `count` arrive at each of `node`; `weight` is in the place of their own."""
     adjacency = graph.adjacency
     index = adjacency.pattern.rowptr.dtype
     place = torch.empty(graph.num_nodes, dtype=index, device=node.device)
     place[node] = torch.arange(len(node), dtype=index, device=node.device)
     rowptr = starts(count).to(index)
     column = place.index_select(0, adjacency.source.index_select(0, edge))
-
-    def of_edges(value: Tensor | None) -> Tensor | None:
-        return None if value is None else value.index_select(0, edge)
-
-    weight = of_edges(adjacency.weight) if weighted else None
+    if adjacency.weight is not None:
+        weight = adjacency.weight.index_select(0, edge) if weight is None else weight.to(adjacency.weight.dtype)
     kinds = {"node": node, "edge": edge}
     fields = {
         name: Field(item.kind, item.value.index_select(0, kinds[item.kind]) if item.kind in kinds else item.value)
@@ -173,14 +178,18 @@ def _part(
     part = Graph.part(
         None if graph.x is None else rows_of(graph.x, node),
         Adjacency(Pattern(rowptr, column, len(node)), weight, whole=whole),
-        of_edges(graph.edge_features),
-        of_edges(graph.relation),
-        None if graph.graph_of_node is None else graph.graph_of_node.index_select(0, node),
+        _rows(graph.edge_features, edge),
+        _rows(graph.relation, edge),
+        _rows(graph.graph_of_node, node),
         graph.num_graphs,
         fields,
     )
     asked = torch.arange(len(node), device=node.device) if nodes is node else place.index_select(0, nodes.long()).long()
     return Subgraph(part, node, asked)
+
+
+def _rows(value: Tensor | None, number: Tensor) -> Tensor | None:
+    return None if value is None else value.index_select(0, number)
 
 
 def _checked(nodes: Tensor, num_nodes: int) -> Tensor:

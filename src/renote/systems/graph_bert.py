@@ -58,6 +58,10 @@ class Config(NodeOptions):
             raise UsageError(
                 f"patience = {self.patience} would end the pre-training, which improves no validation: set 0"
             )
+        if self.pretraining in ("structure", "both") and self.accumulate > 1:
+            raise UsageError(
+                f"accumulate = {self.accumulate} parts of a step would not compare each other's nodes, as pretraining = {self.pretraining} does: set 1"
+            )
         if self.pretraining != "none" and not 0 < self.pretrain_steps < self.steps:
             raise UsageError(
                 f"pretrain_steps = {self.pretrain_steps} of steps = {self.steps}: leave some to learn the classes"

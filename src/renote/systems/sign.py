@@ -37,6 +37,8 @@ class Config(NodeOptions):
     """Powers of Kipf's normalized adjacency; the paper's p."""
     pagerank_hops: int = 0
     """Powers of personalized PageRank; the paper's s."""
+    restart: float = 0.1
+    """Of the PageRank: chance that its walk ends at a step."""
     triangle_hops: int = 0
     """Powers of the random walk over triangles; the paper's t."""
 
@@ -55,6 +57,7 @@ def build(config: Config, data: NodeData) -> PrecomputedNodeClassification:
         config.hops,
         config.pagerank_hops,
         config.triangle_hops,
+        config.restart,
     )
     return graph.PrecomputedNodeClassification(network, data.graph, data.labels, data.splits)
 

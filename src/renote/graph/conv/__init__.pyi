@@ -22,6 +22,7 @@ from .precomputed import PrecomputedConvolution as PrecomputedConvolution
 from .precomputed import SimplifiedConvolution as SimplifiedConvolution
 from .relational import RelationalConvolution as RelationalConvolution
 from .spatial import EnhancedConvolution as EnhancedConvolution
+from .spatial import ImprovedConvolution as ImprovedConvolution
 from .spatial import KipfConvolution as KipfConvolution
 from .spatial import LoopyConvolution as LoopyConvolution
 from .spatial import SkipConvolution as SkipConvolution

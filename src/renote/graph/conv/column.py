@@ -34,7 +34,7 @@ class ColumnConvolution(nn.Module):
 
     Shapes:
         x: (nodes, features). adjacency: one, or one a relation (`graph.relations`); their weights, if any, weigh the means. A node that nobody is joined to by a
-        relation has the context zero there. Output: (nodes, features).
+        relation has the context zero there, and so have all by the last relations if fewer are given. Output: (nodes, features).
 
     Source:
         Pham et al. (2017), the section on column networks: mean of the neighbours, highway layers, and 1/z before the contexts, here with z = R.
@@ -58,10 +58,11 @@ class ColumnConvolution(nn.Module):
         """One hop; arguments as the class says."""
         check_width(x, self.features, "convolution")
         joined = [adjacency] if isinstance(adjacency, Adjacency) else list(adjacency)
-        if self.relations and len(joined) != self.relations:
+        if self.relations and len(joined) > self.relations:
             raise UsageError(f"{len(joined)} relations, and the convolution takes {self.relations}")
         contexts = [spmm(relation.random_walk(), x) / self.relations for relation in joined[: self.relations]]
-        out = torch.addmm(self.bias, torch.cat([x, *contexts], 1), self.weight.flatten(0, 1))
+        weight = self.weight[: 1 + len(contexts)].flatten(0, 1)
+        out = torch.addmm(self.bias, torch.cat([x, *contexts], 1), weight)
         if not self.gated:
             return out.relu()
         change, gate = out.chunk(2, 1)

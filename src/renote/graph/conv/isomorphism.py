@@ -63,7 +63,7 @@ class IsomorphismConvolution(nn.Module):
         # the width of the sum is what the hop costs
         own = x @ self.first.weight.T if before else x
         assert isinstance(own, Tensor)
-        mixed = (1 + self.epsilon) * own + spmm(adjacency, own)
+        mixed = (1 + self.epsilon) * own + spmm(adjacency.expected, own)
         inner = mixed + self.first.bias if before else self.first(mixed)
         out: Tensor = self.second(self.norm(inner).relu())
         return out

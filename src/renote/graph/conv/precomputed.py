@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from renote.errors import UsageError
 from renote.graph.adjacency import Adjacency
-from renote.graph.operator import kipf, powers, random_walk, triangles
+from renote.graph.operator import kipf, powers, random_walk
 from renote.graph.sparse import SparseFeatures
-from renote.graph.spectrum import PersonalizedPageRank
+from renote.graph.spectrum import PersonalizedPageRank, pagerank_steps
+from renote.graph.triangle import triangles
 
 
 class PrecomputedConvolution(nn.Module):
@@ -98,7 +99,7 @@ class InceptionConvolution(PrecomputedConvolution):
         hops: powers of Â, Kipf's normalized adjacency; the paper's p.
         pagerank_hops: powers of the personalized PageRank on Â; the paper's s.
         triangle_hops: powers of the random walk that takes an edge as often as it is in triangles; the paper's t.
-        restart: of the PageRank.
+        restart: α of the PageRank, whose iteration goes on until 1e-7 of its first error is left.
 
     Shapes:
         x: (nodes, in_features), dense or `SparseFeatures`. Output: (nodes, terms * out_features).
@@ -118,6 +119,8 @@ class InceptionConvolution(PrecomputedConvolution):
     ) -> None:
         super().__init__(in_features)
         _check_hops(hops=hops, pagerank_hops=pagerank_hops, triangle_hops=triangle_hops)
+        if not 0.0 < restart <= 1.0:
+            raise UsageError(f"restart is {restart}: it must be above 0 and at most 1")
         self.out_features, self.restart = out_features, restart
         self.hops, self.pagerank_hops, self.triangle_hops = hops, pagerank_hops, triangle_hops
         self.terms = 1 + hops + pagerank_hops + triangle_hops
@@ -135,8 +138,7 @@ class InceptionConvolution(PrecomputedConvolution):
         operator = kipf(adjacency)
         yield from powers(operator, x, self.hops)
         if self.pagerank_hops:
-            # 0.9^150 is below single precision's rounding; a larger restart stops sooner
-            pagerank = PersonalizedPageRank(operator, self.restart, 150, 1e-7)
+            pagerank = PersonalizedPageRank(operator, self.restart, pagerank_steps(self.restart))
             yield from list(powers(pagerank, x, self.pagerank_hops))[1:]
         if self.triangle_hops:
             yield from list(powers(random_walk(triangles(adjacency)), x, self.triangle_hops))[1:]

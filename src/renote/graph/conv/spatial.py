@@ -146,8 +146,8 @@ class LoopyConvolution(KipfConvolution):
     """
 
     def operator(self, adjacency: Adjacency) -> Adjacency:
-        """A."""
-        return adjacency
+        """A, of drawn edges in expectation."""
+        return adjacency.expected
 
 
 class SkipConvolution(KipfConvolution):

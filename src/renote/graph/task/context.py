@@ -47,6 +47,7 @@ class ContextNodeClassification(NodeClassification):
     """
 
     network: GraphBERT
+    needs_whole = "reads each node with a context that was found in the whole graph"
 
     def __init__(
         self,

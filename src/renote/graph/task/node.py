@@ -37,6 +37,7 @@ class NodeClassification(nn.Module):
         megabytes: for the chunks of a layer then.
         pretrain_steps: steps at the beginning whose batch is `{"pretrain": numbers}`, of nodes whether or not they have labels; 0 here.
         pretrain_nodes: nodes of such a step.
+        needs_whole: why no part of the graph is enough for a step, as the end of a sentence; None if one is.
 
     Source:
         Kipf & Welling (2017), eq. 10.
@@ -44,6 +45,7 @@ class NodeClassification(nn.Module):
 
     pretrain_steps: int = 0
     pretrain_nodes: int = 0
+    needs_whole: str | None = None
 
     def __init__(
         self,
@@ -76,8 +78,7 @@ class NodeClassification(nn.Module):
         if batch and self.sampling is not None:
             part = self.sampling.part(self.graph, batch, self.splits["train"])
             logits: Tensor = self.network(part.graph).index_select(0, part.asked)
-            # a part without training nodes has nothing to say, and a loss of 0 that has a gradient
-            return self._loss(logits, part.node.index_select(0, part.asked)) if len(logits) else logits.sum()
+            return self._loss(logits, part.node.index_select(0, part.asked)) * _weight_of(batch, len(logits))
         nodes = batch["node"] if batch else self.splits["train"]
         return self._loss(self.scores(nodes), nodes)
 
@@ -128,6 +129,9 @@ class NodeClassification(nn.Module):
         return groups_of(self.network, weight_decay)
 
     def _loss(self, logits: Tensor, nodes: Tensor) -> Tensor:
+        if not len(logits):
+            # a part without training nodes has nothing to say, and a loss of 0 that has a gradient
+            return logits.sum()
         return self.loss(logits, self.labels.index_select(0, nodes))
 
     def _share(self, logits: Tensor, nodes: Tensor) -> float:
@@ -162,6 +166,7 @@ class PrecomputedNodeClassification(NodeClassification):
     """
 
     network: PrecomputedNetwork
+    needs_whole = "reads its graph once, before training"
 
     def __init__(
         self,
@@ -192,6 +197,13 @@ class PrecomputedNodeClassification(NodeClassification):
         super()._apply(fn, recurse)
         self.signals, self._rows = fn(self.signals), {}
         return self
+
+
+def _weight_of(batch: Mapping[str, Tensor], nodes: int) -> Tensor | float:
+    """What the mean over a part's training nodes counts, its share of the step's clusters aside, so that it is the step's mean that is summed; 1 if nothing was cut."""
+    if not nodes or "training" not in batch:
+        return 1.0
+    return nodes * batch["clusters"][0] / (batch["training"][0] * len(batch["cluster"]))
 
 
 def binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
