@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+from types import FrameType
+
 import networkx as nx
 import pytest
 import torch
@@ -11,6 +15,7 @@ from hypothesis import strategies as st
 from renote.errors import DataError, UsageError
 from renote.graph import Adjacency, enclosing_subgraphs, unbatch, with_label_features, with_node_rows
 
+enclosing = importlib.import_module("renote.graph.enclosing")
 graphs = st.tuples(st.integers(2, 14), st.integers(0, 26), st.integers(0, 10**6))
 
 
@@ -88,6 +93,39 @@ def test_few_nodes_of_a_hop(drawing: tuple[int, int, int], most: int) -> None:
         assert torch.equal(alone["label"], one["label"])
     enough = enclosing_subgraphs(adjacency, pairs, 2, 99)
     assert torch.equal(enough["node"], enclosing_subgraphs(adjacency, pairs, 2)["node"])
+
+
+def calls_of(adjacency: Adjacency, pairs: torch.Tensor) -> dict[str, int]:
+    """How often each function of the module ran."""
+    counted: dict[str, int] = {}
+
+    def count(frame: FrameType, event: str, argument: object) -> None:
+        if event == "call" and frame.f_code.co_filename == enclosing.__file__:
+            counted[frame.f_code.co_name] = counted.get(frame.f_code.co_name, 0) + 1
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        enclosing_subgraphs(adjacency, pairs, 2)
+    finally:
+        sys.setprofile(before)
+    return counted
+
+
+def test_many_pairs_take_as_many_steps_as_few() -> None:
+    """Two thousand pairs are one block, and no function of Python's runs once a pair, a link or a node."""
+    line = torch.arange(60)
+    ring = Adjacency.from_edges(line, (line + 1) % 60, 60)
+    pairs = torch.stack([torch.arange(2000) % 60, (torch.arange(2000) + 1 + torch.arange(2000) // 60) % 60], 1)
+    few, many = calls_of(ring, pairs[::200]), calls_of(ring, pairs)
+    assert many["_block"] == 1
+    assert sum(many.values()) < 60
+    # the farthest pair decides how many steps its search takes; all else is alike
+    assert {name: count for name, count in many.items() if name not in ("_neighbors", "_first")} == {
+        name: count for name, count in few.items() if name not in ("_neighbors", "_first")
+    }
+    again = calls_of(ring, torch.cat([pairs[::200]] * 200))
+    assert again == few
 
 
 def test_graphs_at_the_edge() -> None:

@@ -17,6 +17,10 @@ from renote.errors import UsageError
 from renote.graph import (
     Adjacency,
     SparseFeatures,
+    additive_attention,
+    attend,
+    dot_scores,
+    entry_softmax,
     neighbor_max,
     neighbor_mean,
     sampled_product,
@@ -291,3 +295,51 @@ def test_sums_over_a_hub_keep_their_precision(others: int) -> None:
     x.requires_grad_()
     (grad,) = torch.autograd.grad((spmm(adjacency.transpose(), x)[:, 0] * 0.1).sum(), x)
     torch.testing.assert_close(grad[0, 0].double(), torch.tensor(0.1 * leaves, dtype=torch.float64), **bound)
+
+
+def hub_graph() -> Adjacency:
+    """Of 300 nodes, at the first of which more edges arrive than are summed in one run."""
+    generator = torch.Generator().manual_seed(0)
+    source, target = (torch.randint(300, (6000,), generator=generator) for _ in range(2))
+    target[: 2 * LONG] = 0
+    return Adjacency.from_edges(source, target, 300)
+
+
+HUB = hub_graph()
+SUMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "spmm": lambda x, e: spmm(HUB, x),
+    "spmm, weights": lambda x, e: spmm(HUB, x, e[:, 0]),
+    "kipf": lambda x, e: spmm(HUB.kipf(), x),
+    "mean of neighbours": lambda x, e: neighbor_mean(HUB, x),
+    "maximum of neighbours": lambda x, e: neighbor_max(HUB, x),
+    "segment sum": lambda x, e: segment_sum(e, HUB.pattern.by_row),
+    "segment mean": lambda x, e: segment_mean(e, HUB.pattern.by_row),
+    "segment maximum": lambda x, e: segment_max(e, HUB.pattern.by_row),
+    "sampled product": lambda x, e: sampled_product(HUB.pattern, x, x),
+    "softmax": lambda x, e: entry_softmax(HUB.pattern, e[:, :4]),
+    "attention": lambda x, e: attend(HUB.pattern, entry_softmax(HUB.pattern, e[:, :4]), x.unflatten(1, (4, -1))),
+    "additive attention": lambda x, e: additive_attention(
+        HUB.pattern, x[:, :4], x[:, 4:8], x[:, :16].unflatten(1, (4, -1))
+    ),
+    "scores": lambda x, e: dot_scores(HUB.pattern, x.unflatten(1, (4, -1)), x.unflatten(1, (4, -1))),
+}
+
+
+@pytest.mark.parametrize("name", SUMS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_sums_over_edges_do_not_depend_on_the_number_of_threads(name: str, dtype: torch.dtype) -> None:
+    x, edges = draw(300, 32).to(dtype), draw(HUB.num_edges, 32, seed=1).to(dtype)
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            given = x.clone().requires_grad_(), edges.clone().requires_grad_()
+            out = SUMS[name](*given)
+            upstream = draw(*out.shape, seed=2).to(dtype)
+            slopes = torch.autograd.grad(out, given, upstream, allow_unused=True)
+            found.append([out, *(slope for slope in slopes if slope is not None)])
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        assert all(torch.equal(one, two) for one, two in zip(found[0], other, strict=True))

@@ -173,8 +173,10 @@ def test_edges_help_on_digits() -> None:
     assert mean["label-propagation"] > 80
 
 
-@pytest.mark.parametrize(("name", "published"), [("cora", 81.3), ("citeseer", 70.0)])
-def test_published_accuracy(mirror: Path, name: str, published: float) -> None:
+@pytest.mark.parametrize("name", ["cora", "citeseer"])
+def test_published_accuracy(mirror: Path, name: str) -> None:
+    """Of four seeds, within a point of what the claim names."""
     assert (mirror / "planetoid").is_dir()
+    published = get("gcn").claim("accuracy").published[name]
     found = compare([get("gcn")], data.load(name), seeds=4)  # type: ignore[arg-type]
     assert found["rows"][0]["mean"] > published - 1.0

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from layer_harness import permuted
 
 from renote import systems
 from renote.data import Card, GraphData
@@ -75,8 +76,6 @@ def test_the_form_holds_in_a_batch_with_an_empty_last_graph(name: str) -> None:
 def test_a_batch_is_its_graphs_one_by_one(name: str) -> None:
     made = make_pool(name, 3, 0.5, 4)
     graphs = [drawn(5 + k, k) for k in range(3)]
-    if name == "graclus":  # equal edges are ordered by the numbers of their ends
-        graphs = [g.with_adjacency(weighted(g.adjacency)) for g in graphs]
     whole, alone = made(batch(graphs)), [made(g) for g in graphs]
     torch.testing.assert_close(whole.graph.x, torch.cat([one.graph.x for one in alone]))
     torch.testing.assert_close(
@@ -123,6 +122,63 @@ def test_decimation_of_a_ring_keeps_every_other_node() -> None:
     torch.testing.assert_close(dense, 0.5 * (torch.roll(torch.eye(4), 1, 0) + torch.roll(torch.eye(4), -1, 0)).double())
 
 
+def path(nodes: int) -> Adjacency:
+    return undirected(nodes, [(k - 1, k) for k in range(1, nodes)])
+
+
+def star(leaves: int) -> Adjacency:
+    return undirected(leaves + 1, [(0, k) for k in range(1, leaves + 1)])
+
+
+def binary_tree(nodes: int) -> Adjacency:
+    return undirected(nodes, [((k - 1) // 2, k) for k in range(1, nodes)])
+
+
+@pytest.mark.parametrize(
+    ("tree", "kept"),
+    [
+        (path(3), [1]),
+        (path(9), [1, 3, 5, 7]),
+        (star(5), [0]),
+        # nodes of both sides have the degree 3: the smaller one
+        (binary_tree(15), [0, *range(3, 7)]),
+        (binary_tree(63), [0, *range(3, 7), *range(15, 31)]),
+        # both sides have 5 nodes, with the degrees 3, 2, 2, 1, 1 and 3, 3, 1, 1, 1
+        (
+            undirected(10, [(5, 0), (5, 1), (5, 3), (6, 0), (6, 2), (6, 4), (0, 7), (1, 8), (2, 9)]),
+            [5, 6, 7, 8, 9],
+        ),
+        # longer than what is decomposed in full
+        (path(451), list(range(1, 451, 2))),
+    ],
+)
+def test_decimation_of_trees_does_not_depend_on_the_numbers(tree: Adjacency, kept: list[int]) -> None:
+    assert decimate(Graph(None, tree)).select.column.tolist() == kept
+    for seed in range(3):
+        order = torch.randperm(tree.num_nodes, generator=torch.Generator().manual_seed(seed))
+        turned = decimate(Graph(None, permuted(tree, order))).select.column.long()
+        assert order[turned].sort().values.tolist() == kept
+
+
+def test_decimation_keeps_the_first_node_of_sides_that_are_alike() -> None:
+    assert decimate(Graph(None, path(6))).select.column.tolist() == [0, 2, 4]
+
+
+@pytest.mark.parametrize("name", ["top-k", "sagpool"])
+def test_a_gate_of_zero_lifts_to_zero(name: str) -> None:
+    """The pseudo-inverse of a column of zeros is zeros."""
+    graph = drawn(6, 2).with_x(torch.zeros(6, 3))
+    pool = make_pool(name, 3)
+    if name == "top-k":
+        pool.pool.gate = "tanh"  # type: ignore[union-attr, assignment]
+    pooled = pool(graph)
+    assert not bool(pooled.share.any())
+    lifted = pooled.lift(torch.ones(pooled.graph.num_nodes, 2).requires_grad_(), graph)
+    assert torch.equal(lifted, torch.zeros(6, 2))
+    lifted.sum().backward()
+    assert all(p.grad is None or bool(p.grad.isfinite().all()) for p in pool.parameters())
+
+
 def test_decimation_keeps_resistances() -> None:
     """Kron reduction leaves the effective resistance between the nodes that are kept as it was."""
     graph = drawn(14, 5)
@@ -145,6 +201,10 @@ def test_what_was_known_beforehand_is_looked_up(function: Any, monkeypatch: pyte
     chosen = torch.tensor([4, 2, 1, 3])
     found = fixed(pick(numbered, chosen))
     whole = function(batch(graphs))
+    # what a graph becomes does not depend on those beside it
+    torch.testing.assert_close(
+        found.graph.adjacency.to_dense(), function(batch([graphs[k] for k in chosen])).graph.adjacency.to_dense()
+    )
     alone = pick(whole.graph, chosen)
     torch.testing.assert_close(found.graph.adjacency.to_dense(), alone.adjacency.to_dense())
     assert found.graph.members.count.tolist() == alone.members.count.tolist()

@@ -315,15 +315,6 @@ def test_what_does_not_fit_is_refused(make: Any, message: str) -> None:
         make()
 
 
-def test_a_batch_of_512_graphs_is_a_loop() -> None:
-    graphs = [drawn(k % 7, 2 * (k % 7), k) for k in range(512)]
-    joined, pool = batch(graphs), made("sag")
-    expected = torch.cat([features(pool(graph).graph) for graph in graphs])
-    torch.testing.assert_close(features(pool(joined).graph), expected)
-    whole = sort_pool(features(joined), joined.members, 4)
-    torch.testing.assert_close(whole, torch.cat([sort_pool(features(g), g.members, 4) for g in graphs]))
-
-
 def test_other_features_keep_what_was_made_of_the_edges() -> None:
     graph = drawn(6, 12, 2)
     members = graph.members

@@ -39,7 +39,7 @@ class Config(GraphOptions):
     layers: int = 2
     dropout: float = 0.0
     pool: Literal["none", "top-k", "sagpool", "diffpool", "dmon", "graclus", "ndp"] = "top-k"
-    """Between the two blocks; graclus and ndp learn nothing, and halve a graph. Where edges are equal, graclus pairs by the numbers of the nodes, so that another order may give other pairs."""
+    """Between the two blocks; graclus and ndp learn nothing, and halve a graph. Another order of a graph's nodes may give other coarse graphs: graclus draws by their numbers among equal edges, ndp where a cut of its graph does not tell one side."""
     ratio: float = 0.5
     """Share of the nodes that top-k and sagpool keep."""
     clusters: int = 0

@@ -118,7 +118,7 @@ class RelationalConvolution(nn.Module):
         for part, weight in zip(of_relations, self.matrices().unbind()):
             if self.blocks:
                 assert isinstance(part, Tensor)
-                split = part.view(len(part), self.blocks, -1).transpose(0, 1)
+                split = part.view(len(part), self.blocks, self.in_features // self.blocks).transpose(0, 1)
                 parts.append((split @ weight).transpose(0, 1).flatten(1))
             else:
                 parts.append(part @ weight)

@@ -23,6 +23,8 @@ from renote.graph.sampling import uniform
 
 _DENSE = 400
 """Nodes up to which all eigenvectors are computed, which is safer than iterating for one."""
+_ALIKE = 1e-4
+"""Share by which two measures of a cut's sides must differ to be told apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,17 +43,20 @@ class Coarse:
 def pairs(graph: Graph) -> Coarse:
     """Neighbours joined two by two, all graphs of a batch at once: X' adds them up, A' = Sᵀ A S without its diagonal.
 
+    Which of equal edges joins its ends is drawn by the numbers of these within their graph: where it stands in a batch changes nothing, another order of its nodes may.
+
     Args:
         graph: undirected.
 
     Source:
         Dhillon et al. (2007); pairs as `dominant_matching` makes them.
     """
-    cluster = dominant_matching(graph.adjacency)
+    owner = graph.members.row.long()
+    number = torch.arange(graph.num_nodes, device=owner.device) - starts(graph.members.count.long())[owner]
+    cluster = dominant_matching(graph.adjacency, number=number)
     count = int(cluster.max()) + 1 if len(cluster) else 0
-    owner = torch.zeros(count, dtype=torch.long, device=cluster.device)
-    owner.index_copy_(0, cluster, graph.members.row.long())
-    coarse = Graph(None, merge(graph.adjacency, cluster, count), graph_of_node=owner, num_graphs=graph.num_graphs)
+    above = torch.zeros(count, dtype=torch.long, device=cluster.device).index_copy_(0, cluster, owner)
+    coarse = Graph(None, merge(graph.adjacency, cluster, count), graph_of_node=above, num_graphs=graph.num_graphs)
     return Coarse(coarse, Pattern.from_segments(cluster, count))
 
 
@@ -61,8 +66,9 @@ def decimate(graph: Graph, threshold: float = 1e-2) -> Coarse:
         keep       i with v_i >= 0, v the eigenvector of I - D^-1/2 A D^-1/2 to its largest eigenvalue
         connect    L' = L_++ - L_+- L_--⁻¹ L_-+  (Kron reduction), A' = its negative off the diagonal, without entries up to the threshold
 
-    A cut that has less than half of the edges gives way to a drawn one. The sign of v is that in which its largest entry is positive. A graph at a time: it is for
-    looking at a data set once (`FixedPool.of`), not at each step.
+    A cut that has less than half of the edges gives way to a drawn one. The sign of v is that in which its largest entry is positive; where both sides have such an entry, the side with
+    fewer nodes is kept, then that whose degrees have the larger sum of squares. The numbers of the nodes decide what is left: between sides that all this finds alike, the cut that is
+    drawn, and v where several have the largest eigenvalue, as in a graph of several parts. A graph at a time: it is for looking at a data set once (`FixedPool.of`), not at each step.
 
     Args:
         graph: undirected.
@@ -120,9 +126,8 @@ def _side(laplacian: NDArray[np.float64], degree: NDArray[np.float64]) -> NDArra
         from scipy.sparse.linalg import eigsh
 
         vector = eigsh(csr_array(normalized), k=1, which="LM", v0=np.ones(len(degree)), tol=1e-6)[1][:, 0]
-    vector = vector * np.sign(vector[np.abs(vector).argmax()])
     vector[np.abs(vector) < 1e-9] = 0.0
-    positive = vector >= 0
+    positive = _sign(vector, degree) * vector >= 0
     sign = np.where(positive, 1.0, -1.0)
     # the share of the edges' weight that is cut
     if sign @ laplacian @ sign / (2 * degree.sum()) < 0.5:
@@ -130,6 +135,21 @@ def _side(laplacian: NDArray[np.float64], degree: NDArray[np.float64]) -> NDArra
         positive = uniform(0, number, torch.zeros_like(number)).numpy() >= 0.5
         positive[degree.argmax()] = True
     return positive  # type: ignore[no-any-return]
+
+
+def _sign(vector: NDArray[np.float64], degree: NDArray[np.float64]) -> float:
+    """That in which the side that is kept is positive."""
+    above, below = vector > 0, vector < 0
+    measures = (
+        (vector.max(), -vector.min()),
+        (below.sum(), above.sum()),
+        (np.square(degree[above]).sum(), np.square(degree[below]).sum()),
+    )
+    for one, other in measures:
+        # what rounding tells apart is alike
+        if abs(one - other) > _ALIKE * max(one, other):
+            return 1.0 if one > other else -1.0
+    return float(np.sign(vector[np.flatnonzero(vector)[0]]))
 
 
 class FixedPool:

@@ -54,7 +54,7 @@ def cut_matching(adjacency: Adjacency, order: Tensor | None = None, volume: Tens
     return torch.tensor(pair, dtype=torch.long, device=adjacency.device)
 
 
-def dominant_matching(adjacency: Adjacency, seed: int = 0) -> Tensor:
+def dominant_matching(adjacency: Adjacency, seed: int = 0, number: Tensor | None = None) -> Tensor:
     """Greedy pairs all at once: an edge whose w_ij (1/d_i + 1/d_j) is above that of every edge that it meets joins its ends; again, until none is left.
 
     These are the pairs of a greedy pass over all edges from the best on, which lowers the normalized cut most at each step; of equal edges a drawn order decides, so that a few rounds
@@ -63,6 +63,8 @@ def dominant_matching(adjacency: Adjacency, seed: int = 0) -> Tensor:
     Args:
         adjacency: undirected, both directions of every edge, weights above 0; loops are not looked at.
         seed: of the order of equal edges.
+        number: (nodes,) int64 of each node, by which equal edges are drawn; of several graphs those within each, so that its pairs do not depend on the others. Their numbers here
+            if None.
 
     Returns:
         (nodes,) int64, the pair that each is of, numbered by their lowest nodes; a node that found no partner is alone in its own.
@@ -75,7 +77,7 @@ def dominant_matching(adjacency: Adjacency, seed: int = 0) -> Tensor:
     one = adjacency.source < adjacency.target
     low, high = adjacency.source[one].long(), adjacency.target[one].long()
     gain = adjacency.values(torch.float64)[one] * (inverse[low] + inverse[high])
-    order = uniform(seed, low, high).argsort()
+    order = uniform(seed, *(low, high) if number is None else (number[low], number[high])).argsort()
     order = order[gain[order].argsort(stable=True)]
     rank = torch.empty_like(order).index_copy_(0, order, torch.arange(len(order), device=order.device))
     leader = torch.arange(adjacency.num_nodes, device=adjacency.device)

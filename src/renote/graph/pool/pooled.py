@@ -57,7 +57,7 @@ class Pooled:
         return product(self.select, self.share, x)
 
     def lift(self, x: Tensor, fine: Graph) -> Tensor:
-        """S (Sᵀ S)⁻¹ X': (coarse nodes, features) → (nodes, features); 0 where a node is in no coarse node.
+        """S (Sᵀ S)⁻¹ X': (coarse nodes, features) → (nodes, features); 0 where a node is in no coarse node, or with a share of 0.
 
         Args:
             x: X'.
@@ -72,6 +72,7 @@ class Pooled:
         if self.share is None:
             return product(turned, None, x / self.select.count.to(x.dtype)[:, None])
         size = product(self.select.by_row, None, self.share.square()[:, None])
+        size = torch.where(size > 0, size, 1.0)
         return product(turned, self.share.index_select(0, self.select.to_transposed), x / size)
 
 
