@@ -121,6 +121,17 @@ def test_columns_refuse_what_cannot_be() -> None:
         ColumnConvolution(5, 3).double()(graph.x, graph.adjacency)
     with pytest.raises(UsageError, match="the graph has 3 relations"):
         ColumnNetwork(5).double()(graph)
+    with pytest.raises(UsageError, match="the graph has 1 relations, and the network was made for 3"):
+        ColumnNetwork(5, relations=3).double()(Graph(graph.x, graph.adjacency))
+
+
+def test_columns_read_a_graph_without_the_last_relations() -> None:
+    graph = related()
+    layer = ColumnConvolution(5, 3).double()
+    nothing = Adjacency.from_edges([], [], graph.num_nodes)
+    for given in range(3):
+        padded = [*graph.relations[:given], *[nothing] * (3 - given)]
+        torch.testing.assert_close(layer(graph.x, graph.relations[:given]), layer(graph.x, padded))
 
 
 def residual_network(residual: Residual, widths: tuple[int, ...] = (5, 4, 4, 4, 3)) -> GraphResidualNetwork:

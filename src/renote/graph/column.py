@@ -64,7 +64,8 @@ class ColumnNetwork(nn.Module):
     def forward(self, graph: Graph) -> Tensor:
         """Logits (nodes, classes)."""
         joined = graph.relations
-        if self.relations and len(joined) > self.relations:
+        untold = graph.relation is None and self.relations > 1
+        if untold or (self.relations and len(joined) > self.relations):
             raise UsageError(f"the graph has {len(joined)} relations, and the network was made for {self.relations}")
         x = drop_features(features_of(graph), self.dropout, self.training) @ self.weight + self.bias
         x = x.relu()

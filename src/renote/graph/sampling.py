@@ -129,7 +129,7 @@ def sample_by_weight(
         DataError: a negative weight among those that are looked at.
 
     Source:
-        Cohen & Kaplan (2007), "Summarizing data using bottom-k sketches", section 3, for τ.
+        Cohen & Kaplan (2007), "Summarizing data using bottom-k sketches": the weights without replacement, by rank conditioning.
     """
     if adjacency.weight is None:
         raise UsageError("weighted sampling of a graph without weights: leave weighted out, or give the edges weights")

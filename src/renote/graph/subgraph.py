@@ -119,8 +119,8 @@ def neighborhood(
     for number, fan_out in enumerate(fan_outs):
         frontier = (hop == number).nonzero().squeeze(1)
         if weighted:
-            edge, count, weight = sample_by_weight(whole, frontier, fan_out, seed, replace)
-            weights.append(weight)
+            edge, count, stands_for = sample_by_weight(whole, frontier, fan_out, seed, replace)
+            weights.append(stands_for)
         else:
             edge, count = sample_neighbors(whole, frontier, fan_out, seed, replace=replace)
         source = whole.source.index_select(0, edge)
@@ -133,11 +133,13 @@ def neighborhood(
         return _part(graph, node, node[:0], torch.zeros_like(node), nodes)
     place = torch.searchsorted(node, torch.cat(reached))
     count = torch.zeros_like(node).index_copy(0, place, torch.cat(counts))
-    edge, order = (edges[0], None) if len(edges) == 1 else torch.cat(edges).sort()
+    edge, order = edges[0], None
+    if len(edges) > 1:
+        edge, order = torch.cat(edges).sort()
     share = None if whole.whole is None else _rows(whole.whole.share, edge)
     weight = None
     if weighted:
-        weight = torch.cat(weights) if order is None else torch.cat(weights).index_select(0, order)
+        weight = weights[0] if order is None else torch.cat(weights).index_select(0, order)
     elif any(fan_out != ALL for fan_out in fan_outs):
         degree = whole.pattern.count.index_select(0, node)
         drawn = (count / degree.clamp(min=1)).double().repeat_interleave(count, output_size=len(edge))

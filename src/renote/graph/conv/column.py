@@ -58,7 +58,8 @@ class ColumnConvolution(nn.Module):
         """One hop; arguments as the class says."""
         check_width(x, self.features, "convolution")
         joined = [adjacency] if isinstance(adjacency, Adjacency) else list(adjacency)
-        if self.relations and len(joined) > self.relations:
+        untold = isinstance(adjacency, Adjacency) and self.relations > 1
+        if untold or (self.relations and len(joined) > self.relations):
             raise UsageError(f"{len(joined)} relations, and the convolution takes {self.relations}")
         contexts = [spmm(relation.random_walk(), x) / self.relations for relation in joined[: self.relations]]
         weight = self.weight[: 1 + len(contexts)].flatten(0, 1)
