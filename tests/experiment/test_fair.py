@@ -259,7 +259,7 @@ def cells(work: Path) -> dict[str, Any]:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_a_killed_protocol_leaves_no_process_and_goes_on(tmp_path: Path) -> None:
     folder = write_graphs(tmp_path / "graphs")
-    line = ["fair", "gin", "--data", f"graphs:{folder}", "--grid", "hidden=4,8", "--epochs", "4", "--no-baseline"]
+    line = ["fair", "gin", "--data", f"graphs:{folder}", "--grid", "hidden=4", "--epochs", "3", "--no-baseline"]
     work = tmp_path / "killed"
     command = [sys.executable, "-m", "renote.cli", *line, "--work", str(work), "--processes", "2"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -274,13 +274,12 @@ def test_a_killed_protocol_leaves_no_process_and_goes_on(tmp_path: Path) -> None
         assert time.monotonic() < until, f"{left} are still there"
         time.sleep(0.05)
     before = cells(work)
-    assert 0 < len(before) < 10 * (2 + 1)
     for name in ("killed", "whole"):
         run_command([*line, "--work", str(tmp_path / name), "--out", str(tmp_path / f"{name}.json")])
     after, whole = cells(work), cells(tmp_path / "whole")
     # what was finished has the seconds that it had
     assert {key: after[key] for key in before} == before
-    assert len(after) == 10 * (2 + 1)
+    assert 0 < len(before) < len(after)
     assert {key: cell["value"] for key, cell in after.items()} == {key: cell["value"] for key, cell in whole.items()}
     rows = [json.loads((tmp_path / f"{name}.json").read_text())["rows"] for name in ("killed", "whole")]
     assert rows[0] == rows[1]
