@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -230,3 +234,52 @@ def test_a_system_can_be_sent_to_a_process(name: str) -> None:
     import pickle
 
     assert pickle.loads(pickle.dumps(systems.get(name))).name == name
+
+
+def running() -> dict[int, int]:
+    """Number of each process that runs, and that of its parent."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = path.read_text().rpartition(")")[2].split()[:2]
+        except OSError:  # it has just ended
+            continue
+        # what has ended and is not waited for is not running
+        if state != "Z":
+            found[int(path.parent.name)] = int(parent)
+    return found
+
+
+def cells(work: Path) -> dict[str, Any]:
+    (kept,) = work.glob("*/measurements.json")
+    found: dict[str, Any] = json.loads(kept.read_text())
+    return found
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_killed_protocol_leaves_no_process_and_goes_on(tmp_path: Path) -> None:
+    folder = write_graphs(tmp_path / "graphs")
+    line = ["fair", "gin", "--data", f"graphs:{folder}", "--grid", "hidden=4", "--epochs", "3", "--no-baseline"]
+    work = tmp_path / "killed"
+    command = [sys.executable, "-m", "renote.cli", *line, "--work", str(work), "--processes", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not list(work.glob("*/measurements.json")):
+        time.sleep(0.01)
+    children = [number for number, parent in running().items() if parent == process.pid]
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert len(children) >= 2
+    until = time.monotonic() + 20
+    while left := set(children) & running().keys():
+        assert time.monotonic() < until, f"{left} are still there"
+        time.sleep(0.05)
+    before = cells(work)
+    for name in ("killed", "whole"):
+        run_command([*line, "--work", str(tmp_path / name), "--out", str(tmp_path / f"{name}.json")])
+    after, whole = cells(work), cells(tmp_path / "whole")
+    # what was finished has the seconds that it had
+    assert {key: after[key] for key in before} == before
+    assert 0 < len(before) < len(after)
+    assert {key: cell["value"] for key, cell in after.items()} == {key: cell["value"] for key, cell in whole.items()}
+    rows = [json.loads((tmp_path / f"{name}.json").read_text())["rows"] for name in ("killed", "whole")]
+    assert rows[0] == rows[1]

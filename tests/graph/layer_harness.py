@@ -58,6 +58,7 @@ class Layer:
         one_loop: whether of several loops on a node the last counts alone, as where every node is given one.
         weighted: whether it looks at weights, so that a weight of 2 is an edge that is there twice.
         symmetric: whether it forgets the order of the neighbours.
+        rtol: how near it is to the formula.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Layer:
     one_loop: bool = True
     weighted: bool = True
     symmetric: bool = True
+    rtol: float = 1e-12
 
     def dense(self, adjacency: Adjacency) -> Tensor:
         """What it sees of the edges."""

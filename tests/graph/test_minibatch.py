@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import sys
+import weakref
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from layer_harness import kipf_matrix, random_graph, undirected
 from scipy.stats import chi2, kstest
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from renote.errors import DataError, UsageError
 from renote.graph import (
@@ -452,6 +456,71 @@ def test_layer_by_layer_is_the_whole(name: str, megabytes: float) -> None:
         assert len(calls) == {1e-5: 50, 1.0: 1}.get(megabytes, len(calls))
         assert megabytes != 2e-2 or 1 < len(calls) < 50
     torch.testing.assert_close(found, network(graph), rtol=1e-6, atol=1e-6)
+
+
+class LiveBytes(TorchDispatchMode):
+    """Bytes of the tensors that are made within, and the most of them that are there at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.most = 0
+        self._known: dict[int, int] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, torch.Tensor) and tensor.layout == torch.strided:
+                self._see(tensor.untyped_storage())
+        return out
+
+    def _see(self, storage: torch.UntypedStorage) -> None:
+        if storage._cdata not in self._known:
+            self._known[storage._cdata] = storage.nbytes()
+            self.now += storage.nbytes()
+            self.most = max(self.most, self.now)
+            weakref.finalize(storage, self._forget, storage._cdata)
+
+    def _forget(self, number: int) -> None:
+        self.now -= self._known.pop(number)
+
+
+WIDE: dict[str, Callable[[], torch.nn.Module]] = {
+    "gat": lambda: GATConvolution(32, 16, heads=12, concat=False),
+    "gaan": lambda: GaANConvolution(32, 16, 4, 24, 24, 48),
+    "sage pool": lambda: SAGEConvolution(32, 16, "pool", aggregated=192),
+    "sage lstm": lambda: SAGEConvolution(32, 16, "lstm", aggregated=48),
+}
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_layer_by_layer_stays_within_its_budget(name: str) -> None:
+    """About, which is up to twice, beyond a layer's output, of which an activation makes another."""
+    graph = graph_of(undirected(600, 600, 6), 32).map(lambda part: part.float() if part.is_floating_point() else part)
+    network = NodeNetwork([WIDE[name](), KipfConvolution(16, 3)]).eval()
+    layerwise(network, graph)  # what is kept of the edges
+    output = 2 * 600 * 16 * 4
+    with torch.no_grad(), LiveBytes() as whole:
+        network(graph)
+    for megabytes in (0.3, 0.15):
+        with LiveBytes() as chunked:
+            layerwise(network, graph, megabytes)
+        assert chunked.most <= output + 2e6 * megabytes < whole.most
+
+
+def test_chunks_are_as_large_as_the_budget_allows() -> None:
+    """A path: a node is read for itself and for each edge, 2 · 4 bytes for each number of its row and of what a matrix makes of it; an edge takes 32."""
+    path = Adjacency.from_edges(torch.arange(99), torch.arange(1, 100), 100)
+    network = NodeNetwork([KipfConvolution(4, 6)]).eval()
+    read = 2 * 4 * (4 + (4 * 6 + 6) // 4)
+    seen: list[int] = []
+    network.convolutions[0].register_forward_hook(lambda module, given, out: seen.append(len(given[0])))
+    layerwise(
+        network,
+        graph_of(path).map(lambda part: part.float() if part.is_floating_point() else part),
+        1e-6 * 10 * (2 * read + 32),
+    )
+    # ten nodes and the one before them; the first has no edge
+    assert seen == [10, *[11] * 9]
 
 
 def test_layer_by_layer_on_sparse_features_and_other_networks() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from renote.graph import (
     MixtureConvolution,
     NodeNetwork,
     SAGEConvolution,
+    SparseFeatures,
     attend,
     segment_sum,
 )
@@ -79,12 +81,28 @@ def test_neighbours_as_a_set_from_the_command_line(name: str, tmp_path: Path) ->
 TRAINED = [name for name in systems.names() if systems.get(name).kind == "nodes" and name != "label-propagation"]
 
 
-@pytest.mark.parametrize("name", TRAINED)
-def test_the_same_seed_gives_the_same_bits(name: str) -> None:
+NEIGHBORS = {"batches": "neighbors", "batch_size": 32, "fan_outs": (5, 5)}
+CLUSTERS = {"batches": "clusters", "clusters": 8, "clusters_per_batch": 3, "partition": "random"}
+SEEDED: list[tuple[str, bool, dict[str, Any]]] = [
+    *((name, False, {}) for name in TRAINED),
+    *((name, True, {}) for name in ("gcn", "gat", "chebnet", "graphsage")),
+    *(("graphsage", False, {"aggregation": name, "hidden": 16, "aggregated": 16}) for name in ("lstm", "pool")),
+    *(("graphsage", sparse, NEIGHBORS) for sparse in (False, True)),
+    ("graphsage", False, {"aggregation": "lstm", "hidden": 16, "aggregated": 16, **NEIGHBORS}),
+    *(("cluster-gcn", sparse, CLUSTERS) for sparse in (False, True)),
+]
+
+
+@pytest.mark.parametrize(("name", "sparse", "changes"), SEEDED)
+def test_the_same_seed_gives_the_same_bits(name: str, sparse: bool, changes: dict[str, Any]) -> None:
     system, known = systems.get(name), data.load("digits-knn")
+    assert isinstance(known, data.NodeData)
+    if sparse:
+        assert isinstance(known.graph.x, Tensor)
+        known = dataclasses.replace(known, graph=known.graph.with_x(SparseFeatures.from_dense(known.graph.x)))
 
     def weights(seed: int) -> list[Tensor]:
-        config = system.configure(steps=3, seed=seed)
+        config = system.configure(**{"steps": 3, "seed": seed, **changes})
         return [p.detach() for p in train(system, known, config, progress=False).module.parameters()]
 
     first, again, other = weights(1), weights(1), weights(2)

@@ -224,7 +224,7 @@ class PersonalizedPageRank(Operator):
         z = x
         for _ in range(self.iterations):
             following = (1.0 - self.restart) * (self.operator @ z) + self.restart * x
-            stands = self.tolerance and (not x.numel() or float((following - z).abs().max()) <= self.tolerance)
+            stands = self.tolerance and (not x.numel() or float((following - z).detach().abs().max()) <= self.tolerance)
             z = following
             if stands:
                 break

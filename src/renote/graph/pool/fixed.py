@@ -134,7 +134,7 @@ def _side(laplacian: NDArray[np.float64], degree: NDArray[np.float64]) -> NDArra
         number = torch.arange(len(degree))
         positive = uniform(0, number, torch.zeros_like(number)).numpy() >= 0.5
         positive[degree.argmax()] = True
-    return positive  # type: ignore[no-any-return]
+    return positive
 
 
 def _sign(vector: NDArray[np.float64], degree: NDArray[np.float64]) -> float:
