@@ -122,8 +122,8 @@ def smiles_rows(smiles: list[str], form: GraphForm, what: str = "the list") -> T
     kind = torch.tensor([form.node_types.index(name) if name in form.node_types else -1 for name in names])
     kind = kind[graphs["atom_type"]]
     if bool((kind < 0).any()):
-        atom = int((kind < 0).nonzero()[0])
-        number = int(graphs.graph_of_node[atom])
+        atom, ends = int((kind < 0).nonzero()[0]), torch.cumsum(torch.from_numpy(read.atom_count), 0)
+        number = int(torch.searchsorted(ends, atom, right=True))
         raise DataError(
             f"{what}, molecule {number + 1}, {read.smiles[number]!r}: its atom {names[int(graphs['atom_type'][atom])]} is not in atom_types {list(form.node_types)}"
         )
@@ -145,10 +145,13 @@ def _refuse_others(what: str, names: tuple[str, ...], edges: tuple[str, ...], fo
 
 def _atoms(data: MoleculeData) -> tuple[Graph, tuple[str, ...], Tensor]:
     """Kekulized graphs, and the types of their atoms with charges."""
-    graphs = data.graphs
-    plain = graphs.num_features == len(ATOM_TYPES) + 1 + FEATURES_BESIDE_TYPE
-    plain = plain and graphs.relation is not None and not bool((graphs["atom_type"] >= len(ATOM_TYPES)).any())
-    if not plain or bool((graphs.relation == BOND_TYPES.index("aromatic")).any()):
+    graphs, relation = data.graphs, data.graphs.relation
+    if (
+        relation is None
+        or graphs.num_features != len(ATOM_TYPES) + 1 + FEATURES_BESIDE_TYPE  # types of the user's own
+        or bool((graphs["atom_type"] >= len(ATOM_TYPES)).any())
+        or bool((relation == BOND_TYPES.index("aromatic")).any())
+    ):
         read = read_smiles(data.smiles, kekulize=True)
         names = atom_types_of(read)
         graphs, _ = to_graphs(read, names)

@@ -304,8 +304,8 @@ class SampleRun(Run):
 
     def _chunk(self, most: int, times: int = 1, numbers: int = MOST_NUMBERS) -> int:
         """How many samples at a time, at most `most`: less than `numbers` of them, and `times` MOST_NUMBERS that the model holds."""
-        one = max(1, torch.Size(self.data.shape).numel())
-        return max(1, min(most, numbers // one, times * MOST_NUMBERS // (one * self.module.chances)))
+        one, chances = max(1, torch.Size(self.data.shape).numel()), int(self.module.chances)
+        return max(1, min(most, numbers // one, times * MOST_NUMBERS // (one * chances)))
 
     def training_data(self) -> SampleData:
         """The data with its samples, which are read again if the run was loaded without them."""

@@ -251,7 +251,7 @@ def small_graphs(lab: Lab) -> Outcome:
     from renote.experiment import contrast
 
     seeds, count = (0, 1, 2), 240
-    changes = {} if lab.laptop else {"steps": 20_000}
+    changes: dict[str, Any] = {} if lab.laptop else {"steps": 20_000}
     runs = {name: contrast.trained(lab, name, {name: (None, {})}, seeds, "graphs", **changes)[name] for name in SETS}
     found = {
         name: [lab.measure(f"{name}, seed {i}", partial(_distances, run, count, i)) for i, run in zip(seeds, of)]
@@ -309,8 +309,9 @@ def _graph_figure(found: dict[str, list[dict[str, dict[str, float]]]], runs: dic
     from renote import evaluate
     from renote.experiment import contrast
 
-    figure = Figure(figsize=(15, 7.6), layout="constrained")
-    for (name, rows), panels in zip(found.items(), figure.subplots(len(found), 6, squeeze=False)):
+    figure = Figure(figsize=(15, 6.6), layout="constrained")
+    grid = figure.subplots(len(found), 6, squeeze=False, width_ratios=(1, 1, 1, 2, 2, 2))
+    for (name, rows), panels in zip(found.items(), grid):
         for axes, kind in zip(panels, MEASURES):
             contrast.bar(axes, f"{name}\nMMD², {kind}", {whose: [row[whose][kind] for row in rows] for whose in WHOSE})
         run = runs[name][0]
