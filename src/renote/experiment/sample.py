@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -304,7 +305,7 @@ class SampleRun(Run):
 
     def _chunk(self, most: int, times: int = 1, numbers: int = MOST_NUMBERS) -> int:
         """How many samples at a time, at most `most`: less than `numbers` of them, and `times` MOST_NUMBERS that the model holds."""
-        one, chances = max(1, torch.Size(self.data.shape).numel()), int(self.module.chances)
+        one, chances = max(1, math.prod(self.data.shape)), int(self.module.chances)
         return max(1, min(most, numbers // one, times * MOST_NUMBERS // (one * chances)))
 
     def training_data(self) -> SampleData:

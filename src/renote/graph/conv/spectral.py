@@ -79,7 +79,8 @@ class ChebyshevConvolution(nn.Module):
         angle = (values - 1).clamp(-1.0, 1.0).to(self.weight.dtype).arccos()
         degree = torch.arange(self.order + 1, device=angle.device, dtype=angle.dtype)
         # T_k(cos a) = cos k a
-        return torch.tensordot((angle[:, None] * degree).cos(), self.weight, 1)
+        found: Tensor = torch.tensordot((angle[:, None] * degree).cos(), self.weight, 1)
+        return found
 
     def extra_repr(self) -> str:
         """What `print` shows."""
