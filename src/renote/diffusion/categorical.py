@@ -272,7 +272,7 @@ class CategoricalModel(Walker):
         def step(noisy: Tensor, estimate: Tensor, t: float, s: float) -> Tensor:
             return self.process.reverse(noisy, estimate, t, s, noise.normal(self.shape))
 
-        def estimate(noisy: Tensor, t: Tensor, condition: Condition | None) -> Tensor:
+        def estimate(noisy: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
             chances: Tensor = self.denoiser(noisy, t[:1], condition)  # all samples of a walk are at one time
             return chances
 

@@ -105,7 +105,7 @@ class Jumps(Transition):
         """Q(a) of the different a, and which of them is each sample's, (n,) or (1,); on a GPU, which would have to be waited for, of all that are given."""
         if kept.device.type != "cpu":
             return self.matrix(kept), torch.arange(len(kept), device=kept.device)
-        different, which = kept.double().unique(return_inverse=True)
+        different, which = torch.unique(kept.double(), return_inverse=True)
         for known, matrices in self._recent:
             if torch.equal(known, different):
                 return matrices, which
