@@ -252,7 +252,9 @@ def small_graphs(lab: Lab) -> Outcome:
 
     seeds, count = (0, 1, 2), 240
     changes: dict[str, Any] = {} if lab.laptop else {"steps": 20_000}
-    runs = {name: contrast.trained(lab, name, {name: (None, {})}, seeds, "graphs", None, **changes)[name] for name in SETS}
+    runs = {
+        name: contrast.trained(lab, name, {name: (None, {})}, seeds, "graphs", None, **changes)[name] for name in SETS
+    }
     found = {
         name: [lab.measure(f"{name}, seed {i}", partial(_distances, run, count, i)) for i, run in zip(seeds, of)]
         for name, of in runs.items()
