@@ -101,18 +101,19 @@ def test_the_claim_of_small_graphs_runs(tmp_path, monkeypatch):
     monkeypatch.setitem(module.SYSTEM.presets, "graphs", module.LAPTOP | SMALL | {"steps": 2, "device": "cpu"})
     lab = Lab(SYSTEM, "laptop", tmp_path, progress=False)
     monkeypatch.setattr(lab, "data", lambda name, **options: data.load(name, graphs=40, least=5, most=6))
-    measure = module._distances
-    monkeypatch.setattr(module, "_distances", lambda run, count, seed: measure(run, 12, seed))
+    claims = importlib.import_module("renote.experiment.graph_claims")
+    measure = claims._distances
+    monkeypatch.setattr(claims, "_distances", lambda run, count, seed: measure(run, 12, seed))
     outcome = SYSTEM.claim("small-graphs").experiment(lab)
     assert outcome.seeds == (0, 1, 2)
     assert isinstance(outcome.holds, bool)
-    for name in module.SETS:
-        for kind in module.MEASURES:
-            for whose in module.WHOSE:
+    for name in claims.SETS:
+        for kind in claims.MEASURES:
+            for whose in claims.WHOSE:
                 assert 0 <= outcome.measured[f"{name}, {kind}, {whose}"]["mean"] < 2
     evaluate.save_figure(outcome.figure, tmp_path / "figure.png")
     run = SYSTEM.train(lab.data("small-planar"), progress=False, preset="graphs")
-    rows = module._random(run, 400, 0)
+    rows = claims._random(run, 400, 0)
     sizes = (rows[:, :6] == 0).sum(1)
     assert set(sizes.tolist()) == {5, 6}
     joined = float((rows[:, 6:] == 1).sum() / (sizes * (sizes - 1) / 2).sum())
