@@ -68,7 +68,8 @@ class TransformerLayer(nn.Module):
         scores = query @ key.transpose(2, 3) / query.shape[-1] ** 0.5
         if there is not None:
             scores = scores.masked_fill(~there[:, None, None, :], float("-inf"))
-        return scores.softmax(-1)
+        shares: Tensor = scores.softmax(-1)
+        return shares
 
     def _heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Q, K and V, (n, heads, places, width / heads)."""
