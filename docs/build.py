@@ -295,7 +295,7 @@ def accuracy() -> str:
 
 def comparisons_page() -> str:
     """The page of node classifiers side by side: every comparison and search that was kept."""
-    text = (ROOT / "docs" / "comparisons.md").read_text()
+    text, drawn = (ROOT / "docs" / "comparisons.md").read_text(), pictures("compare")
     compared = [
         part
         for name, document in kept("compare").items()
@@ -315,6 +315,7 @@ def comparisons_page() -> str:
                     for row in sorted(document["rows"], key=lambda row: -row["mean"])
                 ],
             ),
+            *([f"![Score over time and memory on {name}](figures/compare-{name}.png)"] if name in drawn else []),
             made_by(document),
         )
     ]
@@ -336,6 +337,11 @@ def comparisons_page() -> str:
     ]
     compared, tuned = ("\n\n".join(parts) or "Not yet run." for parts in (compared, tuned))
     return text.replace("{compared}", compared).replace("{tuned}", tuned)
+
+
+def pictures(folder: str) -> dict[str, Path]:
+    """Name of a picture in a folder of results → where it is."""
+    return {path.stem: path for path in sorted((ROOT / "results" / folder).glob("*.png"))}
 
 
 def kept(folder: str) -> dict[str, dict[str, Any]]:
@@ -376,9 +382,11 @@ def documents() -> dict[Path, str | bytes]:
     }
     for name in sampler_results():
         files[PAGES / "figures" / f"samplers-{name}.png"] = (ROOT / "results" / "samplers" / f"{name}.png").read_bytes()
-    for drawn in (ROOT / "results" / "quality.png", ROOT / "results" / "scale.png"):
-        if drawn.exists():
-            files[PAGES / "figures" / drawn.name] = drawn.read_bytes()
+    for whole in (ROOT / "results" / "quality.png", ROOT / "results" / "scale.png"):
+        if whole.exists():
+            files[PAGES / "figures" / whole.name] = whole.read_bytes()
+    for name, drawn in pictures("compare").items():
+        files[PAGES / "figures" / f"compare-{name}.png"] = drawn.read_bytes()
     for name in systems.names():
         files[PAGES / "systems" / f"{name}.md"] = system_page(name, found.get(name, {}))
         for document in found.get(name, {}).values():
