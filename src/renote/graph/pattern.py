@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -119,11 +120,27 @@ class Pattern:
         origin = None if self._transposed_of is None else self._transposed_of()
         if origin is not None:
             return origin
-        if self._transposed is None:
+        return self._turn() if self._transposed is None else self._transposed
+
+    def _turn(self) -> Pattern:
+        """Makes the transpose, and the order of its entries."""
+        index = self.rowptr.dtype
+        if self.column.device.type == "cpu":
+            from scipy.sparse import csr_array
+
+            # by counting, three to ten times faster than a sort
+            places = np.arange(self.num_entries, dtype=self.rowptr.numpy().dtype)
+            shape = self.num_rows, self.num_columns
+            turned = csr_array((places, self.column.numpy(), self.rowptr.numpy()), shape=shape).tocsc()
+            parts = (torch.from_numpy(part).to(index) for part in (turned.indptr, turned.indices, turned.data))
+            rowptr, column, self.to_transposed = parts
+        else:
+            self.to_transposed = torch.argsort(self.column, stable=True).to(index)
             row = self.column.index_select(0, self.to_transposed)
+            rowptr = _rowptr(row, self.num_columns, index)
             column = self.row.index_select(0, self.to_transposed)
-            self._transposed = Pattern(_rowptr(row, self.num_columns, row.dtype), column, self.num_rows)
-            self._transposed._transposed_of = weakref.ref(self)
+        self._transposed = Pattern(rowptr, column, self.num_rows)
+        self._transposed._transposed_of = weakref.ref(self)
         return self._transposed
 
     def __getstate__(self) -> dict[str, Any]:
@@ -137,8 +154,12 @@ class Pattern:
     def to_transposed(self) -> Tensor:
         """(entries,) for each entry of the transpose, its place here: `values[to_transposed]` are the transpose's values."""
         origin = None if self._transposed_of is None else self._transposed_of()
-        order = torch.argsort(self.column if origin is None else origin.to_transposed, stable=True)
-        return order.to(self.rowptr.dtype)
+        if origin is None:
+            self._turn()
+            found: Tensor = self.__dict__["to_transposed"]
+            return found
+        places = torch.arange(self.num_entries, dtype=self.rowptr.dtype, device=self.rowptr.device)
+        return torch.empty_like(places).index_copy_(0, origin.to_transposed.long(), places)
 
     @cached_property
     def by_row(self) -> Pattern:
