@@ -69,7 +69,7 @@ def readme_table() -> str:
             cells += [
                 "",
                 "",
-                "baseline"
+                "no claim of its own"
                 if not system.claims and system.family == "graph"
                 else f"trains and {'samples' if system.generates else 'predicts'}; claim not yet run",
             ]

@@ -158,8 +158,8 @@ class System(Generic[R]):
             )
         if not self.claims:
             raise UsageError(
-                f"{self.name} makes no claim of its own: it is a baseline, which other systems are measured against; "
-                f"compare it with them, e.g. renote compare {self.name} NAME --data {self.data}"
+                f"{self.name} makes no claim of its own: compare it with others, "
+                f"e.g. renote compare {self.name} NAME --data {self.data}"
             )
         if id is None:
             return self.claims[0]
