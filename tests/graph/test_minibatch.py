@@ -34,6 +34,7 @@ from renote.graph import (
     JumpingKnowledge,
     KipfConvolution,
     LoopyConvolution,
+    MessageConvolution,
     MixtureConvolution,
     NeighborSampling,
     NodeClassification,
@@ -283,6 +284,10 @@ def deep_sets() -> torch.nn.Module:
     return module
 
 
+def sent(source: torch.Tensor, target: torch.Tensor, edge: torch.Tensor | None) -> torch.Tensor:
+    return source * source - target
+
+
 SUMS: dict[str, Callable[[], torch.nn.Module]] = {
     "loopy": lambda: LoopyConvolution(3, 2).double(),
     "isomorphism": isomorphism,
@@ -291,6 +296,8 @@ SUMS: dict[str, Callable[[], torch.nn.Module]] = {
     "sage gated": lambda: SAGEConvolution(3, 2, "gated").double(),
     "gated": lambda: GatedAggregation(3).double(),
     "deepsets": deep_sets,
+    "message sum": lambda: MessageConvolution(3, sent),
+    "message gated": lambda: MessageConvolution(3, sent, "gated", message_features=3).double(),
 }
 
 

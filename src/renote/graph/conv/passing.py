@@ -101,7 +101,7 @@ class MessageConvolution(nn.Module):
             )
         x = x if isinstance(x, Tensor) else x.to_dense()
         in_parts = type(self.aggregate) in IN_PARTS
-        over = adjacency.random_walk() if type(self.aggregate) is MeanAggregation else adjacency
+        over = adjacency.random_walk() if type(self.aggregate) is MeanAggregation else adjacency.expected
         weight = None if over.weight is None else over.values(x.dtype)
         size = self.edges_at_once or max(LEAST, adjacency.num_nodes)
         runs = adjacency.keep(f"runs of {size}", lambda: _runs(adjacency.pattern, size))
@@ -119,7 +119,7 @@ class MessageConvolution(nn.Module):
             made.append(checkpoint(step, *given, use_reentrant=False) if again else step(*given))
         told: Tensor = made[0] if len(made) == 1 else torch.cat(made)
         if not in_parts:
-            told = self.aggregate(told, Adjacency(adjacency.pattern.by_row, adjacency.weight))
+            told = self.aggregate(told, Adjacency(adjacency.pattern.by_row, adjacency.weight, whole=adjacency.whole))
         elif len(made) > 1:
             told = self._over(runs.rows, told, None)
         return told if self.update is None else self.update(x, told)
