@@ -120,10 +120,10 @@ class Pattern:
         origin = None if self._transposed_of is None else self._transposed_of()
         if origin is not None:
             return origin
-        return self._turn() if self._transposed is None else self._transposed
+        return self._turned()[0] if self._transposed is None else self._transposed
 
-    def _turn(self) -> Pattern:
-        """Makes the transpose, and the order of its entries."""
+    def _turned(self) -> tuple[Pattern, Tensor]:
+        """Makes and keeps the transpose, and the order of its entries."""
         index = self.rowptr.dtype
         if self.column.device.type == "cpu":
             from scipy.sparse import csr_array
@@ -133,15 +133,15 @@ class Pattern:
             shape = self.num_rows, self.num_columns
             turned = csr_array((places, self.column.numpy(), self.rowptr.numpy()), shape=shape).tocsc()
             parts = (torch.from_numpy(part).to(index) for part in (turned.indptr, turned.indices, turned.data))
-            rowptr, column, self.to_transposed = parts
+            rowptr, column, order = parts
         else:
-            self.to_transposed = torch.argsort(self.column, stable=True).to(index)
-            row = self.column.index_select(0, self.to_transposed)
-            rowptr = _rowptr(row, self.num_columns, index)
-            column = self.row.index_select(0, self.to_transposed)
+            order = torch.argsort(self.column, stable=True).to(index)
+            rowptr = _rowptr(self.column.index_select(0, order), self.num_columns, index)
+            column = self.row.index_select(0, order)
         self._transposed = Pattern(rowptr, column, self.num_rows)
         self._transposed._transposed_of = weakref.ref(self)
-        return self._transposed
+        self.to_transposed = order
+        return self._transposed, order
 
     def __getstate__(self) -> dict[str, Any]:
         # What is made lazily is made anew in a copy; weak references cannot be pickled.
@@ -155,9 +155,7 @@ class Pattern:
         """(entries,) for each entry of the transpose, its place here: `values[to_transposed]` are the transpose's values."""
         origin = None if self._transposed_of is None else self._transposed_of()
         if origin is None:
-            self._turn()
-            found: Tensor = self.__dict__["to_transposed"]
-            return found
+            return self._turned()[1]
         places = torch.arange(self.num_entries, dtype=self.rowptr.dtype, device=self.rowptr.device)
         return torch.empty_like(places).index_copy_(0, origin.to_transposed.long(), places)
 
