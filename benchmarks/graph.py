@@ -11,12 +11,12 @@ from torch.nn import functional
 
 from benchmarks.harness import copy_bandwidth, row_with_memory
 from benchmarks.peers import PeerGaAN
+from benchmarks.relations import edge_network
 from renote.errors import DataError
 from renote.graph import (
     GCN,
     Adjacency,
     ChebyshevConvolution,
-    EdgeNetworkConvolution,
     GaANConvolution,
     GATConvolution,
     Graph,
@@ -144,7 +144,9 @@ def _large(quick: bool, device: torch.device) -> list[dict[str, Any]]:
     rows.append(told(_sign(x.detach(), index, nodes, repeats), 3, "sorting the list of edges not counted"))
     size = f"{nodes:,} nodes, {edges:,} edges, {width} features"
     rows = [row | {"name": f"{row['name']} ({size})"} for row in rows]
-    return [*rows, _edge_network(quick, device)]
+    # MPNN's layer on as many edges, at a width at which the peer's matrices of all edges fit into memory
+    note = f"no matrix an edge, which at {width} features would be {4e-9 * edges * width**2:.0f} GB for the peer"
+    return [*rows, edge_network(nodes, edges, 8 if quick else 16, 4, 16, min(repeats, 3), note)]
 
 
 def _sign(x: Tensor, index: Tensor, nodes: int, repeats: int) -> dict[str, Any]:
@@ -162,39 +164,6 @@ def _sign(x: Tensor, index: Tensor, nodes: int, repeats: int) -> dict[str, Any]:
 
     name = "sign, signals of 3 hops from the list of edges"
     return row_with_memory(name, ours, theirs, min(repeats, 5), "no gradient")
-
-
-def _edge_network(quick: bool, device: torch.device) -> dict[str, Any]:
-    """MPNN's layer on as many edges, at a width at which the peer's matrices of all edges fit into memory."""
-    from torch_geometric.nn import NNConv
-
-    nodes, edges, width, features, hidden = (2_000, 30_000, 8, 4, 16) if quick else (100_000, 1_500_000, 16, 4, 16)
-    generator = torch.Generator(device).manual_seed(0)
-    source, target = (torch.randint(nodes, (edges,), generator=generator) for _ in range(2))
-    adjacency, index = Adjacency.from_edges(source, target, nodes), torch.stack([source, target])
-    given = torch.randn(edges, features, generator=generator)
-    own = given if adjacency.order is None else given[adjacency.order]
-    x = torch.randn(nodes, width, generator=generator, requires_grad=True)
-    upstream = torch.randn(nodes, width, generator=generator)
-    mine = EdgeNetworkConvolution(width, width, features, hidden)
-    network = nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, width * width))
-    peer = NNConv(width, width, network, root_weight=False)
-
-    def step(module: nn.Module, call: Callable[[], Tensor]) -> Callable[[], None]:
-        def whole() -> None:
-            module.zero_grad()
-            x.grad = None
-            torch.autograd.backward(call(), upstream)
-
-        return whole
-
-    return row_with_memory(
-        f"mpnn layer, forward + backward ({nodes:,} nodes, {edges:,} edges, {width} features)",
-        step(mine, lambda: mine(x, adjacency, own)),
-        step(peer, lambda: peer(x, index, given)),
-        2 if quick else 3,
-        f"no matrix an edge, which at 64 features would be {edges * 64 * 64 * 4 / 1e9:.0f} GB for the peer",
-    )
 
 
 def _citation_data(name: str) -> tuple[Graph, Tensor, Tensor, Tensor, str]:

@@ -14,7 +14,8 @@ from renote.graph import Adjacency, EdgeNetworkConvolution, Graph, RelationalCon
 
 def run(quick: bool = False) -> list[dict[str, Any]]:
     """Rows of the table: relational convolutions on a graph of FB15k-237's size, an edge network on one of molecules."""
-    return [*_relational(quick), _edge_network(quick)]
+    sizes = (200, 800, 16, 6, 16, 2) if quick else (5_000, 60_000, 32, 12, 16, 7)
+    return [*_relational(quick), edge_network(*sizes, "no matrix an edge")]
 
 
 def _step(call: Callable[[], Tensor], module: nn.Module, x: Tensor, upstream: Tensor) -> Callable[[], None]:
@@ -60,11 +61,23 @@ def _relational(quick: bool) -> list[dict[str, Any]]:
     return rows
 
 
-def _edge_network(quick: bool) -> dict[str, Any]:
+def edge_network(
+    nodes: int, edges: int, width: int, features: int, hidden: int, repeats: int, note: str
+) -> dict[str, Any]:
+    """MPNN's layer, forward and backward, on the default device.
+
+    Args:
+        nodes: of the graph.
+        edges: of the graph, drawn.
+        width: features of a node.
+        features: of an edge.
+        hidden: width of the network of the edges.
+        repeats: timed rounds.
+        note: told after the memory.
+    """
     from torch_geometric.nn import NNConv
 
-    nodes, edges, width, features, hidden = (200, 800, 16, 6, 16) if quick else (5_000, 60_000, 32, 12, 16)
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator(torch.get_default_device()).manual_seed(0)
     source, target = (torch.randint(nodes, (edges,), generator=generator) for _ in range(2))
     adjacency = Adjacency.from_edges(source, target, nodes)
     given = torch.randn(edges, features, generator=generator)
@@ -79,6 +92,6 @@ def _edge_network(quick: bool) -> dict[str, Any]:
         f"edge network, {edges:,} edges, {width} features, forward + backward",
         _step(lambda: ours(x, adjacency, own), ours, x, upstream),
         _step(lambda: peer(x, index, given), peer, x, upstream),
-        2 if quick else 7,
-        "no matrix an edge",
+        repeats,
+        note,
     )
