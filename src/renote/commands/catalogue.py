@@ -32,7 +32,7 @@ def _claims_of(system: System[Any]) -> str:
     if system.measured_by is not None:
         other, claim = system.measured_by
         return f"{claim} of {other}"
-    return ", ".join(claim.id for claim in system.claims) or "a baseline"
+    return ", ".join(claim.id for claim in system.claims) or "none of its own"
 
 
 def show(name: Positional[str], node: int | None = None, out: str = "picture.png", json: Json = False) -> None:
