@@ -58,7 +58,6 @@ def load(
     nodes = Table.read(nodes_path, required=("id",))
     ids, number = nodes.text("id"), numbered_ids(nodes)
 
-    # without a column of labels the nodes can be clustered, if not classified
     labels, known, classes = _labels(nodes)
     edges = Table.read(edges_path, required=("source", "target"))
     adjacency, relation, relations = typed_edges(edges, number, nodes_path, directed)

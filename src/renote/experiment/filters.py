@@ -10,6 +10,7 @@ from torch import nn
 
 from renote.errors import UsageError
 from renote.graph import ChebyshevConvolution, FourierConvolution, MixtureConvolution, degree_coordinates
+from renote.nets import listening
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,10 +60,6 @@ def _window_picture(layers: list[MixtureConvolution], title: str, run: Callable[
         size = layer.weight.unflatten(1, (layer.kernels, -1)).square().sum((0, 2)).sqrt()
         found.append(Windows(coordinates, places, layer.windows(places), size))
 
-    hooks = [layer.register_forward_pre_hook(read) for layer in layers]
-    try:
+    with listening(layers, read):
         run()
-    finally:
-        for hook in hooks:
-            hook.remove()
     return draw_windows(found, title, names)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from renote.data import NodeData
 from renote.errors import UsageError
@@ -26,6 +26,7 @@ from renote.graph import (
     Sampling,
     partition,
 )
+from renote.nets import listening
 from renote.train.learner import Batch
 from renote.train.options import TrainOptions
 from renote.train.order import EpochOrder, mixed_seed
@@ -175,12 +176,8 @@ class NodeRun(Run):
         def read(layer: Any, given: tuple[Any, ...]) -> None:
             found.append(layer.attention(*given))
 
-        hooks = [m.register_forward_pre_hook(read) for m in self.module.modules() if hasattr(m, "attention")]
-        try:
+        with listening(self._attending(), read):
             self.module.logits()
-        finally:
-            for hook in hooks:
-                hook.remove()
         if not found:
             raise UsageError(f"{self.system.name} attends over no edges: there are no weights to draw. {_ATTEND} do")
         return found
@@ -208,9 +205,11 @@ class NodeRun(Run):
 
     @property
     def _attends(self) -> bool:
-        return isinstance(self.module, ContextNodeClassification) or any(
-            hasattr(module, "attention") for module in self.module.modules()
-        )
+        return isinstance(self.module, ContextNodeClassification) or bool(self._attending())
+
+    def _attending(self) -> list[nn.Module]:
+        """The layers that attend over edges."""
+        return [module for module in self.module.modules() if hasattr(module, "attention")]
 
     def draw_attention(self, node: int | None = None) -> Figure:
         """How evenly each layer's heads attend, and to whom one node does.

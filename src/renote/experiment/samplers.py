@@ -30,6 +30,7 @@ from renote.errors import UsageError, unknown
 from renote.evaluate.picture import PALETTE
 from renote.experiment.lab import Lab
 from renote.experiment.sample import SampleRun
+from renote.nets import listening
 from renote.train.log import StepProgress
 
 if TYPE_CHECKING:
@@ -256,11 +257,8 @@ def draw_samplers(found: Mapping[str, Any]) -> Figure:
 def counted(network: nn.Module) -> Iterator[list[int]]:
     """A list that gets the number of samples in each call of a network."""
     calls: list[int] = []
-    handle = network.register_forward_pre_hook(lambda module, given: calls.append(len(given[0])))
-    try:
+    with listening([network], lambda module, given: calls.append(len(given[0]))):
         yield calls
-    finally:
-        handle.remove()
 
 
 def weights_digest(module: nn.Module) -> str:

@@ -13,7 +13,7 @@ from renote.graph.context import Contexts
 from renote.graph.graph import Graph
 from renote.graph.network import drop_features, features_of
 from renote.graph.segment import spmm
-from renote.nets import TransformerLayer, sinusoidal
+from renote.nets import TransformerLayer, listening, sinusoidal
 
 Residual = Literal["none", "raw", "graph-raw"]
 
@@ -97,12 +97,8 @@ class GraphBERT(nn.Module):
         def read(layer: Any, given: tuple[Any, ...]) -> None:
             found.append((layer.shares(*given) * asking).sum(2))
 
-        hooks = [layer.register_forward_pre_hook(read) for layer in self.layers]
-        try:
+        with listening(self.layers, read):
             self.encode(graph, contexts, nodes)
-        finally:
-            for hook in hooks:
-                hook.remove()
         return found
 
     def _read(self, graph: Graph, contexts: Contexts, nodes: Tensor | None) -> tuple[Tensor, Tensor | None]:

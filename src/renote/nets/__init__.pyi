@@ -12,6 +12,7 @@ from .deep import DeepHierarchy as DeepHierarchy
 from .embedding import LabelEmbedding as LabelEmbedding
 from .embedding import sinusoidal as sinusoidal
 from .evaluation import evaluation as evaluation
+from .evaluation import listening as listening
 from .flow import RealNVP as RealNVP
 from .flow import SequenceFlow as SequenceFlow
 from .fourier import FourierInput as FourierInput
