@@ -93,7 +93,7 @@ def _steps(quick: bool) -> list[dict[str, Any]]:
 
 
 def _jumps(quick: bool) -> list[dict[str, Any]]:
-    """Steps of a walk by jumps between categories, which are not O(K): a product of chances with a matrix, and the matrices of each step's times."""
+    """Steps of a walk by jumps between categories, O(K) a site by way of a clean category, and the matrices of each step's times, K³ for all sites."""
     keep_freed_memory()
     counts, samples, sites, repeats = ((8, 16), 2, 4, 1) if quick else (JUMP_COUNTS, 16, 256, 5)
     grid = uniform(100)
@@ -106,7 +106,7 @@ def _jumps(quick: bool) -> list[dict[str, Any]]:
         noise, pairs = torch.randn(samples, sites, generator=random), itertools.cycle(grid)
         calls[str(count)] = lambda p=process, x=noisy, e=estimate, z=noise, g=pairs: p.reverse(x, e, *next(g), z)
     took = {int(key): median_ms(value) for key, value in interleave(calls, repeats, warmup=1).items()}
-    note = "cost K² a site, and K³ for all; nanoseconds a site and category: " + ", ".join(
+    note = "with the matrices of its times, K³ for all; nanoseconds a site and category: " + ", ".join(
         f"{1e6 * ms / (samples * sites * count):.2f} of {count:,}" for count, ms in took.items()
     )
     most = max(counts)

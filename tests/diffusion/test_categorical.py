@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn import functional
 
 from renote.diffusion import NoiseSource
 from renote.diffusion.grid import uniform
@@ -271,6 +272,40 @@ def test_the_posterior_is_that_of_all_paths(family, t, s):
         times = (torch.tensor([i / steps], dtype=torch.float64) for i in (t, s))
         found = process.posterior(torch.tensor([[x_t]]), estimate.expand(1, 1, k), *times)
         torch.testing.assert_close(found[0, 0], expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("t", "s"), [(0.9, 0.6), (0.5, 0.01), (0.4, 0.0)])
+def test_a_reverse_step_draws_from_the_posterior(family, t, s):
+    """Each level of a fine grid once: what is drawn is the posterior, to the grid's width, of dense families by way of a clean category."""
+    k, count = 4, 20_000
+    process = CategoricalProcess(FAMILIES[family](k), "cosine")
+    estimate = torch.tensor([0.2, 0.4, 0.1, 0.3], dtype=torch.float64)
+    noise = -torch.special.ndtri((torch.arange(count, dtype=torch.float64) + 0.5) / count)[:, None]
+    for state in range(process.transition.states):
+        noisy = torch.full((count, 1), state)
+        found = process.reverse(noisy, estimate.expand(count, 1, k), t, s, noise)
+        shares = torch.bincount(found[:, 0], minlength=process.transition.states).double() / count
+        times = (torch.tensor([time], dtype=torch.float64) for time in (t, s))
+        chances = process.posterior(noisy[:1], estimate.expand(1, 1, k), *times)[0, 0]
+        # each of k clean categories ends its own part of the grid
+        torch.testing.assert_close(shares, chances, rtol=0, atol=2 * k / count)
+
+
+def test_a_row_of_a_matrix_is_what_its_category_reaches():
+    kept = torch.tensor([0.3, 0.8], dtype=torch.float64)
+    clean = torch.tensor([[0, 1, 2], [2, 2, 0]])
+    for family in FAMILIES.values():
+        transition = family(3)
+        exact = transition.spread(functional.one_hot(clean, 3).double(), kept)
+        torch.testing.assert_close(transition.reached(clean, kept, torch.float64), exact, rtol=0, atol=1e-14)
+
+
+def test_a_clean_category_that_rounding_alone_allows_leaves_the_state(monkeypatch):
+    process = CategoricalProcess(nearest_jumps(200), "cosine")
+    estimate = functional.one_hot(torch.tensor([[199]]), 200).double()  # far out of reach in so short a time
+    monkeypatch.setattr(process, "likelihood", lambda noisy, t, dtype: torch.full((1, 1, 200), 1e-17, dtype=dtype))
+    assert process.reverse(torch.tensor([[3]]), estimate, 1e-6, 0.0, torch.zeros(1, 1)).tolist() == [[3]]
 
 
 def test_two_categories_of_the_uniform_family_are_bits():

@@ -7,7 +7,16 @@ import torch
 from scipy import stats
 
 from renote.diffusion import CategoricalDenoiser, CategoricalModel
-from renote.diffusion.process import Absorbing, CategoricalProcess, Fixed, Marginal, Parts, SizedProcess, Uniform
+from renote.diffusion.process import (
+    Absorbing,
+    CategoricalProcess,
+    Fixed,
+    Marginal,
+    Parts,
+    SizedProcess,
+    Uniform,
+    nearest_jumps,
+)
 from renote.errors import UsageError
 from renote.graph import sites_of, sites_there
 
@@ -15,6 +24,7 @@ FAMILIES = {
     "marginal": lambda k: Marginal(torch.arange(1.0, k + 1)),
     "uniform": Uniform,
     "absorbing": Absorbing,
+    "nearest": nearest_jumps,
 }
 NODES = 2  # and one pair of them
 SIZES = torch.tensor([0.3, 0.7])
@@ -28,6 +38,8 @@ def process_of(family):
 def matrices_of(transition, kept):
     """Q(a) by its definition: (K, states)."""
     k, states = transition.categories, transition.states
+    if transition.dense:
+        return transition.matrix(torch.tensor([kept]))[0]
     fresh = torch.zeros(states, dtype=torch.float64)
     if isinstance(transition, Absorbing):
         fresh[k] = 1.0
@@ -53,6 +65,7 @@ def test_matrices_of_each_part(family):
             shown = [*range(k), *([4] if transition.mask is not None else [])]
             assert torch.allclose(row[shown], wanted[x])
             assert row.sum().item() == pytest.approx(1)
+            assert torch.allclose(transition.reached(clean, kept, torch.float64)[0, site], row)
             # the column of each state, as `seen` tells it
             for place, state in enumerate(shown):
                 noisy = clean.clone()

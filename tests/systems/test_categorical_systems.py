@@ -287,6 +287,6 @@ def test_claims_of_d3pm_run(claim, tmp_path, monkeypatch, text):
     assert outcome.seeds == (0, 1, 2)
     assert isinstance(outcome.holds, bool)
     published = [name.partition(": ")[2] for name in module.SYSTEM.claim(claim).published]
-    assert {name.rpartition(": ")[2] for name in outcome.measured} == set(published)
+    assert {name.rpartition(": ")[2] for name in outcome.measured} == {*published, "uniform"}
     assert all(value["mean"] > 0 or "words" in name for name, value in outcome.measured.items())
     evaluate.save_figure(outcome.figure, tmp_path / "figure.png")

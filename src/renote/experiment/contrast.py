@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from torch import Tensor
 
     from renote.experiment.lab import Lab
     from renote.experiment.sample import SampleRun
@@ -144,6 +145,67 @@ def bar(axes: Axes, title: str, rows: Mapping[str, Sequence[float]]) -> None:
     )
     axes.set_xticks(range(len(rows)), list(rows), rotation=25, ha="right", fontsize=8)
     axes.set_title(title, fontsize=10)
+
+
+def with_texts(title: str, rows: Mapping[str, Sequence[float]], runs: Mapping[str, SampleRun]) -> Figure:
+    """A bar a name, and beside them what each wrote.
+
+    Args:
+        title: of the bars.
+        rows: name → values.
+        runs: name → a run on text.
+    """
+    import textwrap
+
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.4 + 4.8 * len(runs), 3.6), layout="constrained")
+    axes = figure.subplots(1, 1 + len(runs), width_ratios=(1, *[1.5] * len(runs)))
+    bar(axes[0], title, rows)
+    for panel, (name, run) in zip(axes[1:], runs.items()):
+        samples = run.data.text(run.sample(4, seed=1))
+        lines = "\n".join(textwrap.fill(line, 52) for text in samples for line in [*text.splitlines(), ""])
+        panel.text(0, 1, lines.replace("$", r"\$"), family="monospace", fontsize=7, va="top", transform=panel.transAxes)
+        panel.set_title(f"samples: {name}", fontsize=10)
+        panel.axis("off")
+    return figure
+
+
+def with_pictures(panels: Mapping[str, Mapping[str, Sequence[float]]], runs: Mapping[str, SampleRun]) -> Figure:
+    """The panels of `groups`, and beside them held-out images and what each made.
+
+    Args:
+        panels: title → name → values.
+        runs: name → a run on images or label maps, all of the same data.
+    """
+    from matplotlib.figure import Figure
+
+    count = len(panels) + len(runs) + 1
+    figure = Figure(figsize=(2.6 * count, 3.2), layout="constrained")
+    axes = figure.subplots(1, count, width_ratios=[0.8] * len(panels) + [1] * (1 + len(runs)))
+    for panel, (title, rows) in zip(axes, panels.items()):
+        bar(panel, title, rows)
+    data = next(iter(runs.values())).training_data()
+    shown = {"real": data.test[:64]} | {f"samples: {name}": run.sample(64, seed=1) for name, run in runs.items()}
+    for panel, (title, images) in zip(axes[len(panels) :], shown.items()):
+        pictures(panel, title, data.shown(images))
+    return figure
+
+
+def pictures(axes: Axes, title: str, images: Tensor, columns: int | None = None) -> None:
+    """Images beside and below each other, in a panel.
+
+    Args:
+        axes: where they are drawn.
+        title: of the panel.
+        images: as for `image_grid`.
+        columns: images in a row.
+    """
+    from renote import evaluate
+
+    axes.imshow(evaluate.image_grid(images, columns), cmap="gray", interpolation="nearest")
+    axes.set_title(title, fontsize=10)
+    axes.axis("off")
 
 
 def over(

@@ -8,7 +8,8 @@ Hoogeboom, Nielsen, Jaini, Forré & Welling, "Argmax Flows and Multinomial Diffu
     linear    ā_t = 1 - t, in T steps β_k = 1 / (T - k + 1): of a mask, information on the data falls linearly     A.7
     cosine    ā_t = cos²(π/2 (t + 0.008) / 1.008) / cos²(π/2 0.008 / 1.008)
 
-A clean category of which only chances are known is summed over. At t = 1 nothing of the data is left.
+A clean category of which only chances are known is summed over, or drawn and then known, where a step's draw is all that is asked and a sum costs more: the same distribution.
+At t = 1 nothing of the data is left.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from renote.diffusion.noise import NormalSource
 from renote.diffusion.process.check import check_step, check_strength
-from renote.diffusion.process.transition import Transition, draw
+from renote.diffusion.process.transition import TINY, Transition, draw, draw_and_rest
 from renote.errors import UsageError, unknown
 
 Kept = Callable[[Tensor], Tensor]
@@ -154,10 +155,7 @@ class CategoricalProcess:
             UsageError: for an estimate of another number of categories; and, looked at on processors only, for what is no state, a time outside
                 [0, 1], or an estimate that has chances only for what x_t rules out.
         """
-        if estimate.shape != (*noisy.shape, self.categories):
-            raise UsageError(
-                f"an estimate of shape {tuple(estimate.shape)} for states of shape {tuple(noisy.shape)}: one chance for each of {self.categories} categories"
-            )
+        self._check_estimate(estimate, noisy)
         check_strength(s)
         kept_t, kept_s = self.kept(t), self.kept(s)
         likelihood = self.likelihood(noisy, t, estimate.dtype)
@@ -165,16 +163,12 @@ class CategoricalProcess:
         # masked before the division, so that gradients are finite too
         weight = estimate * possible / likelihood.masked_fill(~possible, 1.0)
         chances = self.transition.spread(weight, kept_s) * self.transition.seen(noisy, kept_t / kept_s, estimate.dtype)
-        total = chances.sum(-1, keepdim=True)
-        # elsewhere every step would have to wait for the answer
-        if total.device.type == "cpu" and not bool((total > 0).all()):
-            raise UsageError("the estimate has no chance for any category that x_t allows")
-        return chances / total
+        return chances / _total(chances)
 
     def reverse(
         self, noisy: Tensor, estimate: Tensor, t: float | Tensor, s: float | Tensor, noise: Tensor | None = None
     ) -> Tensor:
-        """A draw of `posterior`, s < t.
+        """A draw of `posterior`, s < t, O(K) a site.
 
         Args:
             noisy: (n, …) int64 states x_t.
@@ -194,7 +188,36 @@ class CategoricalProcess:
             raise UsageError("a reverse step of categories is a draw: give it noise")
         # one time stays one, so that what depends on it alone is made once
         t, s = (torch.as_tensor(time, dtype=torch.float64, device=noisy.device).reshape(-1) for time in (t, s))
-        return draw(self.posterior(noisy, estimate, t, s), uniform_of(noise))
+        if not self.transition.dense:
+            return draw(self.posterior(noisy, estimate, t, s), uniform_of(noise))
+        return self._through_clean(noisy, estimate, t, s, uniform_of(noise))
+
+    def _through_clean(self, noisy: Tensor, estimate: Tensor, t: Tensor, s: Tensor, level: Tensor) -> Tensor:
+        """A draw of P(x_0), and with it one of q(x_s | x_t, x_0)."""
+        self._check_estimate(estimate, noisy)
+        check_strength(s)
+        kept_t, kept_s = self.kept(t), self.kept(s)
+        possible = estimate * (self.likelihood(noisy, t, estimate.dtype) > 0)
+        _total(possible)
+        clean, rest = draw_and_rest(possible, level)
+        chances = self.transition.reached(clean, kept_s, torch.float64)
+        chances *= self.transition.seen(noisy, kept_t / kept_s, torch.float64)
+        # what rounding alone made possible has no way through: then the state stays
+        return draw(chances.scatter_add_(-1, noisy[..., None], torch.full_like(chances[..., :1], TINY)), rest)
+
+    def _check_estimate(self, estimate: Tensor, noisy: Tensor) -> None:
+        if estimate.shape != (*noisy.shape, self.categories):
+            raise UsageError(
+                f"an estimate of shape {tuple(estimate.shape)} for states of shape {tuple(noisy.shape)}: one chance for each of {self.categories} categories"
+            )
+
+
+def _total(chances: Tensor) -> Tensor:
+    """Σp, (n, …, 1); that it is positive is looked at on processors alone, as elsewhere every step would have to wait for the answer."""
+    total = chances.sum(-1, keepdim=True)
+    if total.device.type == "cpu" and not bool((total > 0).all()):
+        raise UsageError("the estimate has no chance for any category that x_t allows")
+    return total
 
 
 def uniform_of(noise: Tensor) -> Tensor:

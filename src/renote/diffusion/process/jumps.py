@@ -4,7 +4,7 @@
     gaussian     R_ij ∝ exp(-(i - j)² / (2 w²)), w = width (K - 1), π uniform        as Austin et al. 2021, A.2.3
     nearest      R_ij ∝ 1 for |i - j| ≤ reach, π uniform                             as the band of ibid., A.2.5, (10); both numbers unverified
 
-A site costs K², where its chances are multiplied by a matrix, and each time K³ for the matrix, which all sites and samples of that time share. Jumps to the next category alone need no
+A reverse step draws a clean category and takes its row, O(K) a site; a bound or a loss multiplies chances by a matrix, K² a site. Each time costs K³ for the matrix, which all sites and samples of that time share. Jumps to the next category alone need no
 decomposition, as U is the cosine basis. The jumps of Austin et al. have a table of T matrices, which do not commute; here one eigenbasis serves every pair of times.
 """
 
@@ -40,6 +40,8 @@ class Jumps(Transition):
         >>> Jumps(torch.ones(3, 3) * weights, weights).matrix(torch.tensor([0.0]))[0, 0].round(decimals=6)  # as often as they weigh
         tensor([0.2500, 0.5000, 0.2500], dtype=torch.float64)
     """
+
+    dense = True
 
     def __init__(self, rates: Tensor, chances: Tensor | None = None) -> None:
         rates = rates.double()
@@ -100,6 +102,11 @@ class Jumps(Transition):
         flat = chances.flatten(1, -2) if chances.ndim > 2 else chances[:, None]
         spread: Tensor = flat @ (matrices if len(matrices) == 1 else matrices[which])
         return spread.reshape(chances.shape)
+
+    def reached(self, clean: Tensor, kept: Tensor, dtype: torch.dtype) -> Tensor:
+        """Row x of Q(a)."""
+        matrices, which = self._matrices(kept)
+        return _rows(matrices.to(dtype), which, clean)
 
     def _matrices(self, kept: Tensor) -> tuple[Tensor, Tensor]:
         """Q(a) of the different a, and which of them is each sample's, (n,) or (1,); on a GPU, which would have to be waited for, of all that are given."""
@@ -185,4 +192,4 @@ def _rows(matrices: Tensor, which: Tensor, state: Tensor) -> Tensor:
     """(n, …, K) row x of each sample's matrix."""
     count = matrices.shape[-1]
     place = state + (which * count).reshape(-1, *(1,) * (state.ndim - 1))
-    return matrices.reshape(-1, count)[place]
+    return matrices.reshape(-1, count).index_select(0, place.flatten()).reshape(*state.shape, count)

@@ -10,7 +10,7 @@ arXiv:2209.14734, section 3.1 and appendix C). As an absent site is certain, pos
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -49,6 +49,7 @@ class Parts(Transition):
         super().__init__(self.absent + 1)
         if any(transition.mask is not None for _, transition in parts):
             self.mask, self.states = self.categories, self.categories + 1
+        self.dense = any(transition.dense for _, transition in parts)
         self.parts, self.sites, start = [], sum(sites for sites, _ in parts), 0
         for sites, transition in parts:
             self.parts.append((slice(start, start + sites), transition))
@@ -96,17 +97,11 @@ class Parts(Transition):
 
     def seen(self, state: Tensor, kept: Tensor, dtype: torch.dtype) -> Tensor:
         """Of each part its own; absent are seen only those that are."""
-        self._check(state.shape[-1])
-        out = torch.zeros(*state.shape, self.states, dtype=dtype, device=state.device)
-        for where, transition in self.parts:
-            own, count = transition.seen(self._own(transition, state[..., where]), kept, dtype), transition.categories
-            out[..., where, :count] = own[..., :count]
-            if transition.mask is not None:
-                out[..., where, self.categories] = own[..., count]
-        absent = (state == self.absent)[..., None]
-        out.masked_fill_(absent, 0.0)
-        out[..., self.absent] = absent[..., 0].to(dtype)
-        return out
+        return self._laid(state, dtype, lambda transition, own: transition.seen(own, kept, dtype))
+
+    def reached(self, clean: Tensor, kept: Tensor, dtype: torch.dtype) -> Tensor:
+        """Of each part its own; what is absent stays so."""
+        return self._laid(clean, dtype, lambda transition, own: transition.reached(own, kept, dtype))
 
     def spread(self, chances: Tensor, kept: Tensor) -> Tensor:
         """Of each part its own; the chance of absence stays as it is."""
@@ -121,6 +116,20 @@ class Parts(Transition):
                 row.append(own[..., count:] if transition.mask is not None else own.new_zeros(*own.shape[:-1], 1))
             pieces.append(torch.cat(row, -1))
         return torch.cat(pieces, -2)
+
+    def _laid(self, state: Tensor, dtype: torch.dtype, chances: Callable[[Transition, Tensor], Tensor]) -> Tensor:
+        """Chances of each part's own states in the places of all, (…, states)."""
+        self._check(state.shape[-1])
+        out = torch.zeros(*state.shape, self.states, dtype=dtype, device=state.device)
+        for where, transition in self.parts:
+            own, count = chances(transition, self._own(transition, state[..., where])), transition.categories
+            out[..., where, :count] = own[..., :count]
+            if transition.mask is not None:
+                out[..., where, self.categories] = own[..., count]
+        absent = (state == self.absent)[..., None]
+        out.masked_fill_(absent, 0.0)
+        out[..., self.absent] = absent[..., 0].to(dtype)
+        return out
 
     def _own(self, transition: Transition, state: Tensor) -> Tensor:
         """States of all parts → those of one; what is absent counts as the first."""

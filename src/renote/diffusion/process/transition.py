@@ -7,7 +7,7 @@
     absorbing    Q(a) = a I + (1 - a) 1 e_mᵀ, m a state more             Austin et al. 2021, A.2.2
     jumps        in `jumps.py`: by distance between ordered categories, or by any rates that balance
 
-Each costs O(K) a site, but jumps, which cost K².
+Each costs O(K) a site; for jumps that holds of what is drawn, and `spread` costs K².
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from renote.diffusion.process.check import check_categories
 from renote.diffusion.schedule import broadcast
@@ -33,12 +34,14 @@ class Transition(ABC):
     Attributes:
         states: of x_t: K, or K + 1 with a mask.
         mask: the state K of what is masked; None where nothing is.
+        dense: whether `spread` costs K² a site, so that whoever draws does better with a row of Q(a) than with a sum of all.
 
     Raises:
         UsageError: for fewer than 2 categories.
     """
 
     mask: int | None = None
+    dense: bool = False
 
     def __init__(self, categories: int) -> None:
         if categories < 2:
@@ -91,6 +94,19 @@ class Transition(ABC):
     @abstractmethod
     def spread(self, chances: Tensor, kept: Tensor) -> Tensor:
         """p Q(a): chances of categories (n, …, K), after a share a (n,) was kept, (n, …, states)."""
+
+    def reached(self, clean: Tensor, kept: Tensor, dtype: torch.dtype) -> Tensor:
+        """Q(a)[x, j] for every j: how likely a category becomes each state; of a dense family in O(K).
+
+        Args:
+            clean: (n, …) int64 categories x.
+            kept: (n,) float64 a.
+            dtype: of the result.
+
+        Returns:
+            (n, …, states).
+        """
+        return self.spread(functional.one_hot(clean, self.categories).to(dtype), kept)
 
 
 class Fixed(Transition):
@@ -226,7 +242,25 @@ def draw(chances: Tensor, level: Tensor) -> Tensor:
         chances: (…, K) p, not negative, of any positive sum.
         level: (…) u in [0, 1].
     """
-    cumulative = chances.cumsum(-1)
+    return _draw(chances.cumsum(-1), level)
+
+
+def draw_and_rest(chances: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+    """As `draw`, and what u still tells: (u Σp - Σ_{i < j} p_i) / p_j, which is uniform whatever j is, in float64.
+
+    Args:
+        chances: (…, K) p, not negative, of any positive sum.
+        level: (…) u in [0, 1].
+    """
+    cumulative = chances.double().cumsum(-1)
+    category = _draw(cumulative, level)
+    above = cumulative.gather(-1, category[..., None])[..., 0]
+    share = chances.gather(-1, category[..., None])[..., 0].double()
+    return category, (1 - (above - level * cumulative[..., -1]) / share.clamp(min=TINY)).clamp(0, 1)
+
+
+def _draw(cumulative: Tensor, level: Tensor) -> Tensor:
     total = cumulative[..., -1:]
-    below = torch.minimum(level.to(chances.dtype)[..., None] * total, torch.nextafter(total, torch.zeros_like(total)))
-    return torch.searchsorted(cumulative, below, right=True)[..., 0].clamp(max=chances.shape[-1] - 1)
+    level = level.to(cumulative.dtype)[..., None]
+    below = torch.minimum(level * total, torch.nextafter(total, torch.zeros_like(total)))
+    return torch.searchsorted(cumulative, below, right=True)[..., 0].clamp(max=cumulative.shape[-1] - 1)
