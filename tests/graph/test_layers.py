@@ -13,7 +13,16 @@ from layer_harness import LAYERS, Layer, permuted, random_graph, undirected
 from layer_rows import MORE, OF_ONE_GRAPH
 
 from renote.errors import UsageError
-from renote.graph import Adjacency, Graph, ImprovedConvolution, batch, conv, neighborhood
+from renote.graph import (
+    Adjacency,
+    Graph,
+    ImprovedConvolution,
+    KipfConvolution,
+    ScoreConvolution,
+    batch,
+    conv,
+    neighborhood,
+)
 
 LAYERS = [*LAYERS, *MORE]
 each_layer = pytest.mark.parametrize("layer", LAYERS, ids=[layer.name for layer in LAYERS])
@@ -181,6 +190,23 @@ def test_without_edges_each_node_keeps_to_itself(layer: Layer) -> None:
     expected = layer.oracle(module, torch.zeros(5, 5, dtype=torch.float64), x)
     torch.testing.assert_close(module(x, Adjacency.from_edges([], [], 5)), expected)
     assert module(x[:0], Adjacency.from_edges([], [], 0)).shape == (0, expected.shape[1])
+
+
+@pytest.mark.parametrize("loops", [[], [2], [2, 2, 0]])
+def test_scores_are_kipfs_without_a_matrix(loops: list[int]) -> None:
+    source, target = torch.tensor([[0, 1, 1, 3, 4, 2], [1, 0, 0, 4, 2, 4]])
+    ends = torch.tensor(loops, dtype=torch.long)
+    adjacency = Adjacency.from_edges(torch.cat([source, ends]), torch.cat([target, ends]), 6)
+    scores, kipf = ScoreConvolution(4).double(), KipfConvolution(4, 1).double()
+    kipf.load_state_dict(scores.state_dict())
+    found = []
+    for module in (scores, kipf):
+        x = features(6).requires_grad_()
+        out = module(x, adjacency)
+        found.append((out, *torch.autograd.grad(out.square().sum(), (x, *module.parameters()))))
+        assert ("kipf" in adjacency._made) == (module is kipf)  # no matrix was made
+    for mine, wanted in zip(*found):
+        torch.testing.assert_close(mine, wanted, rtol=0, atol=1e-12)
 
 
 def test_doubled_loops_are_pygs_improved() -> None:

@@ -51,6 +51,7 @@ from .conv.spatial import EnhancedConvolution as EnhancedConvolution
 from .conv.spatial import ImprovedConvolution as ImprovedConvolution
 from .conv.spatial import KipfConvolution as KipfConvolution
 from .conv.spatial import LoopyConvolution as LoopyConvolution
+from .conv.spatial import ScoreConvolution as ScoreConvolution
 from .conv.spatial import SkipConvolution as SkipConvolution
 from .conv.spectral import ChebyshevConvolution as ChebyshevConvolution
 from .convert import from_edge_list as from_edge_list

@@ -185,12 +185,21 @@ class Adjacency:
         return degree_of(self.pattern.transposed, None, torch.get_default_dtype())
 
     @cached_property
+    def loops(self) -> Tensor | None:
+        """(edges,) bool, which edges are loops; None where none is."""
+        found = self.source == self.target
+        return found if bool(found.any()) else None
+
+    @cached_property
     def looped_degree(self) -> Tensor:
         """(nodes,) D_ii = Σ_j |A + I|_ij in double precision, loops as in `with_self_loops`; of a part, that in the whole."""
         if self.whole is not None:
             return self.whole.degree
-        looped = self.with_self_loops() if bool((self.source == self.target).any()) else self
-        precise = precise_dtype(self.device)
+        precise, loops = precise_dtype(self.device), self.loops
+        if self.weight is None and loops is not None:
+            others = self.pattern.count - torch.bincount(self.target[loops], minlength=self.num_nodes)
+            return others.to(precise) + 1.0
+        looped = self if loops is None else self.with_self_loops()
         weight = None if looped.weight is None else looped.weight.to(precise).abs()
         return degree_of(looped.pattern, weight, precise) + float(looped is self)
 
@@ -199,7 +208,7 @@ class Adjacency:
         """(nodes,) the weight of the loop that `with_self_loops` keeps, NaN where there is none; None without loops; of a part, that in the whole."""
         if self.whole is not None:
             return self.whole.loop
-        if not bool((self.source == self.target).any()):
+        if self.loops is None:
             return None
         pattern, place = self.looped
         weight = self.values(precise_dtype(self.device))
@@ -268,9 +277,8 @@ class Adjacency:
         """The pattern of `with_self_loops`, and for each of its entries the edge here; `num_edges` for a loop that is new."""
         nodes = torch.arange(self.num_nodes, dtype=self.source.dtype, device=self.device)
         on_loops = nodes.new_full((self.num_nodes,), self.num_edges, dtype=torch.int64)
-        loop = self.source == self.target
-        target, source, count, plain = self.target, self.source, self.pattern.count, None
-        if bool(loop.any()):
+        loop, target, source, count, plain = self.loops, self.target, self.source, self.pattern.count, None
+        if loop is not None:
             plain, own = (~loop).nonzero().squeeze(1), loop.nonzero().squeeze(1)
             node = source.index_select(0, own)
             last = torch.ones_like(node, dtype=torch.bool)

@@ -67,6 +67,9 @@ class Pattern:
     def from_segments(cls, segment: Tensor, num_segments: int) -> Pattern:
         """Rows are segments; column i is item i, which lies in the row `segment[i]`."""
         items = torch.arange(segment.shape[0], device=segment.device)
+        if bool((segment[1:] >= segment[:-1]).all()):
+            index = index_dtype(num_segments, segment.shape[0])
+            return cls(_rowptr(segment, num_segments, index), items.to(index), segment.shape[0])
         return cls.from_pairs(segment, items, num_segments, segment.shape[0])[0]
 
     @cached_property

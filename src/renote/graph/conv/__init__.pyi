@@ -25,5 +25,6 @@ from .spatial import EnhancedConvolution as EnhancedConvolution
 from .spatial import ImprovedConvolution as ImprovedConvolution
 from .spatial import KipfConvolution as KipfConvolution
 from .spatial import LoopyConvolution as LoopyConvolution
+from .spatial import ScoreConvolution as ScoreConvolution
 from .spatial import SkipConvolution as SkipConvolution
 from .spectral import ChebyshevConvolution as ChebyshevConvolution

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from renote.errors import UsageError, unknown
 from renote.graph.adjacency import Adjacency
 from renote.graph.aggregate import check_width
-from renote.graph.conv.spatial import KipfConvolution
+from renote.graph.conv.spatial import ScoreConvolution
 from renote.graph.graph import Graph
 from renote.graph.network import features_of
 from renote.graph.pattern import Pattern
@@ -121,7 +121,8 @@ class TopKPool(KeepPool):
 
     def score(self, x: Tensor, adjacency: Adjacency) -> Tensor:
         """X p / |p|."""
-        found: Tensor = x @ self.direction / self.direction.norm()
+        # the direction is divided, and not the many products
+        found: Tensor = x @ (self.direction / self.direction.norm())
         return found
 
 
@@ -132,7 +133,7 @@ class SAGPool(KeepPool):
         features: a node comes with.
         ratio: share of a graph's nodes that is kept, rounded up.
         gate: g.
-        convolution: `convolution(x, adjacency)` gives (nodes, 1); Kipf's by default.
+        convolution: `convolution(x, adjacency)` gives (nodes, 1); `ScoreConvolution` by default.
 
     Source:
         Lee et al. (2019), eqs. 3 and 4.
@@ -142,7 +143,7 @@ class SAGPool(KeepPool):
         self, features: int, ratio: float = 0.5, gate: Gate = "tanh", convolution: nn.Module | None = None
     ) -> None:
         super().__init__(features, ratio, gate)
-        self.convolution = KipfConvolution(features, 1) if convolution is None else convolution
+        self.convolution = ScoreConvolution(features) if convolution is None else convolution
 
     def score(self, x: Tensor, adjacency: Adjacency) -> Tensor:
         """conv(X, A)."""
