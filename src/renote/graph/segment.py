@@ -16,11 +16,12 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from renote.errors import UsageError
-from renote.graph.pattern import Pattern
+from renote.graph.pattern import Pattern, index_dtype
 
 if TYPE_CHECKING:
     from renote.graph.adjacency import Adjacency
@@ -272,22 +273,26 @@ def _row_maxima_anywhere(pattern: Pattern, x: Tensor, width: int = 8) -> tuple[T
     return torch.cat(maxima, 1), torch.cat(entries, 1)
 
 
-def squared(pattern: Pattern) -> tuple[Tensor, Tensor]:
-    """Rows and columns, int64 and each pair once, where the pattern of a square matrix multiplied by itself has entries."""
-    if pattern.num_entries == 0:
-        none = torch.empty(0, dtype=torch.int64, device=pattern.column.device)
-        return none, none
-    row, column = pattern.row, pattern.column
-    again = (row[1:] == row[:-1]) & (column[1:] == column[:-1])
-    if bool(again.any()):  # the kernel takes entries for different ones
-        once = torch.cat([again.new_zeros(1), again]).logical_not()
-        pattern, _ = Pattern.from_pairs(row[once], column[once], pattern.num_rows, pattern.num_columns)
+def squared(pattern: Pattern) -> Pattern:
+    """Where a square matrix of this pattern, of positive entries, multiplied by itself has entries, each once."""
+    if pattern.column.device.type == "cpu":
+        from scipy.sparse import csr_array
+
+        there = np.ones(pattern.num_entries, dtype=np.bool_)
+        shape = pattern.num_rows, pattern.num_columns
+        matrix = csr_array((there, pattern.column.numpy(), pattern.rowptr.numpy()), shape=shape)
+        found = matrix @ matrix
+        found.sort_indices()
+        index = index_dtype(pattern.num_rows, found.nnz)
+        rowptr, column = (torch.from_numpy(part).to(index) for part in (found.indptr, found.indices))
+        return Pattern(rowptr, column, pattern.num_columns)
+    pattern, _ = pattern.distinct  # the kernel takes entries for different ones
     matrix = _csr(pattern, pattern.ones(torch.float32))
     # a sum of positive numbers is never zero, so what is stored is what is there
     square = torch.sparse.mm(matrix, matrix)
     rowptr, column = square.crow_indices(), square.col_indices()
     row = torch.arange(pattern.num_rows, device=column.device).repeat_interleave(rowptr.diff(), output_size=len(column))
-    return row, column.long()
+    return Pattern.from_pairs(row, column, pattern.num_rows, pattern.num_columns)[0]
 
 
 def _mean(pattern: Pattern, x: Tensor) -> Tensor:

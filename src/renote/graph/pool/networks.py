@@ -380,6 +380,7 @@ def two_hops(adjacency: Adjacency) -> Adjacency:
         raise UsageError(
             f"two hops join nodes in {paths:.3g} ways, which is too many to list: lower squares, or take a part of the graph"
         )
-    near, far = squared(adjacency.looped[0])
-    other = near != far
-    return Adjacency.from_edges(far[other], near[other], adjacency.num_nodes)
+    # every node is joined to itself, once
+    near = squared(adjacency.looped[0])
+    nodes = torch.arange(near.num_rows + 1, dtype=near.rowptr.dtype, device=near.rowptr.device)
+    return Adjacency(Pattern(near.rowptr - nodes, near.column[near.column != near.row], near.num_columns))
