@@ -280,8 +280,8 @@ def squared(pattern: Pattern) -> Pattern:
 
         there = np.ones(pattern.num_entries, dtype=np.bool_)
         shape = pattern.num_rows, pattern.num_columns
-        matrix = csr_array((there, pattern.column.numpy(), pattern.rowptr.numpy()), shape=shape)
-        found = matrix @ matrix
+        once = csr_array((there, pattern.column.numpy(), pattern.rowptr.numpy()), shape=shape)
+        found = once @ once
         found.sort_indices()
         index = index_dtype(pattern.num_rows, found.nnz)
         rowptr, column = (torch.from_numpy(part).to(index) for part in (found.indptr, found.indices))
