@@ -13,7 +13,7 @@ from renote.cli import run_command
 from renote.data import Card, GraphData
 from renote.errors import CheckpointError, UsageError
 from renote.experiment import GraphRun, compare, train
-from renote.graph import Adjacency, Graph, batch, degree_features
+from renote.graph import AGGREGATIONS, Adjacency, Graph, batch, degree_features
 
 NAMES = [name for name in systems.names() if systems.get(name).kind == "graphs" and not systems.get(name).reads_smiles]
 each = pytest.mark.parametrize("name", NAMES)
@@ -163,6 +163,15 @@ def test_other_graphs_need_the_same_features(tmp_path: Path) -> None:
         systems.load_run(tmp_path / "run", other)
     again = systems.load_run(tmp_path / "run", own([cycle(4), star(4)] * 4))
     assert len(again.predict()) == 8  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("readout", AGGREGATIONS)
+def test_gin_reads_by_any_aggregation(readout: str) -> None:
+    run = trained("gin", RINGS_AND_STARS, steps=3, readout=readout)
+    read = run.module.network.readouts
+    assert len(read) == 1 + run.config.layers
+    assert all(type(each) is AGGREGATIONS[readout] for each in read)
+    assert run.probabilities().isfinite().all()
 
 
 def test_what_cannot_be_trained_on_is_refused() -> None:

@@ -47,7 +47,7 @@ class GraphNetwork(nn.Module):
 
     Args:
         convolutions: each is called as `convolution(x, adjacency)`; none at all reads the nodes alone.
-        readouts: aggregations of a graph's nodes, whose outputs are put side by side.
+        readouts: aggregations of a graph's nodes, whose outputs are put side by side; where every layer is read, one for all, or one for each of h⁰ … h^L.
         head: from that to the logits.
         widths: of each convolution's output, for its normalization; None for no normalization.
         every: whether h⁰ … h^L are read, else h^L alone.
@@ -76,6 +76,10 @@ class GraphNetwork(nn.Module):
             raise UsageError(f"widths is {widths} for {len(self.convolutions)} convolutions: give one each")
         if not len(self.readouts):
             raise UsageError("no readout: a graph's nodes must become one vector")
+        if every and len(self.readouts) not in (1, 1 + len(self.convolutions)):
+            raise UsageError(
+                f"{len(self.readouts)} readouts for {1 + len(self.convolutions)} layers that are read: give one for all, or one each"
+            )
         self.norms, self.every = nn.ModuleList(norms), every
 
     def forward(self, graph: Graph) -> Tensor:
@@ -85,7 +89,11 @@ class GraphNetwork(nn.Module):
         for convolution, norm in zip(self.convolutions, self.norms):
             x = norm(convolution(x, graph.adjacency)).relu()
             hidden.append(x)
-        read = [readout(h, graph.members) for h in (hidden if self.every else hidden[-1:]) for readout in self.readouts]
+        if self.every:
+            pairs = list(zip(hidden, itertools.cycle(self.readouts)))
+        else:
+            pairs = [(x, readout) for readout in self.readouts]
+        read = [readout(h, graph.members) for h, readout in pairs]
         logits: Tensor = self.head(torch.cat(read, 1))
         return logits
 

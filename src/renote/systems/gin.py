@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from renote.experiment import GraphOptions, GraphSystem, Paper
 
@@ -30,10 +30,14 @@ class Config(GraphOptions):
     layers: int = 4
     learn_epsilon: bool = False
     """Whether ε is learned, else 0; the paper finds no difference."""
+    readout: Literal[
+        "sum", "mean", "max", "min", "std", "attention", "pool", "gated", "lstm", "deepsets", "janossy", "permutations"
+    ] = "sum"
+    """How the nodes of a graph become one vector, in every layer anew: the paper's sum, or another aggregation. lstm and permutations of one draw depend on the order of the nodes."""
 
 
 def build(config: Config, data: GraphData) -> GraphTask:
-    """Isomorphism convolutions, each layer read by a sum."""
+    """Isomorphism convolutions, each layer read by a sum, or another aggregation."""
     from renote import graph
 
     widths = [data.graphs.num_features, *[config.hidden] * config.layers]
@@ -41,8 +45,9 @@ def build(config: Config, data: GraphData) -> GraphTask:
         graph.IsomorphismConvolution(i, o, learn_epsilon=config.learn_epsilon, norm=True)
         for i, o in itertools.pairwise(widths)
     ]
+    readouts = [graph.aggregation(config.readout, width, width) for width in widths]
     head = graph.Perceptron([sum(widths), data.outputs], config.dropout)
-    network = graph.GraphNetwork(convolutions, [graph.SumAggregation()], head, widths[1:], every=True)
+    network = graph.GraphNetwork(convolutions, readouts, head, widths[1:], every=True)
     return graph.graph_task(network, data)
 
 
@@ -52,7 +57,7 @@ SYSTEM = GraphSystem(
     paper=Paper(
         "Xu, Hu, Leskovec & Jegelka", "How Powerful are Graph Neural Networks?", 2019, "ICLR 2019", "arXiv:1810.00826"
     ),
-    parts=("isomorphism convolution", "sum readout of every layer", "graph classification"),
+    parts=("isomorphism convolution", "sum readout of every layer, or another aggregation", "graph classification"),
     data="proteins",
     config=Config,
     build=build,
