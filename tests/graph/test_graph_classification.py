@@ -115,7 +115,7 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(UsageError, match="give one each"):
         GraphNetwork([IsomorphismConvolution(4, 5)], [SumAggregation()], Perceptron([5, 2]), (5, 5))
     with pytest.raises(UsageError, match="2 readouts for 1 layers"):
-        GraphNetwork([], [SumAggregation(), SumAggregation()], nn.Linear(2, 2), every=True)
+        GraphNetwork([], [[SumAggregation(), SumAggregation()]], nn.Linear(2, 2), every=True)
     with pytest.raises(UsageError, match="no readout"):
         GraphNetwork([], [], Perceptron([5, 2]))
     with pytest.raises(UsageError, match="widths"):

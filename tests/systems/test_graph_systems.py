@@ -168,7 +168,7 @@ def test_other_graphs_need_the_same_features(tmp_path: Path) -> None:
 @pytest.mark.parametrize("readout", AGGREGATIONS)
 def test_gin_reads_by_any_aggregation(readout: str) -> None:
     run = trained("gin", RINGS_AND_STARS, steps=3, readout=readout)
-    read = run.module.network.readouts
+    (read,) = run.module.network.readouts
     assert len(read) == 1 + run.config.layers
     assert all(type(each) is AGGREGATIONS[readout] for each in read)
     assert run.probabilities().isfinite().all()

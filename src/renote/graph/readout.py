@@ -47,7 +47,7 @@ class GraphNetwork(nn.Module):
 
     Args:
         convolutions: each is called as `convolution(x, adjacency)`; none at all reads the nodes alone.
-        readouts: aggregations of a graph's nodes, whose outputs are put side by side; where every layer is read, one for all, or one for each of h⁰ … h^L.
+        readouts: aggregations of a graph's nodes, whose outputs are put side by side; each one for all layers that are read, or a sequence with one for each.
         head: from that to the logits.
         widths: of each convolution's output, for its normalization; None for no normalization.
         every: whether h⁰ … h^L are read, else h^L alone.
@@ -64,22 +64,25 @@ class GraphNetwork(nn.Module):
     def __init__(
         self,
         convolutions: Iterable[nn.Module],
-        readouts: Iterable[Aggregation],
+        readouts: Iterable[Aggregation | Sequence[Aggregation]],
         head: nn.Module,
         widths: Sequence[int] | None = None,
         every: bool = False,
     ) -> None:
         super().__init__()
-        self.convolutions, self.readouts, self.head = nn.ModuleList(convolutions), nn.ModuleList(readouts), head
+        self.convolutions, self.head = nn.ModuleList(convolutions), head
+        self.readouts = nn.ModuleList(item if isinstance(item, nn.Module) else nn.ModuleList(item) for item in readouts)
         norms = [nn.Identity() for _ in self.convolutions] if widths is None else [NodeNorm(width) for width in widths]
         if len(norms) != len(self.convolutions):
             raise UsageError(f"widths is {widths} for {len(self.convolutions)} convolutions: give one each")
         if not len(self.readouts):
             raise UsageError("no readout: a graph's nodes must become one vector")
-        if every and len(self.readouts) not in (1, 1 + len(self.convolutions)):
-            raise UsageError(
-                f"{len(self.readouts)} readouts for {1 + len(self.convolutions)} layers that are read: give one for all, or one each"
-            )
+        layers = 1 + len(self.convolutions) if every else 1
+        for readout in self.readouts:
+            if isinstance(readout, nn.ModuleList) and len(readout) != layers:
+                raise UsageError(
+                    f"{len(readout)} readouts for {layers} layers that are read: give one for all, or one each"
+                )
         self.norms, self.every = nn.ModuleList(norms), every
 
     def forward(self, graph: Graph) -> Tensor:
@@ -89,11 +92,11 @@ class GraphNetwork(nn.Module):
         for convolution, norm in zip(self.convolutions, self.norms):
             x = norm(convolution(x, graph.adjacency)).relu()
             hidden.append(x)
-        if self.every:
-            pairs = list(zip(hidden, itertools.cycle(self.readouts)))
-        else:
-            pairs = [(x, readout) for readout in self.readouts]
-        read = [readout(h, graph.members) for h, readout in pairs]
+        read = [
+            (readout[number] if isinstance(readout, nn.ModuleList) else readout)(h, graph.members)
+            for number, h in enumerate(hidden if self.every else hidden[-1:])
+            for readout in self.readouts
+        ]
         logits: Tensor = self.head(torch.cat(read, 1))
         return logits
 

@@ -47,7 +47,7 @@ def build(config: Config, data: GraphData) -> GraphTask:
     ]
     readouts = [graph.aggregation(config.readout, width, width) for width in widths]
     head = graph.Perceptron([sum(widths), data.outputs], config.dropout)
-    network = graph.GraphNetwork(convolutions, readouts, head, widths[1:], every=True)
+    network = graph.GraphNetwork(convolutions, [readouts], head, widths[1:], every=True)
     return graph.graph_task(network, data)
 
 
