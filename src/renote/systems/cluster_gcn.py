@@ -64,7 +64,7 @@ def build(config: Config, data: NodeData) -> NodeClassification:
     return graph.NodeClassification(network, data.graph, data.labels, data.splits)
 
 
-DEPTHS = (2, 4, 8, 16)
+DEPTHS = (2, 4, 8, 16, 32)
 SETS: dict[str, tuple[str, dict[str, Any], bool]] = {
     "cora": ("cora", {}, True),
     "pubmed": ("pubmed", {}, True),
@@ -79,13 +79,12 @@ def depth(lab: Lab, sets: Mapping[str, tuple[str, dict[str, Any], bool]] = SETS,
     from renote import data, evaluate, experiment
 
     seeds = tuple(range(3 if lab.laptop else 10))
-    depths = DEPTHS if lab.laptop else (*DEPTHS, 32)
     variants: dict[str, experiment.Candidate] = {
         name: (None, "laptop", {"enhancement": strength, **changes})
         for name, strength in (("enhanced", 1.0), ("plain", 0.0))
     }
     curves = {
-        title: experiment.over_layers(lab, name, variants, depths, seeds, data.split_nodes if real else None, options)
+        title: experiment.over_layers(lab, name, variants, DEPTHS, seeds, data.split_nodes if real else None, options)
         for title, (name, options, real) in sets.items()
     }
     mean = {

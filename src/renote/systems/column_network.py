@@ -58,7 +58,7 @@ def build(config: Config, data: NodeData) -> NodeClassification:
     return graph.NodeClassification(network, data.graph, data.labels, data.splits)
 
 
-DEPTHS = (2, 5, 10, 20, 30)
+DEPTHS = (2, 4, 8, 16, 32)
 VARIANTS = {"column network": {}, "without relations": {"related": False}, "without gates": {"gated": False}}
 
 
