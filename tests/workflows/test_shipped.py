@@ -221,12 +221,13 @@ def test_what_the_package_comes_with_works_and_holds_what_its_card_says(
         "fashion-mnist-edm": {"sampler": "unipc", "steps": 10, "spacing": "log-snr"},
         "qm9-molecules": {"steps": 100},
     }[name]
-    measures = run.evaluate(100, **few)
+    count = 100 if name == "digits-edm" else 40
+    measures = run.evaluate(count, **few)
     share, found = (
         m["class_accuracy"] / 100 if "class_accuracy" in m else m["validity"] for m in (card["measures"], measures)
     )
-    # of 100 samples, four standard deviations of a share
-    assert found > share - 4 * max(0.01, (share * (1 - share) / 100) ** 0.5)
+    # four standard deviations of a share
+    assert found > share - 4 * max(0.01, (share * (1 - share) / count) ** 0.5)
     assert share > 0.85
 
 
