@@ -41,6 +41,6 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
         known: every name that would have been accepted.
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(names)}."
     return UsageError(f"unknown {kind} {name!r}. {hint}")

@@ -16,11 +16,13 @@ from renote.diffusion.process import (
     BinomialProcess,
     CategoricalProcess,
     Jumps,
+    Parts,
     Uniform,
     gaussian_jumps,
     nearest_jumps,
 )
 from renote.diffusion.process.categorical import KEPT
+from renote.diffusion.process.transition import draw_and_rest
 from renote.diffusion.sampler.loop import walk
 from renote.errors import UsageError
 
@@ -275,19 +277,21 @@ def test_the_posterior_is_that_of_all_paths(family, t, s):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize(("t", "s"), [(0.9, 0.6), (0.5, 0.01), (0.4, 0.0)])
-def test_a_reverse_step_draws_from_the_posterior(family, t, s):
+@pytest.mark.parametrize(
+    ("t", "s", "dtype"), [(0.9, 0.6, torch.float64), (0.5, 0.01, torch.float32), (0.4, 0.0, torch.float64)]
+)
+def test_a_reverse_step_draws_from_the_posterior(family, t, s, dtype):
     """Each level of a fine grid once: what is drawn is the posterior, to the grid's width, of dense families by way of a clean category."""
     k, count = 4, 20_000
     process = CategoricalProcess(FAMILIES[family](k), "cosine")
-    estimate = torch.tensor([0.2, 0.4, 0.1, 0.3], dtype=torch.float64)
+    estimate = torch.tensor([0.2, 0.4, 0.1, 0.3], dtype=dtype)
     noise = -torch.special.ndtri((torch.arange(count, dtype=torch.float64) + 0.5) / count)[:, None]
     for state in range(process.transition.states):
         noisy = torch.full((count, 1), state)
         found = process.reverse(noisy, estimate.expand(count, 1, k), t, s, noise)
         shares = torch.bincount(found[:, 0], minlength=process.transition.states).double() / count
         times = (torch.tensor([time], dtype=torch.float64) for time in (t, s))
-        chances = process.posterior(noisy[:1], estimate.expand(1, 1, k), *times)[0, 0]
+        chances = process.posterior(noisy[:1], estimate.double().expand(1, 1, k), *times)[0, 0]
         # each of k clean categories ends its own part of the grid
         torch.testing.assert_close(shares, chances, rtol=0, atol=2 * k / count)
 
@@ -301,11 +305,70 @@ def test_a_row_of_a_matrix_is_what_its_category_reaches():
         torch.testing.assert_close(transition.reached(clean, kept, torch.float64), exact, rtol=0, atol=1e-14)
 
 
+def test_what_a_small_level_still_tells_is_told_in_double_precision():
+    chances = torch.tensor([0.25, 1e-6, 0.75 - 1e-6])
+    told, exact = torch.linspace(0.1, 0.9, 9, dtype=torch.float64), chances.double()
+    level = (exact[0] + exact[1] * told) / exact.sum()
+    category, rest = draw_and_rest(chances.expand(9, 3), level)
+    assert category.tolist() == [1] * 9
+    torch.testing.assert_close(rest, told, rtol=0, atol=1e-6)
+
+
+def test_what_is_all_kept_is_exactly_so():
+    for jumps in (gaussian_jumps(256), nearest_jumps(200), FAMILIES["weighted"](7)):
+        matrices = jumps.matrix(torch.tensor([1.0, 0.5], dtype=torch.float64))
+        assert torch.equal(matrices[0], torch.eye(jumps.categories, dtype=torch.float64))
+        assert not torch.equal(matrices[1], matrices[0])
+
+
 def test_a_clean_category_that_rounding_alone_allows_leaves_the_state(monkeypatch):
-    process = CategoricalProcess(nearest_jumps(200), "cosine")
-    estimate = functional.one_hot(torch.tensor([[199]]), 200).double()  # far out of reach in so short a time
-    monkeypatch.setattr(process, "likelihood", lambda noisy, t, dtype: torch.full((1, 1, 200), 1e-17, dtype=dtype))
-    assert process.reverse(torch.tensor([[3]]), estimate, 1e-6, 0.0, torch.zeros(1, 1)).tolist() == [[3]]
+    process = CategoricalProcess(nearest_jumps(5), "cosine")
+    monkeypatch.setattr(
+        process.transition, "reached", lambda clean, kept, dtype: torch.zeros(*clean.shape, 5, dtype=dtype)
+    )
+    for noise in (-3.0, 0.0, 3.0):
+        found = process.reverse(torch.tensor([[3]]), torch.full((1, 1, 5), 0.2), 0.5, 0.25, torch.full((1, 1), noise))
+        assert found.tolist() == [[3]]
+
+
+def test_a_reverse_step_of_jumps_sums_over_no_category(monkeypatch):
+    """O(K) a site: `spread`, K², is for bounds and losses."""
+
+    def refused(*_):
+        raise AssertionError("a sum over all clean categories")
+
+    monkeypatch.setattr(Jumps, "spread", refused)
+    process = CategoricalProcess(nearest_jumps(5), "cosine")
+    noise, noisy = torch.randn(6, 3), torch.randint(5, (6, 3))
+    process.reverse(noisy, torch.rand(6, 3, 5), 0.5, 0.25, noise)
+    parts = CategoricalProcess(Parts([(2, nearest_jumps(5)), (1, Uniform(2))]), "cosine")
+    noisy[:, 2] = torch.randint(2, (6,))
+    parts.reverse(noisy, torch.rand(6, 3, 6), 0.5, 0.25, noise)
+    with pytest.raises(AssertionError):
+        process.posterior(noisy, torch.rand(6, 3, 5), torch.tensor([0.5]), torch.tensor([0.25]))
+
+
+class Shown(Uniform):
+    """A dense family that gives views of one table."""
+
+    dense = True
+
+    def reached(self, clean, kept, dtype):
+        return super().reached(clean[:1, :1], kept, dtype).expand(*clean.shape, self.states)
+
+
+def test_what_a_family_of_ones_own_returns_is_left_as_it_is():
+    process = CategoricalProcess(Shown(4))
+    found = process.reverse(torch.zeros(3, 2, dtype=torch.long), torch.rand(3, 2, 4), 0.5, 0.25, torch.randn(3, 2))
+    assert found.shape == (3, 2)
+
+
+def test_a_network_that_diverged_is_named():
+    for transition in (Uniform(4), nearest_jumps(4)):
+        process = CategoricalProcess(transition)
+        nothing = torch.full((1, 2, 4), torch.nan)
+        with pytest.raises(UsageError, match="not a number: the network's weights have diverged"):
+            process.reverse(torch.zeros(1, 2, dtype=torch.long), nothing, 0.5, 0.25, torch.zeros(1, 2))
 
 
 def test_two_categories_of_the_uniform_family_are_bits():
@@ -426,6 +489,8 @@ def test_what_is_wrong_is_named():
         (lambda: CategoricalProcess(Uniform(3), "linaer"), "linear"),
         (lambda: CategoricalProcess(Uniform(3), lambda t: 1 - t / 2), "falls from 1 to 0"),
         (lambda: gaussian_jumps(4, 0.0), "positive"),
+        (lambda: gaussian_jumps(1), "categories = 1: at least 2"),
+        (lambda: nearest_jumps(-3), "categories = -3: at least 2"),
         (lambda: nearest_jumps(4, 0), "next category"),
         (lambda: Jumps(torch.ones(2, 3)), r"\(2, 3\)"),
         (lambda: Jumps(torch.tensor([[0.0, 1.0], [2.0, 0.0]])), "from j to i"),

@@ -231,3 +231,20 @@ def test_each_part_has_its_own_range(family, edge):
     model = CategoricalModel(CategoricalDenoiser(torch.nn.Identity(), process), (3,), 10)
     with pytest.raises(UsageError, match=rf"category {edge} at" if edge == 3 else "category|value"):
         model.draw(state * (2 / 5) - 1, None, torch.Generator())
+
+
+def test_a_reverse_step_of_parts_of_all_kinds_draws_from_the_posterior():
+    """By way of a clean category, as one part sums over K²: each level of a grid once, at every site."""
+    parts = Parts([(1, nearest_jumps(3)), (1, Absorbing(3)), (1, Uniform(2)), (1, Fixed())])
+    process, count = CategoricalProcess(parts, "cosine"), 8000
+    chances = torch.tensor([[0.2, 0.5, 0.3, 0.0], [0.1, 0.6, 0.3, 0.0], [0.7, 0.3, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]])
+    noise = -torch.special.ndtri((torch.arange(count, dtype=torch.float64) + 0.5) / count)[:, None].expand(count, 4)
+    for state in ([1, 4, 1, 0], [0, 2, 0, 0], [2, 4, 1, 3], [3, 3, 3, 3]):
+        noisy = torch.tensor(state).expand(count, 4)
+        # what is absent is certain
+        known = torch.where(torch.tensor(state)[:, None] == 3, torch.eye(4)[3], chances)
+        found = process.reverse(noisy, known.expand(count, 4, 4), 0.6, 0.4, noise)
+        times = (torch.tensor([time], dtype=torch.float64) for time in (0.6, 0.4))
+        wanted = process.posterior(noisy[:1], known.double()[None], *times)[0]
+        shares = torch.nn.functional.one_hot(found, parts.states).double().mean(0)
+        torch.testing.assert_close(shares, wanted, rtol=0, atol=8 / count)

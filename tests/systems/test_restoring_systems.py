@@ -179,6 +179,7 @@ def test_bad_options():
         ({"steps": 3}, "leave steps out"),
         ({"eta": 1.0}, "delta"),
         ({"delta": -1.0}, "delta"),
+        ({"delta": "nan"}, "delta = nan: a number"),
         ({"sampler": "ddim"}, "sampler"),
     ]:
         with pytest.raises(UsageError, match=message):

@@ -11,7 +11,7 @@ from command_line import renote
 
 from renote import systems
 from renote.cli import run_command
-from renote.errors import DataError
+from renote.errors import DataError, UsageError
 
 
 def test_text_from_a_file_to_a_file(tmp_path: Path) -> None:
@@ -46,6 +46,21 @@ def test_text_from_a_file_to_a_file(tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9 " * 50)
     _, error = renote("train", "d3pm", "--data", str(tmp_path / "latin.txt"), "--out", run + "2", status=2)
     assert "is not UTF-8: byte 3 (line 1)" in error
+
+
+def test_text_that_looks_like_numbers_stays_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("own.txt").write_text('12345"3 null ' * 60)
+    small = ["--channels", "8", "--layers", "1", "--head-channels", "8", "--num-train-steps", "2", "--steps", "1"]
+    run_command(["train", "d3pm", "--data", "own.txt", "--data-option", "length=8", *small, "--out", "run"])
+    for given in ("123", "null", '"3"', "1"):
+        run_command(["sample", "run", "-n", "2", "--out", "samples.txt", "--option", f"given={given}"])
+        texts = Path("samples.txt").read_text().split("[sample ")[1:]
+        assert all(text[3:].startswith(given) for text in texts)
+    with pytest.raises(UsageError, match="given = 123: give a text with _"):
+        systems.load_run("run").sample(1, given=123)
+    with pytest.raises(DataError, match="alphabet"):
+        run_command(["train", "d3pm", "--data", "own.txt", "--data-option", "alphabet=123", *small, "--out", "run2"])
 
 
 def test_byte_pair_tokens_from_a_file_to_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,17 +20,23 @@ if TYPE_CHECKING:
 Json = Annotated[bool, arg(help="Print one JSON document on standard output.")]
 
 
+TEXTS = ("given", "alphabet")
+"""Options that are text, or a list of tokens, whatever else their value looks like."""
+
+
 def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
-    """KEY=VALUE pairs; a value is read as JSON where it is JSON, else as text."""
+    """KEY=VALUE pairs; a value is read as JSON where it is JSON, else as text, as are those of TEXTS."""
     options: dict[str, Any] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or not key:
             raise UsageError(f"option {pair!r}: write KEY=VALUE, e.g. size=14")
+        name = key.replace("-", "_")
         try:
-            options[key.replace("-", "_")] = json_format.loads(text)
+            value = json_format.loads(text)
         except ValueError:
-            options[key.replace("-", "_")] = text
+            value = text
+        options[name] = text if name in TEXTS and not isinstance(value, list) else value
     return options
 
 

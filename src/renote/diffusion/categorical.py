@@ -251,7 +251,7 @@ class CategoricalModel(Walker):
             n: number of samples.
             seed: sample i is a function of seed + i, not of n.
             label: None, as there are no classes.
-            steps: of the T times, how many are walked; all by default.
+            steps: of the T times, how many are walked; None or 0 for all.
             given: (*shape) values that all samples keep, NaN where they are free; for a process with a mask.
             options: none.
 

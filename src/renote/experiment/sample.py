@@ -332,7 +332,11 @@ class SampleRun(Run):
         own = {name: getattr(self.config, field, None) for name, field in OWN.items() if hasattr(self.config, field)}
         if given.get("sampler", own.get("sampler")) != own.get("sampler"):
             own = {name: value for name, value in own.items() if name in GENERAL}
-        if isinstance(given.get("given"), str):
+        if "given" in given and not isinstance(given["given"], torch.Tensor):
+            if not isinstance(given["given"], str):
+                raise UsageError(
+                    f"given = {given['given']!r}: give a text with {self.data.blank} for what is free, or values"
+                )
             given["given"] = self.data.template(given["given"])
         return {name: value for name, value in own.items() if value is not None} | given
 

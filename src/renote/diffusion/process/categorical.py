@@ -200,9 +200,9 @@ class CategoricalProcess:
         possible = estimate * (self.likelihood(noisy, t, estimate.dtype) > 0)
         _total(possible)
         clean, rest = draw_and_rest(possible, level)
-        chances = self.transition.reached(clean, kept_s, torch.float64)
-        chances *= self.transition.seen(noisy, kept_t / kept_s, torch.float64)
-        # what rounding alone made possible has no way through: then the state stays
+        reached = self.transition.reached(clean, kept_s, torch.float64)
+        chances = reached * self.transition.seen(noisy, kept_t / kept_s, torch.float64)
+        # what rounding alone made possible may have no way through: then the state stays
         return draw(chances.scatter_add_(-1, noisy[..., None], torch.full_like(chances[..., :1], TINY)), rest)
 
     def _check_estimate(self, estimate: Tensor, noisy: Tensor) -> None:
@@ -216,6 +216,10 @@ def _total(chances: Tensor) -> Tensor:
     """Σp, (n, …, 1); that it is positive is looked at on processors alone, as elsewhere every step would have to wait for the answer."""
     total = chances.sum(-1, keepdim=True)
     if total.device.type == "cpu" and not bool((total > 0).all()):
+        if not bool(total.isfinite().all()):
+            raise UsageError(
+                "the estimate is not a number: the network's weights have diverged; train with a lower learning rate, or clip gradients"
+            )
         raise UsageError("the estimate has no chance for any category that x_t allows")
     return total
 

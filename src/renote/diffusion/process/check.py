@@ -38,6 +38,19 @@ def check_step(t: float | Tensor, s: float | Tensor) -> None:
         raise UsageError(f"a reverse step from t = {t} to s = {s}: times must be 0 <= s < t <= 1")
 
 
+def check_count(categories: int) -> None:
+    """Refuse fewer than 2 categories.
+
+    Args:
+        categories: K.
+
+    Raises:
+        UsageError: naming the number.
+    """
+    if categories < 2:
+        raise UsageError(f"categories = {categories}: at least 2, or nothing is left to tell")
+
+
 def check_categories(value: Tensor, categories: int, mask: int | None = None) -> None:
     """Refuse what is no category.
 

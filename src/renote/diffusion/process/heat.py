@@ -257,5 +257,7 @@ def _kept(size: int, time: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _check_delta(delta: float) -> None:
-    if not delta >= 0:
-        raise UsageError(f"delta = {delta}: the noise of sampling, as a multiple of training's, is not negative")
+    if not isinstance(delta, int | float) or not delta >= 0:
+        raise UsageError(
+            f"delta = {delta}: a number is asked for; the noise of sampling, as a multiple of training's, is not negative"
+        )

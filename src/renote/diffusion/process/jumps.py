@@ -15,6 +15,7 @@ import math
 import torch
 from torch import Tensor
 
+from renote.diffusion.process.check import check_count
 from renote.diffusion.process.heat import cosine_basis
 from renote.diffusion.process.transition import TINY, Transition, draw
 from renote.errors import UsageError
@@ -77,7 +78,9 @@ class Jumps(Transition):
             )
         powers = kept.double()[:, None] ** self._speeds
         matrix: Tensor = (self._left * powers[:, None]) @ self._right.mT
-        return matrix.clamp_(min=0)
+        # where all is kept, exactly all
+        whole = torch.eye(self.categories, dtype=matrix.dtype, device=kept.device)
+        return torch.where((kept == 1)[:, None, None], whole, matrix.clamp_(min=0))
 
     def drawn(self, state: Tensor, kept: Tensor, level: Tensor) -> Tensor:
         """By the rows of Q(a)."""
@@ -134,6 +137,7 @@ def gaussian_jumps(categories: int, width: float = 0.05) -> Jumps:
     """
     if not width > 0:
         raise UsageError(f"width = {width}: a Gaussian's must be positive")
+    check_count(categories)
     apart = torch.arange(categories, dtype=torch.float64)
     rates = torch.exp(-(((apart[:, None] - apart) / (width * max(1, categories - 1))) ** 2) / 2)
     # a narrow Gaussian reaches nobody: then the next category it is
@@ -152,6 +156,7 @@ def nearest_jumps(categories: int, reach: int = 1) -> Jumps:
     """
     if reach < 1:
         raise UsageError(f"reach = {reach}: a jump goes at least to the next category")
+    check_count(categories)
     return Jumps(nearest_rates(categories, reach))
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from renote.diffusion.process.check import check_categories
+from renote.diffusion.process.check import check_categories, check_count
 from renote.diffusion.schedule import broadcast
 from renote.errors import UsageError
 
@@ -26,7 +26,8 @@ TINY = 1e-300
 
 
 class Transition(ABC):
-    """Q(a) for categories 0 … K - 1. A family of one's own gives `drawn`, `prior`, `seen` and `spread`, for shares (n,) and for one of all, (1,).
+    """Q(a) for categories 0 … K - 1. A family of one's own gives `drawn`, `prior`, `seen` and `spread`, for shares (n,) and for one of all, (1,); one whose `spread` costs K² says `dense` and gives
+    `reached` too.
 
     Args:
         categories: K ≥ 2.
@@ -44,8 +45,7 @@ class Transition(ABC):
     dense: bool = False
 
     def __init__(self, categories: int) -> None:
-        if categories < 2:
-            raise UsageError(f"categories = {categories}: at least 2, or nothing is left to tell")
+        check_count(categories)
         self.categories = self.states = categories
 
     def __repr__(self) -> str:
