@@ -5,6 +5,8 @@
 
 A clean bit of which only P(x_0 = 1) is known is summed over. ā falls linearly, so each of T equal steps erases 1/T of the signal:
 β_k = 1 / (T - k + 1), section 2.4.1. At t = 1 nothing of the data is left.
+
+It is `CategoricalProcess(Uniform(2))`, draw for draw (tested); here a bit is a number and its chance one number too, so that networks read it as pixels.
 """
 
 from __future__ import annotations
