@@ -244,5 +244,6 @@ SYSTEM = GenerativeSystem(
     "97.4 % of the valid ones differ and 40 % are not in the data. Its schedule was shortened and lengthened while it ran (planned for 60,000 steps until 7,169, for 45,000 to their end, for 110,000, then 88,000 and, from 56,000 on, 80,000), "
     "so the rate of learning rose once, at 45,000. A network of 256 features and six layers, trained for four minutes on one H100 (2000 steps of 2048), had 96.5 % in one piece and 98.0 % as the paper counts. "
     "The checkpoint qm9-molecules, that comes with renote, is this network: of 500 samples in the half precision that is shipped 97.4 % are valid in one piece. "
+    "Small graphs: all three distances are below those of random graphs with every seed; of communities they are those of the training graphs, of planar graphs degrees and clustering are not yet (0.004 and 0.076 against 0.0001 and 0.006). "
     "At laptop size, three trainings of five minutes: 89.0 ± 1.8 % valid in one piece, 93.0 % as the paper counts, 99.7 % of the valid ones differ, 59 % are new.",
 )

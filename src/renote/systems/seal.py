@@ -256,5 +256,8 @@ SYSTEM = LinkSystem(
             auc,
         ),
     ),
+    notes="Measured: above every heuristic on seven graphs; on celegans rooted PageRank is ahead (90.97 against 90.35 ± 1.52). Not more than a published deviation below the paper on five: usair, ns, yeast, router and celegans. "
+    "Below it by little are power (86.02 against 86.04) and ecoli (97.38 against 97.42), and pb (94.04 against 94.26). So the claim, which asks for both on six graphs, holds on four. Trainings are of 15 epochs with a step size of 1e-3, "
+    "where the paper has 50 with 1e-4; longer ones were not measured. On router the ten splits fall in two groups, around 93 and 97.",
     presets={"laptop": {"epochs": 15, "learning_rate": 1e-3, "max_nodes_per_hop": 100}},
 )
