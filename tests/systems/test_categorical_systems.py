@@ -3,8 +3,10 @@
 import importlib
 import math
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from renote import data, systems
 from renote.cli import run_command
@@ -130,6 +132,24 @@ def test_bad_options(text):
     for options in ({"steps": 7}, {"sampler": "ddim"}, {"label": 1}):
         with pytest.raises(UsageError):
             run.sample(1, **options)
+
+
+def test_a_number_of_categories_that_the_data_do_not_have(text, tmp_path):
+    """Refused before anything is written; 256 hold all levels of 8 bits."""
+    for wrong in (1, -3):
+        with pytest.raises(UsageError, match=f"categories = {wrong}: give at least 2, or 0 for those of the data"):
+            systems.get("d3pm").configure(categories=wrong)
+    (tmp_path / "maps").mkdir()
+    for i in range(10):
+        labels = np.arange(i, i + 64, dtype=np.uint8).reshape(8, 8) % 3
+        Image.fromarray(labels).save(tmp_path / "maps" / f"{i}.png")
+    for given, found in ((text, 11), (f"maps:{tmp_path / 'maps'}", 3), ("digits", 17), ("digit-maps", 11)):
+        for name in ("d3pm", "multinomial-diffusion"):
+            with pytest.raises(UsageError, match=rf"categories = 5: .* has {found} .*; give {found}, or leave"):
+                train(name, given, tmp_path / "run", **TINY, categories=5)
+    assert not (tmp_path / "run").exists()
+    train("d3pm", "digits", tmp_path / "run", "digits", **PICTURES, categories=256)
+    assert systems.load_run(tmp_path / "run").module.chances == 256
 
 
 def test_argmax_flows_of_text(text, tmp_path):
