@@ -152,6 +152,15 @@ def test_a_number_of_categories_that_the_data_do_not_have(text, tmp_path):
     assert systems.load_run(tmp_path / "run").module.chances == 256
 
 
+@pytest.mark.parametrize("name", ["d3pm", "multinomial-diffusion"])
+def test_graphs_are_left_to_the_system_of_graphs(name, tmp_path):
+    graphs = data.load("small-planar", graphs=20, least=5, most=6)
+    for model in ({}, {"model": "argmax-flow"}) if name == "multinomial-diffusion" else ({},):
+        with pytest.raises(UsageError, match="small-planar has graphs.*: take graph-diffusion"):
+            train(name, graphs, tmp_path / "run", **TINY, **model)
+    assert not (tmp_path / "run").exists()
+
+
 def test_argmax_flows_of_text(text, tmp_path):
     system = systems.get("multinomial-diffusion")
     run = system.train(text, tmp_path / "run", progress=False, **TINY, model="argmax-flow", couplings=2, device="cpu")

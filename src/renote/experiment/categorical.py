@@ -57,8 +57,10 @@ def count_categories(config: CategoricalOptions, data: SampleData) -> Categorica
     """The configuration with the data's number of categories.
 
     Raises:
-        UsageError: for data without categories, or values that are none of so many: characters and labels are as many as there are, ordered numbers evenly spaced.
+        UsageError: for data without categories, graphs, whose sites are of two kinds and may be absent, or values that are none of so many: characters and labels are as many as there are, ordered numbers evenly spaced.
     """
+    if data.graphs is not None:
+        raise UsageError(f"{data.name} has graphs, which are no rows of one kind of categories: take graph-diffusion")
     found = data.levels
     if found is None:
         raise UsageError(
