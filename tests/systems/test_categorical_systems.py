@@ -277,6 +277,29 @@ def test_label_maps(tmp_path):
         systems.get("d3pm").train("digit-maps", preset="digits", progress=False, **PICTURES, output="logistic")
 
 
+def test_the_film_of_label_maps_shows_what_is_masked(tmp_path):
+    """In grey, and in the array as a number more, which no label has."""
+    changes = {**PICTURES, "transition": "absorbing", "device": "cpu"}
+    run = train("d3pm", "digit-maps", tmp_path / "run", "digits", **changes)
+    for name in ("way.png", "way.npy"):
+        target = str(tmp_path / name)
+        command = ["sample", str(tmp_path / "run"), "-n", "2", "--out", str(tmp_path / "out.npy"), "--film", target]
+        run_command(command)
+    way, drawn = np.load(tmp_path / "way.npy"), np.asarray(Image.open(tmp_path / "way.png"))
+    frames = run.clean_film(2)
+    masked = torch.stack(frames, 1).flatten(0, 1).isnan()
+    assert 0 < masked.double().mean() < 1
+    assert np.array_equal(way == 11, masked.numpy())
+    assert np.array_equal(way.reshape(2, -1, 1, 8, 8)[:, -1], np.load(tmp_path / "out.npy"))
+    # eight pixels a pixel, one between two maps
+    grey = (drawn[4::8, 4::8] == 221).all(-1)
+    wanted = np.zeros((17, 9 * len(frames) - 1), bool)
+    for index, each in enumerate(masked[:, 0].numpy()):
+        top, left = (9 * place for place in divmod(index, len(frames)))
+        wanted[top : top + 8, left : left + 8] = each
+    assert np.array_equal(grey, wanted)
+
+
 @pytest.mark.parametrize("claim", ["text", "maps"])
 def test_claims_of_multinomial_diffusion_run(claim, tmp_path, monkeypatch, text):
     from renote.experiment import Lab
