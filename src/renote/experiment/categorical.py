@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from renote.data import SampleData
     from renote.diffusion import CategoricalModel, CategoricalProcess
+    from renote.diffusion.process import Transition
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,10 +111,14 @@ def process_named(config: CategoricalOptions) -> CategoricalProcess:
     transition = processes.transition_named(
         config.transition, config.categories, width=config.width, reach=config.reach
     )
-    schedule = config.schedule
-    if schedule == "auto":
-        schedule = "cosine" if transition.mask is None else "linear"
-    return processes.CategoricalProcess(transition, schedule)
+    return processes.CategoricalProcess(transition, schedule_of(config.schedule, transition))
+
+
+def schedule_of(schedule: str, transition: Transition) -> str:
+    """What auto stands for: linear with a mask, else cosine; any other as it is."""
+    if schedule != "auto":
+        return schedule
+    return "cosine" if transition.mask is None else "linear"
 
 
 def network(config: CategoricalOptions, data: SampleData, process: CategoricalProcess) -> nn.Module:
