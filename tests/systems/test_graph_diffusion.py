@@ -1,12 +1,14 @@
 """Diffusion of graphs: settings, training, samples, and the whole way through the command line."""
 
 import importlib
+import json
 import math
 
 import pytest
 import torch
 
 from renote import data, evaluate, systems
+from renote.cli import run_command
 from renote.diffusion import process as processes
 from renote.errors import UsageError
 from renote.experiment import Lab
@@ -133,6 +135,40 @@ def test_the_claim_runs(tmp_path, molecules, monkeypatch):
     evaluate.save_figure(outcome.figure, tmp_path / "figure.png")
     again = SYSTEM.claim("qm9").experiment(lab)
     assert again.measured == outcome.measured
+
+
+def test_evaluate_draws_the_properties_of_molecules(tmp_path, molecules, monkeypatch, capsys):
+    """By the command, beside the measures that it tells without a picture."""
+    run, other, target = (str(tmp_path / name) for name in ("run", "other", "made.svg"))
+    small = [f"--{key.replace('_', '-')}={value}" for key, value in SMALL.items()]
+    run_command(["train", "graph-diffusion", "--data", molecules, "--out", run, "--steps", "60", *small])
+    drawn, draw = [], evaluate.draw_properties
+    monkeypatch.setattr(
+        "renote.evaluate.molecules.draw_properties", lambda columns: drawn.append(columns) or draw(columns)
+    )
+    found = []
+    for more in ([], ["--picture", target]):
+        capsys.readouterr()
+        run_command(["evaluate", run, "--samples", "30", "--json", *more])
+        found.append(json.loads(capsys.readouterr().out)["measures"])
+    assert found[0] == found[1]
+    assert found[0]["validity"] > 0
+    (columns,) = drawn
+    assert list(columns) == ["held out", "made"]
+    assert len(columns["made"]["atoms"]) == round(30 * found[0]["validity"])
+    assert "polar surface" in (tmp_path / "made.svg").read_text()
+    with pytest.raises(UsageError, match="write a picture"):
+        run_command(["evaluate", run, "--picture", "made.gif"])
+    SYSTEM.train(
+        data.load("small-planar", graphs=20, least=5, most=6),
+        other,
+        progress=False,
+        preset="graphs",
+        **SMALL,
+        steps=1,
+    )
+    with pytest.raises(UsageError, match="picture = made.png: only properties of molecules.* small-planar; leave"):
+        run_command(["evaluate", other, "--picture", "made.png"])
 
 
 def test_the_claim_of_small_graphs_runs(tmp_path, monkeypatch):
