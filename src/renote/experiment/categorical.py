@@ -85,7 +85,7 @@ def _fit(categories: int, data: SampleData) -> bool:
 
     from renote.diffusion.categorical import categories_of
 
-    values = torch.cat([part.unique() for part in torch.split(data.train, 4096)]).unique()
+    values = torch.unique(torch.cat([torch.unique(part) for part in torch.split(data.train, 4096)]))
     try:
         categories_of(data.clean(values), categories)
     except UsageError:

@@ -93,7 +93,7 @@ def settle(config: Config, data: SampleData) -> Config:
 
     node, edge = data.train[:, : form.nodes].long(), data.train[:, form.nodes :].long()
     size = (node != form.absent).sum(1)
-    for number in size.unique().tolist() if config.size_chances else ():
+    for number in torch.unique(size).tolist() if config.size_chances else ():
         if config.size_chances[number - 1] == 0:
             raise UsageError(
                 f"size_chances = {config.size_chances}: {data.name} has graphs of {number} nodes, whose chance is 0; give it a positive one, or leave size_chances out"
