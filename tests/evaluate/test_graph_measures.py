@@ -1,6 +1,7 @@
 """Measures of graphs and molecules that were made, against enumeration and known cases; their pictures."""
 
 import itertools
+from dataclasses import replace
 
 import networkx as nx
 import numpy as np
@@ -104,6 +105,16 @@ def test_measures_of_molecules(molecules):
     assert evaluate.graph_measures(other, molecules)["novelty"] == 0
     # alcohol and aldehyde are joined alike, all others are not
     assert len(_colour(molecules.train, form).unique()) == len(molecules.train) - 1
+
+
+def test_properties_in_which_real_molecules_are_alike_have_no_distance(molecules):
+    """Isomers: a deviation of nothing, but for the last digit of a sum, is no unit."""
+    alike = replace(molecules, test=data.smiles_rows(["CCCO", "CC(O)C", "CCOC"], molecules.graphs))
+    found = evaluate.graph_measures(data.smiles_rows(["CC=O", "C1CC1"], molecules.graphs), alike)
+    assert {name for name in found if "distance" in name} == {
+        f"distance: {n}" for n in ("logP", "QED", "polar surface")
+    }
+    assert all(value < 100 for value in found.values())
 
 
 def test_properties():

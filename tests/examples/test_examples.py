@@ -139,6 +139,28 @@ def test_the_python_of_the_page_of_graphs(tmp_path: Path, monkeypatch: pytest.Mo
         exec(snippet, names)
 
 
+def test_the_python_of_the_page_of_diffusion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its snippets run each on its own, with a denoiser for the one that has none, and short trainings of narrow networks."""
+    from renote.diffusion.process import OPERATORS, TRANSITIONS
+
+    page = (ROOT / "docs" / "pages" / "diffusion.md").read_text()
+    snippets = [part.split("```")[0] for part in page.split("```python\n")[1:]]
+    assert len(snippets) == 3
+    monkeypatch.setitem(OPERATORS, "fade", None)
+    monkeypatch.setitem(TRANSITIONS, "rising", None)
+    short = {"steps": 1, "batch_size": 4, "channels": 8, "blocks": 1, "attention": (), "head_channels": 8}
+    for name, preset in (("cold-diffusion", "small"), ("d3pm", "digits")):
+        presets = systems.get(name).presets
+        monkeypatch.setitem(presets, preset, presets[preset] | short)
+    runs = []
+    for snippet in snippets:
+        names: dict[str, Any] = {"denoiser": lambda noisy, t, condition: 0 * noisy, "__name__": "page"}
+        exec(snippet, names)
+        runs.append(names.get("run"))
+    assert [run and run.sample(2, steps=2).shape for run in runs] == [None, (2, 1, 8, 8), (2, 1, 8, 8)]
+    assert "Jumps(17)" in repr(runs[2].module.process)
+
+
 def test_the_page_of_the_users_own_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its commands do what it says, on the tables that come with it."""
     page = (ROOT / "docs" / "pages" / "own-graph.md").read_text()

@@ -3,8 +3,10 @@
 import importlib
 import math
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from renote import data, systems
 from renote.cli import run_command
@@ -132,6 +134,33 @@ def test_bad_options(text):
             run.sample(1, **options)
 
 
+def test_a_number_of_categories_that_the_data_do_not_have(text, tmp_path):
+    """Refused before anything is written; 256 hold all levels of 8 bits."""
+    for wrong in (1, -3):
+        with pytest.raises(UsageError, match=f"categories = {wrong}: give at least 2, or 0 for those of the data"):
+            systems.get("d3pm").configure(categories=wrong)
+    (tmp_path / "maps").mkdir()
+    for i in range(10):
+        labels = np.arange(i, i + 64, dtype=np.uint8).reshape(8, 8) % 3
+        Image.fromarray(labels).save(tmp_path / "maps" / f"{i}.png")
+    for given, found in ((text, 11), (f"maps:{tmp_path / 'maps'}", 3), ("digits", 17), ("digit-maps", 11)):
+        for name in ("d3pm", "multinomial-diffusion"):
+            with pytest.raises(UsageError, match=rf"categories = 5: .* has {found} .*; give {found}, or leave"):
+                train(name, given, tmp_path / "run", **TINY, categories=5)
+    assert not (tmp_path / "run").exists()
+    train("d3pm", "digits", tmp_path / "run", "digits", **PICTURES, categories=256)
+    assert systems.load_run(tmp_path / "run").module.chances == 256
+
+
+@pytest.mark.parametrize("name", ["d3pm", "multinomial-diffusion"])
+def test_graphs_are_left_to_the_system_of_graphs(name, tmp_path):
+    graphs = data.load("small-planar", graphs=20, least=5, most=6)
+    for model in ({}, {"model": "argmax-flow"}) if name == "multinomial-diffusion" else ({},):
+        with pytest.raises(UsageError, match="small-planar has graphs.*: take graph-diffusion"):
+            train(name, graphs, tmp_path / "run", **TINY, **model)
+    assert not (tmp_path / "run").exists()
+
+
 def test_argmax_flows_of_text(text, tmp_path):
     system = systems.get("multinomial-diffusion")
     run = system.train(text, tmp_path / "run", progress=False, **TINY, model="argmax-flow", couplings=2, device="cpu")
@@ -246,6 +275,29 @@ def test_label_maps(tmp_path):
     assert masked.sample(2).shape == (2, 1, 8, 8)
     with pytest.raises(UsageError, match="have no order"):
         systems.get("d3pm").train("digit-maps", preset="digits", progress=False, **PICTURES, output="logistic")
+
+
+def test_the_film_of_label_maps_shows_what_is_masked(tmp_path):
+    """In grey, and in the array as a number more, which no label has."""
+    changes = {**PICTURES, "transition": "absorbing", "device": "cpu"}
+    run = train("d3pm", "digit-maps", tmp_path / "run", "digits", **changes)
+    for name in ("way.png", "way.npy"):
+        target = str(tmp_path / name)
+        command = ["sample", str(tmp_path / "run"), "-n", "2", "--out", str(tmp_path / "out.npy"), "--film", target]
+        run_command(command)
+    way, drawn = np.load(tmp_path / "way.npy"), np.asarray(Image.open(tmp_path / "way.png"))
+    frames = run.clean_film(2)
+    masked = torch.stack(frames, 1).flatten(0, 1).isnan()
+    assert 0 < masked.double().mean() < 1
+    assert np.array_equal(way == 11, masked.numpy())
+    assert np.array_equal(way.reshape(2, -1, 1, 8, 8)[:, -1], np.load(tmp_path / "out.npy"))
+    # eight pixels a pixel, one between two maps
+    grey = (drawn[4::8, 4::8] == 221).all(-1)
+    wanted = np.zeros((17, 9 * len(frames) - 1), bool)
+    for index, each in enumerate(masked[:, 0].numpy()):
+        top, left = (9 * place for place in divmod(index, len(frames)))
+        wanted[top : top + 8, left : left + 8] = each
+    assert np.array_equal(grey, wanted)
 
 
 @pytest.mark.parametrize("claim", ["text", "maps"])

@@ -1,11 +1,15 @@
 """Diffusion of graphs: settings, training, samples, and the whole way through the command line."""
 
 import importlib
+import json
+import math
 
 import pytest
 import torch
 
 from renote import data, evaluate, systems
+from renote.cli import run_command
+from renote.diffusion import process as processes
 from renote.errors import UsageError
 from renote.experiment import Lab
 from renote.graph import matrices
@@ -33,8 +37,46 @@ def test_frequencies_are_the_datas():
     assert config.edge_chances == pytest.approx((1 - joined, joined))
     assert config.size_chances == pytest.approx([float((sizes == n).double().mean()) for n in range(1, 8)])
     # what is given is kept
-    given = SYSTEM.configure(edge_chances=(0.5, 0.5), size_chances=(0.0,) * 6 + (1.0,))
-    assert SYSTEM.settle(given, loaded).size_chances[-1] == 1
+    given = SYSTEM.configure(edge_chances=(0.5, 0.5), size_chances=(0.0,) * 4 + (1.0,) * 3)
+    assert SYSTEM.settle(given, loaded).size_chances == given.size_chances
+    for wrong, said in (
+        (
+            {"node_chances": (0.5, 0.5)},
+            r"node_chances = \(0.5, 0.5\): small-communities takes 1, one for each type of nodes; give",
+        ),
+        ({"edge_chances": (0.5,)}, "edge_chances = .* takes 2, one for each type of edges, none among them; give"),
+        ({"size_chances": (1.0,)}, "size_chances = .* takes 7, one for each number of nodes, from 1; give"),
+        (
+            {"size_chances": (1.0, *(0.0,) * 6)},
+            "size_chances = .*: small-communities has graphs of 5 nodes.* is 0; give",
+        ),
+        ({"edge_chances": (-1.0, 2.0)}, "edge_chances = .*: frequencies are finite, none is negative"),
+        ({"edge_chances": (0.0, 0.0)}, "edge_chances = .*: frequencies .* and one positive"),
+        ({"edge_chances": (math.nan, 1.0)}, "edge_chances = .*: frequencies are finite"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            SYSTEM.settle(SYSTEM.configure(**wrong), loaded)
+
+
+class Leap(processes.Uniform):
+    """A transition of one's own."""
+
+
+def test_a_transition_of_ones_own_and_jumps(tmp_path, monkeypatch):
+    monkeypatch.setitem(processes.TRANSITIONS, "leap", Leap)
+    # one that needs what d3pm gives
+    monkeypatch.setitem(processes.TRANSITIONS, "far", lambda k, reach: processes.nearest_jumps(k, reach))
+    loaded = data.load("small-planar", graphs=20, least=5, most=6)
+    for name, of in {"leap": "Leap(2)", "far": "Jumps(2)", "gaussian": "Jumps(2)", "nearest": "Jumps(2)"}.items():
+        folder = tmp_path / name
+        run = SYSTEM.train(loaded, folder, progress=False, preset="graphs", **SMALL, steps=1, transition=name)
+        process = run.module.process
+        assert repr(process.transition) == f"Parts(6 × Fixed(1), 15 × {of})"
+        assert set((run.sample(20) == 2).sum(1).tolist()) == {0, 6}  # 5 nodes, and pairs, of 6
+    assert repr(systems.load_run(tmp_path / "leap").module.process.transition).endswith("Leap(2))")
+    for name, hint in {"leep": "leap", "margnal": "marginal"}.items():
+        with pytest.raises(UsageError, match=f"unknown transition '{name}'. Did you mean {hint}"):
+            SYSTEM.train(loaded, progress=False, preset="graphs", **SMALL, steps=1, transition=name)
 
 
 @pytest.mark.parametrize("transition", ["marginal", "uniform", "absorbing"])
@@ -93,6 +135,40 @@ def test_the_claim_runs(tmp_path, molecules, monkeypatch):
     evaluate.save_figure(outcome.figure, tmp_path / "figure.png")
     again = SYSTEM.claim("qm9").experiment(lab)
     assert again.measured == outcome.measured
+
+
+def test_evaluate_draws_the_properties_of_molecules(tmp_path, molecules, monkeypatch, capsys):
+    """By the command, beside the measures that it tells without a picture."""
+    run, other, target = (str(tmp_path / name) for name in ("run", "other", "made.svg"))
+    small = [f"--{key.replace('_', '-')}={value}" for key, value in SMALL.items()]
+    run_command(["train", "graph-diffusion", "--data", molecules, "--out", run, "--steps", "60", *small])
+    drawn, draw = [], evaluate.draw_properties
+    monkeypatch.setattr(
+        "renote.evaluate.molecules.draw_properties", lambda columns: drawn.append(columns) or draw(columns)
+    )
+    found = []
+    for more in ([], ["--picture", target]):
+        capsys.readouterr()
+        run_command(["evaluate", run, "--samples", "30", "--json", *more])
+        found.append(json.loads(capsys.readouterr().out)["measures"])
+    assert found[0] == found[1]
+    assert found[0]["validity"] > 0
+    (columns,) = drawn
+    assert list(columns) == ["held out", "made"]
+    assert len(columns["made"]["atoms"]) == round(30 * found[0]["validity"])
+    assert "polar surface" in (tmp_path / "made.svg").read_text()
+    with pytest.raises(UsageError, match="write a picture"):
+        run_command(["evaluate", run, "--picture", "made.gif"])
+    SYSTEM.train(
+        data.load("small-planar", graphs=20, least=5, most=6),
+        other,
+        progress=False,
+        preset="graphs",
+        **SMALL,
+        steps=1,
+    )
+    with pytest.raises(UsageError, match="picture = made.png: only properties of molecules.* small-planar; leave"):
+        run_command(["evaluate", other, "--picture", "made.png"])
 
 
 def test_the_claim_of_small_graphs_runs(tmp_path, monkeypatch):

@@ -276,6 +276,7 @@ def evaluate(
     features: str | None = None,
     bits: Literal["bound", "ode"] | None = None,
     hits: tuple[int, ...] = (),
+    picture: str | None = None,
     json: Json = False,
 ) -> None:
     """Measure a trained run: accuracy of predictions, ranks of links, or distance, variety and class accuracy of samples.
@@ -289,10 +290,18 @@ def evaluate(
         features: Weights of a classifier (python -m renote.evaluate.ship) in whose features samples are compared.
         bits: Also bits per dimension of held-out samples: bound, the variational one, or ode, the probability flow's.
         hits: Of links: the share that scores above the k-th best of the pairs without one, for each of these k; by default 10, 50 and 100, as far as there are so many.
+        picture: Of molecules that are made: also draw their properties beside those of real ones (.png, .svg, .pdf).
     """
     from renote import experiment
 
+    target = None if picture is None else picture_path(picture)
     loaded = systems.load_run(run, data)
+    if target is not None and not (
+        isinstance(loaded, experiment.SampleRun) and loaded.data.graphs is not None and loaded.data.graphs.molecules
+    ):
+        raise UsageError(
+            f"picture = {picture}: only properties of molecules that are made are drawn, and {run} holds {loaded.system.name} of {loaded.data.name}; leave picture out"
+        )
     if hits and not isinstance(loaded, experiment.LinkRun):
         raise UsageError(f"hits = {hits}: they are of links, and {run} holds {loaded.system.name}; leave hits out")
     if isinstance(loaded, experiment.LinkRun):
@@ -300,7 +309,10 @@ def evaluate(
     elif isinstance(loaded, experiment.SampleRun):
         # first what may be refused, as samples take long
         likelihood = {} if bits is None else {"bits": loaded.bits(min(samples, 1000), method=bits)}
-        measures = loaded.evaluate(samples, features=features, progress=True) | likelihood
+        if target is None:
+            measures = loaded.evaluate(samples, features=features, progress=True) | likelihood
+        else:
+            measures = _draw_molecules(loaded, samples, target) | likelihood
     else:
         measures = loaded.evaluate()
     _remark(loaded)
@@ -309,6 +321,16 @@ def evaluate(
         print_json(document)
         return
     print_table(("measure", loaded.system.name), [[key, number(value)] for key, value in measures.items()])
+
+
+def _draw_molecules(run: SampleRun, count: int, target: Path) -> dict[str, Any]:
+    """What `run.evaluate` measures of as many molecules, and a picture of the same ones."""
+    from renote import evaluate
+
+    made, real = run.sample(count, progress=True), run.training_data()
+    evaluate.save_figure(evaluate.draw_made(made, real), target)
+    say(f"properties of {count} molecules, beside those of real ones: {target}")
+    return evaluate.graph_measures(made, real)
 
 
 def _remark(run: Run) -> None:

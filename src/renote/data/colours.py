@@ -10,3 +10,6 @@ COLOURS: tuple[Colour, ...] = (
     (255, 255, 255), (66, 105, 208), (239, 177, 24), (255, 114, 92), (108, 197, 176), (60, 169, 81), (255, 138, 183),
     (164, 99, 242), (151, 187, 245), (156, 107, 78), (40, 40, 40), (148, 152, 160),
 )  # fmt: skip
+
+UNKNOWN: Colour = (221, 221, 221)
+"""Of what is not known yet: a light grey, which no category of the house has."""

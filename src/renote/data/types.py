@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from renote.data.card import Card
-from renote.data.colours import COLOURS, Colour
+from renote.data.colours import COLOURS, UNKNOWN, Colour
 from renote.data.form import GraphForm
 from renote.data.pieces import encode
 from renote.errors import DataError
@@ -124,12 +124,15 @@ class SampleData:
         numbers = raw.long() if hidden is None else raw.long().masked_fill(hidden, len(self.alphabet))
         return ["".join(symbols[i] for i in row) for row in numbers.tolist()]
 
-    def shown(self, raw: Tensor) -> Tensor:
-        """Raw samples as they are drawn: label maps in colours, (n, 3, height, width) uint8; all others as they are."""
+    def shown(self, raw: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """Raw samples as they are drawn: label maps in colours, (n, 3, height, width) uint8, grey where `hidden` (n, 1, height, width) is set; all others as they are."""
         if not self.categories:
             return raw
         colours = torch.tensor(self.palette or COLOURS, dtype=torch.uint8)
-        return colours[raw[:, 0].long() % len(colours)].movedim(-1, 1)
+        drawn = colours[raw[:, 0].long() % len(colours)]
+        if hidden is not None:
+            drawn = drawn.where(~hidden[:, 0, ..., None], torch.tensor(UNKNOWN, dtype=torch.uint8))
+        return drawn.movedim(-1, 1)
 
     def template(self, text: str) -> Tensor:
         """Text with blanks, each for a character or token → (length,) clean values, NaN at blanks and after its end.

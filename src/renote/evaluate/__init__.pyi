@@ -30,6 +30,7 @@ from .many import draw_recommendations as draw_recommendations
 from .maps import map_measures as map_measures
 from .mesh_picture import draw_meshes as draw_meshes
 from .molecule_picture import draw_molecules as draw_molecules
+from .molecules import draw_made as draw_made
 from .molecules import draw_properties as draw_properties
 from .molecules import molecule_measures as molecule_measures
 from .molecules import molecule_strings as molecule_strings

@@ -27,7 +27,7 @@ def write_film_of(data: SampleData, frames: Sequence[Tensor], path: Path) -> Non
     Args:
         data: what the samples are of.
         frames: each (n, *shape) in [-1, 1] as the model has them, NaN where a mask is.
-        path: of a picture or array (.npy); of text a text (.txt) or a page (.html), where what a step changed is marked.
+        path: of a picture or array (.npy), of label maps grey or one more than the last label where a mask is; of text a text (.txt) or a page (.html), where what a step changed is marked.
 
     Raises:
         UsageError: for another ending.
@@ -49,8 +49,14 @@ def write_film_of(data: SampleData, frames: Sequence[Tensor], path: Path) -> Non
             )
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, written.encode())
+    elif path.suffix.lower() != ".npy":
+        write_film([data.shown(r, f.isnan()) for r, f in zip(raw, frames)], path)
+    elif data.categories:
+        unknown = len(data.categories)
+        wide = [r.int() if unknown > 255 else r for r in raw]
+        write_film([r.masked_fill(f.isnan(), unknown) for r, f in zip(wide, frames)], path)
     else:
-        write_film(raw if path.suffix.lower() == ".npy" else [data.shown(frame) for frame in raw], path)
+        write_film(raw, path)
 
 
 def _plain(texts: Sequence[Sequence[str]]) -> str:

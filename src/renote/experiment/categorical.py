@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from renote.data import SampleData
     from renote.diffusion import CategoricalModel, CategoricalProcess
+    from renote.diffusion.process import Transition
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,8 @@ class CategoricalOptions(BackboneOptions):
             raise UsageError(f"num_train_steps = {self.num_train_steps}: a chain has at least 2 steps")
         if not self.hybrid >= 0:
             raise UsageError(f"hybrid = {self.hybrid}: the weight of the cross-entropy is not negative")
+        if self.categories < 0 or self.categories == 1:
+            raise UsageError(f"categories = {self.categories}: give at least 2, or 0 for those of the data")
         if not 0 <= self.sampling_steps <= self.num_train_steps:
             raise UsageError(f"sampling_steps = {self.sampling_steps}: 1 to {self.num_train_steps}, or 0 for all")
 
@@ -55,23 +58,47 @@ def count_categories(config: CategoricalOptions, data: SampleData) -> Categorica
     """The configuration with the data's number of categories.
 
     Raises:
-        UsageError: for data without categories, or of another number than was asked for.
+        UsageError: for data without categories, graphs, whose sites are of two kinds and may be absent, or values that are none of so many: characters and labels are as many as there are, ordered numbers evenly spaced.
     """
+    if data.graphs is not None:
+        raise UsageError(f"{data.name} has graphs, which are no rows of one kind of categories: take graph-diffusion")
     found = data.levels
     if found is None:
         raise UsageError(
             f"{data.name} has no categories but densities: take text, pictures of 8 bits or other whole numbers with a range"
         )
-    if config.categories and data.alphabet and config.categories != found:
-        raise UsageError(f"categories = {config.categories}: {data.name} has {found} different characters")
-    return config if config.categories else replace(config, categories=found)
+    if config.categories in (0, found):
+        return replace(config, categories=found)
+    wrong = ""
+    if data.alphabet or data.categories:
+        wrong = f"{data.name} has {found} {'different characters' if data.alphabet else 'labels'}"
+    elif not _fit(config.categories, data):
+        wrong = f"{data.name} has {found} levels, of which some are none of so many evenly spaced ones"
+    if wrong:
+        raise UsageError(f"categories = {config.categories}: {wrong}; give {found}, or leave categories out")
+    return config
+
+
+def _fit(categories: int, data: SampleData) -> bool:
+    """Whether every training value is a category's."""
+    import torch
+
+    from renote.diffusion.categorical import categories_of
+
+    values = torch.unique(torch.cat([torch.unique(part) for part in torch.split(data.train, 4096)]))
+    try:
+        categories_of(data.clean(values), categories)
+    except UsageError:
+        return False
+    return True
 
 
 def categorical_model(config: CategoricalOptions, data: SampleData) -> CategoricalModel:
     """Network, process and objective, as the configuration says."""
     from renote import diffusion
 
-    config = count_categories(config, data)
+    # of an opened run the number is known, and the samples may be others
+    config = config if config.categories else count_categories(config, data)
     process = process_named(config)
     denoiser = diffusion.CategoricalDenoiser(network(config, data, process), process)
     return diffusion.CategoricalModel(denoiser, data.shape, config.num_train_steps, config.hybrid)
@@ -84,10 +111,14 @@ def process_named(config: CategoricalOptions) -> CategoricalProcess:
     transition = processes.transition_named(
         config.transition, config.categories, width=config.width, reach=config.reach
     )
-    schedule = config.schedule
-    if schedule == "auto":
-        schedule = "cosine" if transition.mask is None else "linear"
-    return processes.CategoricalProcess(transition, schedule)
+    return processes.CategoricalProcess(transition, schedule_of(config.schedule, transition))
+
+
+def schedule_of(schedule: str, transition: Transition) -> str:
+    """What auto stands for: linear with a mask, else cosine; any other as it is."""
+    if schedule != "auto":
+        return schedule
+    return "cosine" if transition.mask is None else "linear"
 
 
 def network(config: CategoricalOptions, data: SampleData, process: CategoricalProcess) -> nn.Module:

@@ -13,11 +13,13 @@ its frequency. Here each node and each pair is a site of one sum, so λ = 1 weig
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from renote.errors import UsageError
-from renote.experiment import Claim, GenerativeSystem, Paper
+from renote.errors import UsageError, unknown
+from renote.experiment import CategoricalOptions, Claim, GenerativeSystem, Paper
+from renote.experiment.categorical import schedule_of
 from renote.experiment.graph_claims import qm9, small_graphs
 from renote.train.options import TrainOptions
 
@@ -36,8 +38,8 @@ class Config(TrainOptions):
     optimizer: Literal["adam", "adamax", "adamw", "sgd", "adagrad"] = "adamw"
     learning_rate: float = 2e-4
     weight_decay: float = 1e-12
-    transition: Literal["marginal", "uniform", "absorbing"] = "marginal"
-    """What a type turns into: any by its frequency in the data, any alike, or a mask."""
+    transition: str = "marginal"
+    """What a type turns into: any by its frequency in the data (marginal), any alike (uniform), a mask (absorbing), others by d3pm's jumps (gaussian, nearest), or a name that was added to TRANSITIONS."""
     schedule: Literal["auto", "linear", "cosine"] = "auto"
     """The share of types that is kept over time; auto is linear with a mask, else cosine."""
     num_train_steps: int = 500
@@ -80,13 +82,22 @@ def settle(config: Config, data: SampleData) -> Config:
     """The configuration with the frequencies of the training graphs.
 
     Raises:
-        UsageError: for data that are no graphs.
+        UsageError: for data that are no graphs, or frequencies that are not theirs.
     """
     form = _form(data)
     import torch
 
+    counts = {"node_chances": len(form.node_types), "edge_chances": len(form.edge_types), "size_chances": form.nodes}
+    for option, count in counts.items():
+        _check(option, getattr(config, option), count, data.name)
+
     node, edge = data.train[:, : form.nodes].long(), data.train[:, form.nodes :].long()
     size = (node != form.absent).sum(1)
+    for number in torch.unique(size).tolist() if config.size_chances else ():
+        if config.size_chances[number - 1] == 0:
+            raise UsageError(
+                f"size_chances = {config.size_chances}: {data.name} has graphs of {number} nodes, whose chance is 0; give it a positive one, or leave size_chances out"
+            )
 
     def shares(values: torch.Tensor, count: int) -> tuple[float, ...]:
         found = torch.bincount(values.flatten(), minlength=count)[:count].double()
@@ -144,16 +155,32 @@ def process_of(config: Config, form: GraphForm) -> SizedProcess:
             return processes.Fixed()
         if config.transition == "marginal":
             return processes.Marginal(torch.tensor(chances))
-        return (processes.Uniform if config.transition == "uniform" else processes.Absorbing)(len(chances))
+        # types have no order, so there are no options for how far jumps go
+        width, reach = CategoricalOptions.width, CategoricalOptions.reach
+        return processes.transition_named(config.transition, len(chances), width=width, reach=reach)
 
+    families = ("marginal", *processes.TRANSITIONS)
+    if config.transition not in families:
+        raise unknown("transition", config.transition, families)
     parts = [(form.nodes, transition(config.node_chances))]
     if form.nodes > 1:
         parts.append((graph.sites_of(form.nodes) - form.nodes, transition(config.edge_chances)))
-    schedule = config.schedule
-    if schedule == "auto":
-        schedule = "linear" if config.transition == "absorbing" else "cosine"
-    sizes = torch.tensor(config.size_chances, dtype=torch.float64)
-    return processes.SizedProcess(processes.Parts(parts), graph.sites_there(form.nodes), sizes, schedule)
+    sizes, transitions = torch.tensor(config.size_chances, dtype=torch.float64), processes.Parts(parts)
+    schedule = schedule_of(config.schedule, transitions)
+    return processes.SizedProcess(transitions, graph.sites_there(form.nodes), sizes, schedule)
+
+
+def _check(option: str, chances: tuple[float, ...], count: int, name: str) -> None:
+    """Refuse frequencies that are not as many as the data have types or sizes, or are none."""
+    if not chances:
+        return
+    if len(chances) != count:
+        each = {"node": "type of nodes", "edge": "type of edges, none among them", "size": "number of nodes, from 1"}
+        raise UsageError(
+            f"{option} = {chances}: {name} takes {count}, one for each {each[option[:4]]}; give so many, or leave {option} out"
+        )
+    if not all(0 <= chance < math.inf for chance in chances) or not sum(chances) > 0:
+        raise UsageError(f"{option} = {chances}: frequencies are finite, none is negative, and one positive")
 
 
 def _form(data: SampleData) -> GraphForm:
