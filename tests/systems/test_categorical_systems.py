@@ -2,6 +2,7 @@
 
 import importlib
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,6 +59,14 @@ def test_a_transition_of_ones_own_by_its_name(name, tmp_path, monkeypatch):
     run = train(name, "digits", tmp_path / "run", "digits", **PICTURES, transition="leap")
     again = systems.load_run(tmp_path / "run")
     assert repr(again.module.process.transition) == "Leap(17)"
+    assert again.config.transition_file == Path(__file__).name
+    with monkeypatch.context() as elsewhere:
+        elsewhere.delitem(processes.TRANSITIONS, "leap")
+        with pytest.raises(
+            UsageError,
+            match="transition 'leap' is of your own code, which was in test_categorical_systems.py: import that file",
+        ):
+            systems.load_run(tmp_path / "run")
     assert torch.equal(again.sample(2, steps=2), run.sample(2, steps=2))
     # options of the configuration go to families that have them
     monkeypatch.setitem(processes.TRANSITIONS, "far", lambda k, reach: processes.nearest_jumps(k, reach + 1))

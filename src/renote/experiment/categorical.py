@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from renote.errors import UsageError
 from renote.experiment.backbone import BackboneOptions, backbone
+from renote.experiment.own_code import file_of, not_imported
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,6 +23,8 @@ class CategoricalOptions(BackboneOptions):
 
     transition: str = "absorbing"
     """How a category changes: absorbing (it is masked), uniform (it becomes any other alike), gaussian or nearest (it jumps to others by their distance in order), or a name that was added to TRANSITIONS."""
+    transition_file: str = ""
+    """Where a transition of one's own is defined; empty takes the file of its class or function, and the run folder keeps its name."""
     schedule: Literal["auto", "linear", "cosine"] = "auto"
     """The share of categories that is kept over time; auto is linear with a mask, else cosine."""
     num_train_steps: int = 1000
@@ -67,6 +70,7 @@ def count_categories(config: CategoricalOptions, data: SampleData) -> Categorica
         raise UsageError(
             f"{data.name} has no categories but densities: take text, pictures of 8 bits or other whole numbers with a range"
         )
+    config = replace(config, transition_file=config.transition_file or own_file(config.transition))
     if config.categories in (0, found):
         return replace(config, categories=found)
     wrong = ""
@@ -108,10 +112,26 @@ def process_named(config: CategoricalOptions) -> CategoricalProcess:
     """The process of `config.transition` with its schedule."""
     from renote.diffusion import process as processes
 
+    check_own(config.transition, config.transition_file)
     transition = processes.transition_named(
         config.transition, config.categories, width=config.width, reach=config.reach
     )
     return processes.CategoricalProcess(transition, schedule_of(config.schedule, transition))
+
+
+def own_file(transition: str) -> str:
+    """The file that defines a transition of one's own, by its name; empty for others."""
+    from renote.diffusion.process import TRANSITIONS
+
+    return file_of(TRANSITIONS[transition]) if transition in TRANSITIONS else ""
+
+
+def check_own(transition: str, file: str) -> None:
+    """Refuse a transition of one's own that nobody imported, naming the file that defined it."""
+    from renote.diffusion.process import TRANSITIONS
+
+    if file and transition not in TRANSITIONS:
+        raise not_imported("transition", transition, file)
 
 
 def schedule_of(schedule: str, transition: Transition) -> str:

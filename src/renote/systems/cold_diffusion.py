@@ -12,15 +12,14 @@ Algorithm 2 is exact to first order in t - s, whatever the restoration errs.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from renote.errors import UsageError, unknown
 from renote.experiment import BackboneOptions, Claim, GenerativeSystem, Outcome, Paper, backbone
 from renote.experiment.gaussian import LAPTOP, NARROW, SMALL
+from renote.experiment.own_code import file_of, not_imported
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -94,10 +93,9 @@ def settle(config: Config, data: SampleData) -> Config:
     from renote.diffusion.process import OPERATORS
 
     kind = OPERATORS.get(config.degradation)
-    if config.degradation_file or kind is None or kind.__module__.startswith("renote."):
+    if config.degradation_file or kind is None:
         return config
-    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
-    return replace(config, degradation_file=Path(file).name if file else kind.__module__)
+    return replace(config, degradation_file=file_of(kind))
 
 
 def build(config: Config, data: SampleData) -> RestorationModel:
@@ -108,10 +106,7 @@ def build(config: Config, data: SampleData) -> RestorationModel:
     if len(data.shape) < 2:
         raise UsageError(f"{data.name} has points: cold-diffusion degrades signals, images or volumes")
     if config.degradation not in OPERATORS and config.degradation_file:
-        raise UsageError(
-            f"the degradation {config.degradation!r} is of your own code, which was in {config.degradation_file}: import that file before the run is opened, "
-            f"or let it be the command line, python {config.degradation_file} COMMAND … (docs: A corruption of one's own)"
-        )
+        raise not_imported("degradation", config.degradation, config.degradation_file)
     if config.degradation not in OPERATORS:
         raise unknown("degradation", config.degradation, OPERATORS)
     operator = OPERATORS[config.degradation].from_data(data, config)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from renote.errors import UsageError, unknown
 from renote.experiment import CategoricalOptions, Claim, GenerativeSystem, Paper
-from renote.experiment.categorical import schedule_of
+from renote.experiment.categorical import check_own, own_file, schedule_of
 from renote.experiment.graph_claims import qm9, small_graphs
 from renote.train.options import TrainOptions
 
@@ -40,6 +40,8 @@ class Config(TrainOptions):
     weight_decay: float = 1e-12
     transition: str = "marginal"
     """What a type turns into: any by its frequency in the data (marginal), any alike (uniform), a mask (absorbing), others by d3pm's jumps (gaussian, nearest), or a name that was added to TRANSITIONS."""
+    transition_file: str = ""
+    """Where a transition of one's own is defined; empty takes the file of its class or function, and the run folder keeps its name."""
     schedule: Literal["auto", "linear", "cosine"] = "auto"
     """The share of types that is kept over time; auto is linear with a mask, else cosine."""
     num_train_steps: int = 500
@@ -105,6 +107,7 @@ def settle(config: Config, data: SampleData) -> Config:
 
     return replace(
         config,
+        transition_file=config.transition_file or own_file(config.transition),
         node_chances=config.node_chances or shares(node, len(form.node_types)),
         edge_chances=config.edge_chances or shares(edge, len(form.edge_types)),
         size_chances=config.size_chances or shares(size - 1, form.nodes),
@@ -159,6 +162,7 @@ def process_of(config: Config, form: GraphForm) -> SizedProcess:
         width, reach = CategoricalOptions.width, CategoricalOptions.reach
         return processes.transition_named(config.transition, len(chances), width=width, reach=reach)
 
+    check_own(config.transition, config.transition_file)
     families = ("marginal", *processes.TRANSITIONS)
     if config.transition not in families:
         raise unknown("transition", config.transition, families)
