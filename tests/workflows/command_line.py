@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+from renote.cli import main
 
 TINY = ["--channels", "8", "--multipliers", "1", "2", "--attention", "2", "--batch-size", "16", "--device", "cpu"]
 
@@ -27,3 +32,15 @@ def renote(*arguments: str, status: int = 0, **options: object) -> tuple[str, st
     assert process.returncode == status, f"exit status {process.returncode}\n{out}\n{err}"
     assert "Traceback" not in err
     return out, err
+
+
+def within(*arguments: str, status: int = 0, cwd: Path | str = ".") -> tuple[str, str]:
+    """As `renote`, by the same entry point in this process: seconds quicker, where a process of its own makes no difference."""
+    out, err, ended = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), contextlib.chdir(cwd):
+        try:
+            main(arguments)
+        except SystemExit as how:
+            ended = int(how.code or 0)
+    assert ended == status, f"exit status {ended}\n{out.getvalue()}\n{err.getvalue()}"
+    return out.getvalue(), err.getvalue()

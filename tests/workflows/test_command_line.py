@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from command_line import TINY, renote, start
+from command_line import TINY, renote, start, within
 from PIL import Image
 
 from renote.train import checkpoint as checkpoints
@@ -266,9 +266,9 @@ def test_wrong_samples_are_refused(digits_run: Path, tmp_path: Path) -> None:
         (["-n", "0"], "n = 0"),
         (["--steps", "2", "--out", "x.gif"], "write a picture"),
     ):
-        _, err = renote("sample", str(digits_run), *options, status=2, cwd=tmp_path)
+        _, err = within("sample", str(digits_run), *options, status=2, cwd=tmp_path)
         assert message in err
-    _, err = renote("sample", str(tmp_path), status=1)
+    _, err = within("sample", str(tmp_path), status=1)
     assert "is not a run folder" in err
 
 
@@ -285,17 +285,17 @@ def test_a_graph_of_ones_own_from_tables_to_predictions(tmp_path: Path) -> None:
     (tmp_path / "nodes.csv").write_text("id,a,b,label\n" + "\n".join(rows) + "\n")
     data = f"graph:{tmp_path}/edges.csv,{tmp_path}/nodes.csv"
     run = str(tmp_path / "run")
-    renote("train", "gcn", "--data", data, "--out", run, "--steps", "60")
-    out, _ = renote("evaluate", run, "--json")
+    within("train", "gcn", "--data", data, "--out", run, "--steps", "60")
+    out, _ = within("evaluate", run, "--json")
     assert json.loads(out)["measures"]["test_accuracy"] > 60
-    renote("predict", run, "--out", str(tmp_path / "p.csv"))
+    within("predict", run, "--out", str(tmp_path / "p.csv"))
     with (tmp_path / "p.csv").open() as file:
         table = list(csv.DictReader(file))
     assert len(table) == 60
     assert {row["class"] for row in table} <= {"red", "blue"}
     degrees = str(tmp_path / "degrees")
-    renote("train", "gcn", "--data", data, "--data-option", "features=degree", "--out", degrees, "--steps", "2")
-    assert json.loads(renote("evaluate", degrees, "--json")[0])["measures"].keys() >= {"test_accuracy"}
+    within("train", "gcn", "--data", data, "--data-option", "features=degree", "--out", degrees, "--steps", "2")
+    assert json.loads(within("evaluate", degrees, "--json")[0])["measures"].keys() >= {"test_accuracy"}
 
 
 def test_a_repeated_option_keeps_all_its_values(digits_run: Path, tmp_path: Path) -> None:
@@ -307,17 +307,17 @@ def test_a_repeated_option_keeps_all_its_values(digits_run: Path, tmp_path: Path
     )
     train = ["train", "mlp", "--data", "digits-knn", "--steps", "2"]
     for number, form in enumerate(forms):
-        renote(*train, "--out", str(tmp_path / f"{number}"), *form)
+        within(*train, "--out", str(tmp_path / f"{number}"), *form)
         assert json.loads((tmp_path / f"{number}" / "config.json").read_text())["data"]["options"] == options
     # without the first option there are 100 training nodes still, but other neighbours
     tail = ["label-propagation", "--data", "digits-knn", "--seeds", "1", "--json"]
     lines = (["--data-option=neighbors=5", *tail, *forms[0][2:]], [*tail, *forms[2]], [*tail, *forms[0][2:]])
-    found = [json.loads(renote("compare", *line)[0])["rows"][0]["values"] for line in lines]
+    found = [json.loads(within("compare", *line)[0])["rows"][0]["values"] for line in lines]
     assert found[0] == found[1] != found[2]
     draw = ["sample", str(digits_run), "-n", "2", "--sampler", "heun", "--steps", "3"]
-    renote(*draw, "--option", "spacing=rho", "--option", "churn=40", "--out", str(tmp_path / "a.npy"))
-    renote(*draw, "--option", "spacing=rho", "churn=40", "--out", str(tmp_path / "b.npy"))
-    renote(*draw, "--option", "churn=40", "--out", str(tmp_path / "c.npy"))
+    within(*draw, "--option", "spacing=rho", "--option", "churn=40", "--out", str(tmp_path / "a.npy"))
+    within(*draw, "--option", "spacing=rho", "churn=40", "--out", str(tmp_path / "b.npy"))
+    within(*draw, "--option", "churn=40", "--out", str(tmp_path / "c.npy"))
     one, same, other = (np.load(tmp_path / f"{name}.npy") for name in "abc")
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
@@ -330,8 +330,8 @@ def test_pictures_of_ones_own_of_another_size(tmp_path: Path) -> None:
         pixels = generator.integers(0, 255, (12, 9, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / "pictures" / f"{number}.png")
     run = str(tmp_path / "run")
-    renote("train", "ddpm", "--data", f"folder:{tmp_path}/pictures", "--out", run, "--steps", "2", *TINY)
-    renote("sample", run, "-n", "2", "--steps", "3", "--out", str(tmp_path / "s.npy"))
+    within("train", "ddpm", "--data", f"folder:{tmp_path}/pictures", "--out", run, "--steps", "2", *TINY)
+    within("sample", run, "-n", "2", "--steps", "3", "--out", str(tmp_path / "s.npy"))
     assert np.load(tmp_path / "s.npy").shape == (2, 3, 12, 9)
 
 
@@ -341,26 +341,26 @@ def test_pictures_of_ones_own_of_another_size(tmp_path: Path) -> None:
 def test_degradations_serve_every_command(system: str, option: str, tmp_path: Path) -> None:
     run, few = str(tmp_path / "run"), ["--num-train-steps", "6", "--warmup-steps", "0", "--learning-rate", "0.02"]
     few += ["--sampling-steps", "6"] if system == "cold-diffusion" else []
-    renote("train", system, "--data", "digits", "--out", run, "--steps", "4", *TINY, *few, "--preview-every", "2")
+    within("train", system, "--data", "digits", "--out", run, "--steps", "4", *TINY, *few, "--preview-every", "2")
     assert Image.open(tmp_path / "run" / "previews" / "step-00000002.png").size[0] > 64
     drawn = []
     for given in ([], ["--option", option]):
-        renote("sample", run, "-n", "3", "--out", str(tmp_path / "s.npy"), *given)
+        within("sample", run, "-n", "3", "--out", str(tmp_path / "s.npy"), *given)
         drawn.append(np.load(tmp_path / "s.npy"))
     assert drawn[0].shape == (3, 1, 8, 8)
     assert not np.array_equal(*drawn)
-    renote("sample", run, "-n", "3", "--out", str(tmp_path / "s.png"), "--film", str(tmp_path / "way.png"))
+    within("sample", run, "-n", "3", "--out", str(tmp_path / "s.png"), "--film", str(tmp_path / "way.png"))
     assert Image.open(tmp_path / "way.png").size[0] > 64
-    measured = json.loads(renote("evaluate", run, "--samples", "8", "--json")[0])
+    measured = json.loads(within("evaluate", run, "--samples", "8", "--json")[0])
     assert measured["measures"]["frechet_distance"] > 0
-    assert "leave bits out" in renote("evaluate", run, "--samples", "8", "--bits", "bound", status=2)[1]
-    assert "is no option" in renote("sample", run, "--eta", "1", status=2)[1]
+    assert "leave bits out" in within("evaluate", run, "--samples", "8", "--bits", "bound", status=2)[1]
+    assert "is no option" in within("sample", run, "--eta", "1", status=2)[1]
 
 
 def test_points_train_and_sample(tmp_path: Path) -> None:
     run = str(tmp_path / "run")
-    renote("train", "ddpm", "--data", "toy-2d", "--out", run, "--steps", "20", "--channels", "32")
-    renote("sample", run, "-n", "50", "--steps", "10", "--out", str(tmp_path / "points.png"))
+    within("train", "ddpm", "--data", "toy-2d", "--out", run, "--steps", "20", "--channels", "32")
+    within("sample", run, "-n", "50", "--steps", "10", "--out", str(tmp_path / "points.png"))
     assert Image.open(tmp_path / "points.png").size[0] > 100
 
 
@@ -450,8 +450,8 @@ def test_a_search_is_kept_with_its_command(tmp_path: Path) -> None:
 
 def test_a_run_shows_where_it_attends(digits_run: Path, tmp_path: Path) -> None:
     run = str(tmp_path / "gat")
-    renote("train", "gat", "--data", "digits-knn", "--out", run, "--steps", "2")
-    _, err = renote("show", run, "--node", "5", "--out", "shares.png", cwd=tmp_path)
+    within("train", "gat", "--data", "digits-knn", "--out", run, "--steps", "2")
+    _, err = within("show", run, "--node", "5", "--out", "shares.png", cwd=tmp_path)
     assert "what gat finds on digits-knn: shares.png" in err
     assert Image.open(tmp_path / "shares.png").size[1] > 300
     for arguments, message in (
@@ -459,7 +459,7 @@ def test_a_run_shows_where_it_attends(digits_run: Path, tmp_path: Path) -> None:
         ([run, "--out", "shares.txt"], "write a picture"),
         ([str(digits_run)], "of which there is nothing to draw: use renote sample"),
     ):
-        assert message in renote("show", *arguments, status=2, cwd=tmp_path)[1]
+        assert message in within("show", *arguments, status=2, cwd=tmp_path)[1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gat", "shares.png"]
 
 

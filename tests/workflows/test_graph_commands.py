@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import renote
+from command_line import within
 
 SMALL = ["--width", "16", "--edge-width", "8", "--global-width", "8", "--layers", "1", "--channels", "4"]
 
@@ -17,7 +17,7 @@ def test_from_a_table_of_smiles_to_new_ones(tmp_path: Path) -> None:
     table = tmp_path / "own.csv"
     table.write_text("smiles\n" + "\n".join(["CCO", "CCN", "CC=O", "C1CC1", "C#CC", "CCCC", "CN", "C"] * 3) + "\n")
     run, out = str(tmp_path / "run"), tmp_path / "made.smi"
-    said = renote(
+    said = within(
         "train",
         "graph-diffusion",
         "--data",
@@ -33,15 +33,15 @@ def test_from_a_table_of_smiles_to_new_ones(tmp_path: Path) -> None:
         run,
     )[1]
     assert f"next: renote sample {run} --out samples.smi" in said
-    said = renote("sample", run, "-n", "12", "--out", str(out), "--film", str(tmp_path / "way.png"))
+    said = within("sample", run, "-n", "12", "--out", str(out), "--film", str(tmp_path / "way.png"))
     assert "made.smi and" in "".join(said)
     assert len(out.read_text().split("\n")) == 13
     assert (tmp_path / "made.png").exists()
     assert (tmp_path / "way.png").exists()
-    renote("sample", run, "-n", "12", "--out", str(tmp_path / "made.npy"), "--steps", "4")
+    within("sample", run, "-n", "12", "--out", str(tmp_path / "made.npy"), "--steps", "4")
     rows = np.load(tmp_path / "made.npy")
     assert rows.shape == (12, 10)
-    measures = json.loads(renote("evaluate", run, "--samples", "20", "--bits", "bound", "--json")[0])["measures"]
+    measures = json.loads(within("evaluate", run, "--samples", "20", "--bits", "bound", "--json")[0])["measures"]
     assert {"validity", "sanitized", "uniqueness", "novelty", "bits"} < set(measures)
-    _, error = renote("sample", run, "-n", "2", "--out", str(tmp_path / "made.gif"), status=2)
+    _, error = within("sample", run, "-n", "2", "--out", str(tmp_path / "made.gif"), status=2)
     assert "SMILES (.smi)" in error

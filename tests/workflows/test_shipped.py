@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from command_line import TINY, renote
+from command_line import TINY, within
 from PIL import Image
 
 import renote as package
@@ -27,14 +27,14 @@ NAMES = shipped.names()
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "mine"
-    renote("train", "edm", "--data", "digits", "--class-conditional", "--out", str(out), "--steps", "4", *TINY)
+    within("train", "edm", "--data", "digits", "--class-conditional", "--out", str(out), "--steps", "4", *TINY)
     return out
 
 
 @pytest.fixture(scope="module")
 def checkpoint(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("made") / "small"
-    _, err = renote("ship", str(run_folder), "--out", str(out), "--samples", "20")
+    _, err = within("ship", str(run_folder), "--out", str(out), "--samples", "20")
     assert "MB; Fréchet distance" in err
     return out
 
@@ -78,15 +78,15 @@ def test_a_checkpoint_says_where_it_is_from_and_is_small(run_folder: Path, check
 def test_a_checkpoint_stands_where_a_run_folder_does(run_folder: Path, checkpoint: Path, tmp_path: Path) -> None:
     common = ["-n", "5", "--class", "3"]
     for name, folder in (("run", run_folder), ("small", checkpoint)):
-        renote("sample", str(folder), *common, "--out", str(tmp_path / f"{name}.npy"))
+        within("sample", str(folder), *common, "--out", str(tmp_path / f"{name}.npy"))
     one, other = (np.load(tmp_path / f"{name}.npy").astype(int) for name in ("run", "small"))
     assert np.abs(one - other).max() <= 2
-    out, _ = renote("evaluate", str(checkpoint), "--samples", "20", "--json")
+    out, _ = within("evaluate", str(checkpoint), "--samples", "20", "--json")
     measures = json.loads(out)["measures"]
     kept = json.loads((checkpoint / "card.json").read_text())["measures"]
     assert measures["frechet_distance"] == pytest.approx(kept["frechet_distance"], rel=1e-3)
     train = ["train", "edm", "--data", "digits", "--class-conditional", "--steps", "4", *TINY]
-    _, err = renote(*train, "--out", str(checkpoint), "--resume", status=2)
+    _, err = within(*train, "--out", str(checkpoint), "--resume", status=2)
     assert "cannot be trained on" in err
 
 
@@ -163,7 +163,7 @@ def test_what_cannot_be_shipped(
     assert not (tmp_path / "again").exists()
     gcn = tmp_path / "gcn"
     systems.get("gcn").train("digits-knn", gcn, progress=False, steps=1)
-    _, err = renote("ship", str(gcn), "--out", str(tmp_path / "x"), status=2)
+    _, err = within("ship", str(gcn), "--out", str(tmp_path / "x"), status=2)
     assert "makes no samples" in err
 
 
@@ -186,9 +186,9 @@ def test_models_of_what_is_no_picture_are_measured_by_what_they_make(
     monkeypatch.chdir(tmp_path)
     Path("made.csv").write_text("smiles\n" + "CCO\nCCN\nCOC\nCC\nCCC\nNCC\n" * 3)
     Path("made.txt").write_text("to be or not to be, that is the question. " * 40)
-    renote("train", system, "--data", data, "--out", "run", "--steps", "2", "--batch-size", "4", *options)
+    within("train", system, "--data", data, "--out", "run", "--steps", "2", "--batch-size", "4", *options)
     # of a dozen samples one that half precision turns is too many, which says nothing of what is tested
-    _, err = renote("ship", "run", "--out", "small", "--samples", "12", "--precision", "float32")
+    _, err = within("ship", "run", "--out", "small", "--samples", "12", "--precision", "float32")
     assert f"MB; {told}" in err
     card = shipped.read_card(Path("small"))
     assert shipped.told(card)
@@ -208,7 +208,7 @@ def test_what_the_package_comes_with_works_and_holds_what_its_card_says(
     assert card["command"].startswith(f"renote train {card['system']} ")
     assert not shipped.worse(card["measures"], card["measures_before"])
     of_class = ["--class", "3"] if card["classes"] else []
-    renote("sample", name, "-n", "9", *of_class, "--steps", "4", "--out", "grid.png")
+    within("sample", name, "-n", "9", *of_class, "--steps", "4", "--out", "grid.png")
     assert Image.open("grid.png").size[0] > 64
     run = generative(name)
     assert run.parameters == card["parameters"]
@@ -234,8 +234,8 @@ def test_what_the_package_comes_with_works_and_holds_what_its_card_says(
 def test_all_checkpoints_together_are_small_and_listed() -> None:
     assert "digits-edm" in NAMES
     assert sum(path.stat().st_size for path in shipped.library().rglob("*") if path.is_file()) <= 12e6
-    listed = json.loads(renote("checkpoints", "--json")[0])
+    listed = json.loads(within("checkpoints", "--json")[0])
     assert [card["name"] for card in listed] == NAMES
-    out, _ = renote("checkpoints")
-    helped, _ = renote("sample", "--help")
+    out, _ = within("checkpoints")
+    helped, _ = within("sample", "--help")
     assert all(name in out and name in helped for name in NAMES)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import renote
+from command_line import within
 
 from renote import systems
 from renote.cli import run_command
@@ -19,22 +19,22 @@ def test_text_from_a_file_to_a_file(tmp_path: Path) -> None:
     small = ["--channels", "8", "--layers", "1", "--head-channels", "8", "--num-train-steps", "5", "--steps", "3"]
     arguments = ["train", "d3pm", "--data", str(tmp_path / "own.txt"), "--data-option", "length=20", *small]
     run, out = str(tmp_path / "run"), tmp_path / "samples.txt"
-    said = renote(*arguments, "--out", run, "--batch-size", "4", "--device", "cpu")[1]
+    said = within(*arguments, "--out", run, "--batch-size", "4", "--device", "cpu")[1]
     assert f"next: renote sample {run} --out samples.txt, or renote evaluate {run}" in said
-    renote("sample", run, "-n", "3", "--out", str(out), "--option", "given=the ___")
+    within("sample", run, "-n", "3", "--out", str(out), "--option", "given=the ___")
     texts = out.read_text().split("[sample ")[1:]
     assert [text[:2] for text in texts] == ["0]", "1]", "2]"]
     assert all(text[3:7] == "the " and len(text[3:].removesuffix("\n\n")) == 20 for text in texts)
-    renote("sample", run, "-n", "2", "--out", str(tmp_path / "numbers.npy"))
+    within("sample", run, "-n", "2", "--out", str(tmp_path / "numbers.npy"))
     assert np.load(tmp_path / "numbers.npy").shape == (2, 20)
-    renote("sample", run, "-n", "2", "--out", str(out), "--film", str(tmp_path / "way.html"))
+    within("sample", run, "-n", "2", "--out", str(out), "--film", str(tmp_path / "way.html"))
     assert (tmp_path / "way.html").read_text().count("<tr>") == 10  # two samples in five steps
-    renote("sample", run, "-n", "2", "--out", str(out), "--film", str(tmp_path / "way.txt"))
+    within("sample", run, "-n", "2", "--out", str(out), "--film", str(tmp_path / "way.txt"))
     frames = (tmp_path / "way.txt").read_text().split("--- ")[1:6]
     hidden = [frame.count("_") for frame in frames]
     assert hidden == sorted(hidden, reverse=True)
     assert hidden[0] > 0 == hidden[-1]
-    measures = json.loads(renote("evaluate", run, "--samples", "4", "--bits", "bound", "--json")[0])["measures"]
+    measures = json.loads(within("evaluate", run, "--samples", "4", "--bits", "bound", "--json")[0])["measures"]
     assert {"known_words", "pair_divergence", "distinct", "bits"} == set(measures)
     for wrong, message in (
         (["--out", str(tmp_path / "samples.png")], ".txt file"),
@@ -42,9 +42,9 @@ def test_text_from_a_file_to_a_file(tmp_path: Path) -> None:
         (["--option", "given=zebra"], "is not in the alphabet"),
         (["--class", "3"], "without classes"),
     ):
-        assert message in renote("sample", run, "-n", "1", *wrong, status=2, cwd=tmp_path)[1]
+        assert message in within("sample", run, "-n", "1", *wrong, status=2, cwd=tmp_path)[1]
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9 " * 50)
-    _, error = renote("train", "d3pm", "--data", str(tmp_path / "latin.txt"), "--out", run + "2", status=2)
+    _, error = within("train", "d3pm", "--data", str(tmp_path / "latin.txt"), "--out", run + "2", status=2)
     assert "is not UTF-8: byte 3 (line 1)" in error
 
 
