@@ -50,10 +50,10 @@ def test_text_from_a_file_to_a_file(tmp_path: Path) -> None:
 
 def test_text_that_looks_like_numbers_stays_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("own.txt").write_text('12345"3 null ' * 60)
+    Path("own.txt").write_text('12345"3 null [1]' * 60)
     small = ["--channels", "8", "--layers", "1", "--head-channels", "8", "--num-train-steps", "2", "--steps", "1"]
     run_command(["train", "d3pm", "--data", "own.txt", "--data-option", "length=8", *small, "--out", "run"])
-    for given in ("123", "null", '"3"', "1"):
+    for given in ("123", "null", '"3"', "1", "[1]"):
         run_command(["sample", "run", "-n", "2", "--out", "samples.txt", "--option", f"given={given}"])
         texts = Path("samples.txt").read_text().split("[sample ")[1:]
         assert all(text[3:].startswith(given) for text in texts)

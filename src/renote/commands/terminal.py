@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 Json = Annotated[bool, arg(help="Print one JSON document on standard output.")]
 
 
-TEXTS = ("given", "alphabet")
-"""Options that are text, or a list of tokens, whatever else their value looks like."""
+TEXTS: dict[str, tuple[type, ...]] = {"given": (), "alphabet": (list,)}
+"""Options that are text whatever their value looks like, but for values of these types: an alphabet may be a list of tokens."""
 
 
 def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
             value = json_format.loads(text)
         except ValueError:
             value = text
-        options[name] = text if name in TEXTS and not isinstance(value, list) else value
+        options[name] = value if isinstance(value, TEXTS.get(name, (object,))) else text
     return options
 
 
