@@ -159,8 +159,8 @@ def with_texts(title: str, rows: Mapping[str, Sequence[float]], runs: Mapping[st
 
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(3.4 + 4.8 * len(runs), 3.6), layout="constrained")
-    axes = figure.subplots(1, 1 + len(runs), width_ratios=(1, *[1.5] * len(runs)))
+    figure = Figure(figsize=(3.4 + 3.7 * len(runs), 3.6), layout="constrained")
+    axes = figure.subplots(1, 1 + len(runs), width_ratios=(1, *[1.2] * len(runs)))
     bar(axes[0], title, rows)
     for panel, (name, run) in zip(axes[1:], runs.items()):
         samples = run.data.text(run.sample(4, seed=1))
