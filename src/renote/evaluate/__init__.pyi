@@ -32,6 +32,7 @@ from .mesh_picture import draw_meshes as draw_meshes
 from .molecule_picture import draw_molecules as draw_molecules
 from .molecules import draw_made as draw_made
 from .molecules import draw_properties as draw_properties
+from .molecules import in_one_piece as in_one_piece
 from .molecules import molecule_measures as molecule_measures
 from .molecules import molecule_strings as molecule_strings
 from .molecules import properties as properties

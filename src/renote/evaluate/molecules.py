@@ -36,7 +36,7 @@ def molecule_measures(samples: Tensor, data: SampleData, most: int = 2000) -> di
     form = data.graphs
     assert form is not None
     accepted = row_smiles(samples, form)
-    valid = [text for text in accepted if text is not None and "." not in text]
+    valid = in_one_piece(accepted)
     different = set(valid)
     known = different & _known(data.train, samples, form)
     measures = {
@@ -54,6 +54,15 @@ def molecule_measures(samples: Tensor, data: SampleData, most: int = 2000) -> di
         if spread > 1e-9 * float(np.abs(real[name]).max()):
             measures[f"distance: {name}"] = _wasserstein(values, real[name]) / spread
     return measures
+
+
+def in_one_piece(smiles: Sequence[str | None]) -> list[str]:
+    """Those that are molecules, and one each.
+
+    Args:
+        smiles: as `row_smiles` gives them, None for what is no molecule.
+    """
+    return [text for text in smiles if text is not None and "." not in text]
 
 
 def molecule_strings(data: SampleData, most: int) -> list[str]:
@@ -92,7 +101,7 @@ def draw_made(samples: Tensor, data: SampleData, most: int = 2000) -> Figure:
         most: molecules of each kind.
     """
     assert data.graphs is not None
-    valid = [text for text in row_smiles(samples, data.graphs) if text is not None and "." not in text]
+    valid = in_one_piece(row_smiles(samples, data.graphs))
     sets = {"held out" if len(data.test) else "training": molecule_strings(data, most), "made": valid[:most]}
     return draw_properties({label: properties(smiles) for label, smiles in sets.items() if smiles})
 

@@ -75,7 +75,7 @@ def _judged(run: SampleRun, rows: list[list[int]]) -> dict[str, Any]:
 
     assert run.data.graphs is not None
     samples = torch.tensor(rows, dtype=run.data.train.dtype)
-    smiles = [text for text in row_smiles(samples[:2000], run.data.graphs) if text and "." not in text]
+    smiles = evaluate.in_one_piece(row_smiles(samples[:2000], run.data.graphs))
     return {"measures": evaluate.graph_measures(samples, run.training_data()), "smiles": smiles}
 
 
