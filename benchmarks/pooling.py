@@ -1,7 +1,8 @@
-"""Pools and LightGCN beside PyTorch Geometric's: time in turns, and the memory of one step of each."""
+"""Whole graphs, pools and LightGCN beside PyTorch Geometric's: time in turns, and the memory of one step of each."""
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
@@ -11,19 +12,23 @@ from benchmarks.harness import row_with_memory
 from renote.graph import (
     Adjacency,
     Graph,
+    GraphNetwork,
+    IsomorphismConvolution,
     LightGCN,
     Pattern,
     Recommendation,
     SAGPool,
+    SumAggregation,
     TopKPool,
     batch,
     diff_pool,
+    pick,
 )
 
 
 def run(quick: bool = False) -> list[dict[str, Any]]:
-    """Rows of the table: a training step of LightGCN, DiffPool, SAGPool and top-k of a batch, forward and backward."""
-    return [_lightgcn(quick), *_pools(quick)]
+    """Rows of the table: training steps of LightGCN and GIN; DiffPool, SAGPool and top-k of a batch, forward and backward."""
+    return [_lightgcn(quick), *(_step_of_gin(size, quick) for size in (32, 512)), *_pools(quick)]
 
 
 def _lightgcn(quick: bool) -> dict[str, Any]:
@@ -61,6 +66,63 @@ def _lightgcn(quick: bool) -> dict[str, Any]:
     return row_with_memory(name, ours, theirs, 2 if quick else 5, "six sparse products")
 
 
+def _step_of_gin(size: int, quick: bool) -> dict[str, Any]:
+    """A batch is put together of graphs of the size of proteins, and four layers with a sum of each are trained on it."""
+    from torch_geometric.data import Batch, Data
+    from torch_geometric.nn import GINConv, global_add_pool
+
+    generator, parts, classes = torch.Generator().manual_seed(0), [], 2
+    for _ in range(2 * size):
+        nodes = int(torch.randint(10, 70, (), generator=generator))
+        ends = torch.randint(nodes, (2, 2 * nodes), generator=generator)
+        both = torch.unique(torch.cat([ends, ends.flip(0)], 1), dim=1)
+        parts.append(Graph(torch.randn(nodes, 3, generator=generator), Adjacency.from_edges(both[0], both[1], nodes)))
+    whole, labels = batch(parts), torch.randint(classes, (len(parts),), generator=generator)
+    widths = [3, 32, 32, 32, 32]
+    pairs = list(itertools.pairwise(widths))
+    convolutions = [IsomorphismConvolution(i, o, learn_epsilon=False, norm=True) for i, o in pairs]
+    mine = GraphNetwork(convolutions, [SumAggregation()], nn.Linear(sum(widths), classes), widths[1:], every=True)
+
+    class Peer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            inner = [nn.Sequential(nn.Linear(i, o), nn.BatchNorm1d(o), nn.ReLU(), nn.Linear(o, o)) for i, o in pairs]
+            self.convolutions = nn.ModuleList(GINConv(perceptron) for perceptron in inner)
+            self.norms = nn.ModuleList(nn.BatchNorm1d(o) for _, o in pairs)
+            self.head = nn.Linear(sum(widths), classes)
+
+        def forward(self, graphs: Any) -> Tensor:
+            hidden = [graphs.x]
+            for convolution, norm in zip(self.convolutions, self.norms):
+                hidden.append(norm(convolution(hidden[-1], graphs.edge_index)).relu())
+            read = [global_add_pool(x, graphs.batch, graphs.num_graphs) for x in hidden]
+            out: Tensor = self.head(torch.cat(read, 1))
+            return out
+
+    peer = Peer()
+    items = [
+        Data(x=part.x, edge_index=part.adjacency.edge_index(), y=label.view(1)) for part, label in zip(parts, labels)
+    ]
+    optimizers = [torch.optim.Adam(module.parameters(), lr=0.001, fused=True) for module in (mine, peer)]
+
+    def step(number: int, logits: Tensor, target: Tensor) -> None:
+        optimizers[number].zero_grad()
+        nn.functional.cross_entropy(logits, target).backward()
+        optimizers[number].step()
+
+    def ours() -> None:
+        chosen = torch.randperm(len(parts), generator=generator)[:size]
+        step(0, mine(pick(whole, chosen)), labels[chosen])
+
+    def theirs() -> None:
+        chosen = torch.randperm(len(parts), generator=generator)[:size]
+        graphs = Batch.from_data_list([items[number] for number in chosen.tolist()])
+        step(1, peer(graphs), graphs.y)
+
+    name = f"gin training step with its batch put together ({size} graphs, 40 nodes each, 4 layers of 32)"
+    return row_with_memory(name, ours, theirs, 2 if quick else 15, "five calls in a turn", 2 if quick else 5)
+
+
 def _graphs(quick: bool) -> tuple[Graph, Tensor]:
     """A batch of sparse graphs of the size of DD's, and its list of edges."""
     generator, parts = torch.Generator().manual_seed(0), []
@@ -76,8 +138,10 @@ def _graphs(quick: bool) -> tuple[Graph, Tensor]:
 def _met_first(graph: Graph, x: Tensor) -> Graph:
     """The batch as a training step meets it: nothing is made of its edges yet, as with the peer's list of edges."""
     known = graph.adjacency.pattern
-    adjacency = Adjacency(Pattern(known.rowptr, known.column, known.num_columns))
-    return Graph.part(x, adjacency, None, None, graph.graph_of_node, graph.num_graphs, {})
+    pattern = Pattern(known.rowptr, known.column, known.num_columns)
+    # as `pick` knows it
+    pattern.known_symmetric = known.symmetric
+    return Graph.part(x, Adjacency(pattern), None, None, graph.graph_of_node, graph.num_graphs, {})
 
 
 def _pools(quick: bool) -> list[dict[str, Any]]:

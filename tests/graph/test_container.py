@@ -19,8 +19,10 @@ from renote.graph import (
     segment_max,
     segment_mean,
     segment_sum,
+    spmm,
     unbatch,
 )
+from renote.graph.pattern import Pattern
 
 
 def graph(nodes: int, edges: int, seed: int = 0) -> Graph:
@@ -233,3 +235,41 @@ def test_picked_graphs_are_a_batch_of_them(sizes: list[int], chosen: list[int], 
 def test_a_graph_that_is_not_there_cannot_be_picked() -> None:
     with pytest.raises(DataError, match=r"graphs \[2\] of a batch of 2"):
         pick(batch([Graph(torch.ones(1, 1), Adjacency.from_edges([], [], 1))] * 2), torch.tensor([2]))
+
+
+@given(sizes=st.lists(st.integers(0, 4), min_size=1, max_size=4), undirected=st.booleans(), seed=st.integers(0, 999))
+def test_picked_graphs_have_the_transpose_that_counting_would_give(
+    sizes: list[int], undirected: bool, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    graphs = []
+    for nodes in sizes:
+        edges = torch.randint(nodes, (2, 2 * nodes)) if nodes else torch.zeros(2, 0, dtype=torch.long)
+        if undirected:
+            edges = torch.cat([edges, edges.flip(0)], 1)
+        adjacency = Adjacency.from_edges(edges[0], edges[1], nodes, torch.rand(edges.shape[1]).double())
+        graphs.append(Graph(torch.rand(nodes, 3), adjacency))
+    found = pick(batch(graphs), torch.arange(len(graphs)).flip(0))
+    pattern = found.adjacency.pattern
+    assert not undirected or pattern.transposed is pattern
+    counted = Adjacency(Pattern(pattern.rowptr, pattern.column, pattern.num_columns), found.adjacency.weight)
+    assert torch.equal(pattern.transposed.rowptr, counted.pattern.transposed.rowptr)
+    assert torch.equal(pattern.transposed.column, counted.pattern.transposed.column)
+    for made in (pattern, pattern.transposed):
+        back = made.transposed.to_transposed.long()
+        assert torch.equal(made.to_transposed.long()[back], torch.arange(pattern.num_entries))
+    assert torch.equal(pattern.to_transposed, counted.pattern.to_transposed)
+    x = torch.rand(pattern.num_rows, 2, dtype=torch.float64, requires_grad=True)
+    target = torch.rand_like(x)
+    (gradient,) = torch.autograd.grad((spmm(found.adjacency, x) * target).sum(), x)
+    assert torch.allclose(gradient, found.adjacency.to_dense().T @ target)
+
+
+@given(segments=st.lists(st.integers(0, 3), max_size=6))
+def test_members_have_the_transpose_that_counting_would_give(segments: list[int]) -> None:
+    members = Pattern.from_segments(torch.tensor(sorted(segments), dtype=torch.long), 4)
+    counted = Pattern(members.rowptr, members.column, members.num_columns)
+    for name in ("rowptr", "column"):
+        assert torch.equal(getattr(members.transposed, name), getattr(counted.transposed, name))
+    assert torch.equal(members.to_transposed, counted.to_transposed)
+    assert members.transposed.transposed is members

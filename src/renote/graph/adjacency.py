@@ -49,6 +49,7 @@ class Adjacency:
         self.whole = whole
         self._values: dict[torch.dtype, Tensor] = {}
         self._transposed_values: dict[torch.dtype, Tensor] = {}
+        self._mirrored = False
         self._made: dict[str, Adjacency] = {}
         self._kept: dict[str, Any] = {}
 
@@ -167,6 +168,8 @@ class Adjacency:
 
     def transposed_values(self, dtype: torch.dtype) -> Tensor:
         """(edges,) weights in the transpose's order."""
+        if self._mirrored:
+            return self.values(dtype)
         if dtype not in self._transposed_values:
             self._transposed_values[dtype] = self.values(dtype).index_select(0, self.pattern.to_transposed)
         return self._transposed_values[dtype]
@@ -297,7 +300,7 @@ class Adjacency:
         column = nodes.new_empty(size).index_copy_(0, moved, torch.cat([source, nodes]))
         place = moved.new_empty(size).index_copy_(0, moved, torch.cat([entries if plain is None else plain, on_loops]))
         index = index_dtype(self.num_nodes, size)
-        return Pattern(rowptr.to(index), column.to(index), self.num_nodes), place
+        return Pattern(rowptr.to(index), column.to(index), self.num_nodes).symmetric_as(self.pattern), place
 
     def kipf(self) -> Adjacency:
         """D^-1/2 (A + I) D^-1/2, with D_ii = Σ_j |A + I|_ij; made once.
@@ -311,7 +314,8 @@ class Adjacency:
             looped = self.expected.with_self_loops()
             degree = None if self.whole is None else self.whole.degree
             weight = normalized(looped.pattern, looped.weight, -0.5, -0.5, degree)
-            self._made["kipf"] = Adjacency(looped.pattern, weight)
+            made = self._made["kipf"] = Adjacency(looped.pattern, weight)
+            made._mirrored = looped.pattern.known_symmetric and looped.weight is None
         return self._made["kipf"]
 
     def symmetric(self) -> Adjacency:
@@ -344,7 +348,9 @@ class Adjacency:
         return self._made[name]
 
     def _normalized(self, left: float, right: float) -> Adjacency:
-        return Adjacency(self.pattern, normalized(self.pattern, self.weight, left, right), self.order)
+        made = Adjacency(self.pattern, normalized(self.pattern, self.weight, left, right), self.order)
+        made._mirrored = left == right and self.pattern.known_symmetric and self.weight is None
+        return made
 
     def to_dense(self, dtype: torch.dtype = torch.float64) -> Tensor:
         """(nodes, nodes) A[receiver, source]; duplicates add. For small graphs and tests."""

@@ -96,12 +96,12 @@ def pick(graph: Graph, numbers: Tensor) -> Graph:
     count = members.count.index_select(0, numbers).long()
     node = members.entries_of(numbers)
     moved = starts(count)[:-1] - members.rowptr[:-1].index_select(0, numbers).long()
-    pattern, edge = graph.adjacency.pattern.select(node)
+    whole = graph.adjacency
+    pattern, edge = whole.pattern.select(node)
     column = pattern.column.long() + moved.repeat_interleave(count).repeat_interleave(pattern.count.long())
-    weight = graph.adjacency.weight
-    adjacency = Adjacency(
-        Pattern(pattern.rowptr, column.to(pattern.rowptr.dtype), len(node)), None if weight is None else weight[edge]
-    )
+    picked = Pattern(pattern.rowptr, column.to(pattern.rowptr.dtype), len(node))
+    picked.known_symmetric = whole.pattern.symmetric
+    adjacency = Adjacency(picked, _cut(whole.weight, edge))
     rows = {"node": node, "edge": edge, "graph": numbers}
     fields = {}
     for name, item in graph.fields.items():
@@ -109,15 +109,14 @@ def pick(graph: Graph, numbers: Tensor) -> Graph:
             fields[name] = Field(item.kind, item.value[rows[item.kind]])
             continue
         ends = torch.tensor(_index_ends(name, item.value, _graph_of_node(graph), graph.num_graphs))
-        whole = Pattern(ends, torch.arange(len(item.value)), len(item.value))
-        by = moved.repeat_interleave(whole.count[numbers])
-        value = item.value[whole.entries_of(numbers)]
+        owned = Pattern(ends, torch.arange(len(item.value)), len(item.value))
+        by = moved.repeat_interleave(owned.count[numbers])
+        value = item.value[owned.entries_of(numbers)]
         fields[name] = Field("index", value + by.view(-1, *[1] * (value.dim() - 1)))
     x = graph.x.select(node) if isinstance(graph.x, SparseFeatures) else _cut(graph.x, node)
     graph_of_node = torch.arange(len(numbers), device=count.device).repeat_interleave(count)
-    return Graph(
-        x, adjacency, _cut(graph.edge_features, edge), _cut(graph.relation, edge), graph_of_node, len(numbers), fields
-    )
+    edge_features, relation = _cut(graph.edge_features, edge), _cut(graph.relation, edge)
+    return Graph.part(x, adjacency, edge_features, relation, graph_of_node, len(numbers), fields)
 
 
 def _cut(tensor: Tensor | None, part: slice | Tensor) -> Tensor | None:

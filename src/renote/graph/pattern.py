@@ -39,6 +39,8 @@ class Pattern:
         self._ones: dict[torch.dtype, Tensor] = {}
         self._blocks: dict[int, Pattern] = {}
         self._transposed: Pattern | None = None
+        self.known_symmetric = False
+        self._in_order = False
         # Weak: a circle of two patterns would hold their memory until the garbage collector happens to run.
         self._transposed_of: weakref.ref[Pattern] | None = None
 
@@ -69,7 +71,9 @@ class Pattern:
         items = torch.arange(segment.shape[0], device=segment.device)
         if bool((segment[1:] >= segment[:-1]).all()):
             index = index_dtype(num_segments, segment.shape[0])
-            return cls(_rowptr(segment, num_segments, index), items.to(index), segment.shape[0])
+            pattern = cls(_rowptr(segment, num_segments, index), items.to(index), segment.shape[0])
+            pattern._in_order = True
+            return pattern
         return cls.from_pairs(segment, items, num_segments, segment.shape[0])[0]
 
     @cached_property
@@ -117,9 +121,25 @@ class Pattern:
         fine = Pattern(torch.cat([begin, begin.new_full((1,), len(column))]).to(dtype), column, self.num_columns)
         return rows, entries, fine, Pattern(first.to(dtype), places.to(dtype), len(places))
 
+    @cached_property
+    def symmetric(self) -> bool:
+        """Whether the transpose has the same entries in the same places, as that of an undirected graph."""
+        turned = self.transposed
+        square = self.num_rows == self.num_columns
+        same = square and torch.equal(turned.rowptr, self.rowptr) and torch.equal(turned.column, self.column)
+        self.known_symmetric = same
+        return same
+
+    def symmetric_as(self, other: Pattern) -> Pattern:
+        """This pattern; where the other one is known to be symmetric, so is this: its transpose is itself, and is not made."""
+        self.known_symmetric = other.known_symmetric
+        return self
+
     @property
     def transposed(self) -> Pattern:
         """Rows and columns exchanged; its entries are `self`'s entries in the order `to_transposed`."""
+        if self.known_symmetric:
+            return self
         origin = None if self._transposed_of is None else self._transposed_of()
         if origin is not None:
             return origin
@@ -128,7 +148,10 @@ class Pattern:
     def _turned(self) -> tuple[Pattern, Tensor]:
         """Makes and keeps the transpose, and the order of its entries."""
         index = self.rowptr.dtype
-        if self.column.device.type == "cpu":
+        if self._in_order:
+            order, column = self.column, self.row
+            rowptr = torch.arange(self.num_entries + 1, dtype=index, device=order.device)
+        elif self.column.device.type == "cpu":
             from scipy.sparse import csr_array
 
             # by counting, three to ten times faster than a sort

@@ -150,7 +150,12 @@ class _Product(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             if values is not None and transposed_values is None:
                 transposed_values = values.index_select(0, pattern.to_transposed)
-            grad_x = _Product.apply(grad, transposed_values, pattern.transposed, values)  # type: ignore[no-untyped-call]
+            turned = pattern.transposed
+            # what it costs to be differentiable once more is a third of the work of small graphs
+            if torch.is_grad_enabled():
+                grad_x = _Product.apply(grad, transposed_values, turned, values)  # type: ignore[no-untyped-call]
+            else:
+                grad_x = row_sums(turned, transposed_values, grad)
         if ctx.needs_input_grad[1]:
             grad_values = _SampledProduct.apply(grad, x, pattern)  # type: ignore[no-untyped-call]
         return grad_x, grad_values, None, None
@@ -285,7 +290,7 @@ def squared(pattern: Pattern) -> Pattern:
         found.sort_indices()
         index = index_dtype(pattern.num_rows, found.nnz)
         rowptr, column = (torch.from_numpy(part).to(index) for part in (found.indptr, found.indices))
-        return Pattern(rowptr, column, pattern.num_columns)
+        return Pattern(rowptr, column, pattern.num_columns).symmetric_as(pattern)
     pattern, _ = pattern.distinct  # the kernel takes entries for different ones
     matrix = _csr(pattern, pattern.ones(torch.float32))
     # a sum of positive numbers is never zero, so what is stored is what is there

@@ -67,11 +67,14 @@ def induced(graph: Graph, nodes: Tensor) -> Subgraph:
     if 8 * len(node) > graph.num_nodes:
         # looking at every edge is cheaper than listing those of most nodes
         edge, before = _inside(whole.pattern, there)
-        return _part(graph, node, edge, before.diff().index_select(0, node), nodes)
-    pattern, edge = whole.pattern.select(node)
-    inside = there.index_select(0, pattern.column)
-    count = torch.bincount(pattern.row[inside], minlength=len(node))
-    return _part(graph, node, edge[inside], count, nodes)
+        count = before.diff().index_select(0, node)
+    else:
+        pattern, edge = whole.pattern.select(node)
+        inside = there.index_select(0, pattern.column)
+        edge, count = edge[inside], torch.bincount(pattern.row[inside], minlength=len(node))
+    part = _part(graph, node, edge, count, nodes)
+    part.graph.adjacency.pattern.symmetric_as(whole.pattern)
+    return part
 
 
 def neighborhood(

@@ -383,4 +383,5 @@ def two_hops(adjacency: Adjacency) -> Adjacency:
     # every node is joined to itself, once
     near = squared(adjacency.looped[0])
     nodes = torch.arange(near.num_rows + 1, dtype=near.rowptr.dtype, device=near.rowptr.device)
-    return Adjacency(Pattern(near.rowptr - nodes, near.column[near.column != near.row], near.num_columns))
+    others = Pattern(near.rowptr - nodes, near.column[near.column != near.row], near.num_columns)
+    return Adjacency(others.symmetric_as(near))
