@@ -180,7 +180,8 @@ class SampleRun(Run):
             options: of `states`.
 
         Returns:
-            At most `frames` tensors (n, *shape) in the data's own units.
+            At most `frames` tensors (n, *shape) in the data's own units. These have none for a mask, in whose place is the middle of the range: `clean_film` tells
+            it apart, and `evaluate.write_film_of(run.data, run.clean_film(), path)` draws it.
         """
         return [self.data.raw(frame) for frame in self.clean_film(n, frames, **options)]
 
