@@ -15,6 +15,7 @@ from renote.graph import (
     Graph,
     SparseFeatures,
     batch,
+    induced,
     pick,
     segment_max,
     segment_mean,
@@ -23,6 +24,7 @@ from renote.graph import (
     unbatch,
 )
 from renote.graph.pattern import Pattern
+from renote.graph.pool.networks import two_hops
 
 
 def graph(nodes: int, edges: int, seed: int = 0) -> Graph:
@@ -252,17 +254,30 @@ def test_picked_graphs_have_the_transpose_that_counting_would_give(
     found = pick(batch(graphs), torch.arange(len(graphs)).flip(0))
     pattern = found.adjacency.pattern
     assert not undirected or pattern.transposed is pattern
-    counted = Adjacency(Pattern(pattern.rowptr, pattern.column, pattern.num_columns), found.adjacency.weight)
-    assert torch.equal(pattern.transposed.rowptr, counted.pattern.transposed.rowptr)
-    assert torch.equal(pattern.transposed.column, counted.pattern.transposed.column)
-    for made in (pattern, pattern.transposed):
-        back = made.transposed.to_transposed.long()
-        assert torch.equal(made.to_transposed.long()[back], torch.arange(pattern.num_entries))
-    assert torch.equal(pattern.to_transposed, counted.pattern.to_transposed)
-    x = torch.rand(pattern.num_rows, 2, dtype=torch.float64, requires_grad=True)
-    target = torch.rand_like(x)
-    (gradient,) = torch.autograd.grad((spmm(found.adjacency, x) * target).sum(), x)
-    assert torch.allclose(gradient, found.adjacency.to_dense().T @ target)
+    kept = torch.rand(found.num_nodes) < 0.7
+    for adjacency in (
+        found.adjacency,
+        found.adjacency.with_self_loops(),
+        found.adjacency.kipf(),
+        found.adjacency.symmetric(),
+        found.adjacency.with_weight(None).kipf(),
+        found.adjacency.with_weight(None).symmetric(),
+        found.adjacency.with_weight(None).random_walk(),
+        two_hops(found.adjacency),
+        induced(found, kept).graph.adjacency,
+    ):
+        pattern = adjacency.pattern
+        assert not undirected or pattern.transposed is pattern
+        counted = Pattern(pattern.rowptr, pattern.column, pattern.num_columns)
+        assert torch.equal(pattern.transposed.rowptr, counted.transposed.rowptr)
+        assert torch.equal(pattern.transposed.column, counted.transposed.column)
+        back = pattern.transposed.to_transposed.long()
+        assert torch.equal(pattern.to_transposed.long()[back], torch.arange(pattern.num_entries))
+        assert torch.equal(pattern.to_transposed, counted.to_transposed)
+        x = torch.rand(pattern.num_rows, 2, dtype=torch.float64, requires_grad=True)
+        target = torch.rand_like(x)
+        (gradient,) = torch.autograd.grad((spmm(adjacency, x) * target).sum(), x)
+        assert torch.allclose(gradient, adjacency.to_dense().T @ target)
 
 
 @given(segments=st.lists(st.integers(0, 3), max_size=6))

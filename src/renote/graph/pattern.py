@@ -128,6 +128,8 @@ class Pattern:
         square = self.num_rows == self.num_columns
         same = square and torch.equal(turned.rowptr, self.rowptr) and torch.equal(turned.column, self.column)
         self.known_symmetric = same
+        if same:
+            self._transposed = None
         return same
 
     def symmetric_as(self, other: Pattern) -> Pattern:

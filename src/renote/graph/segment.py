@@ -151,7 +151,7 @@ class _Product(torch.autograd.Function):
             if values is not None and transposed_values is None:
                 transposed_values = values.index_select(0, pattern.to_transposed)
             turned = pattern.transposed
-            # what it costs to be differentiable once more is a third of the work of small graphs
+            # to be differentiable once more costs as much as the sums of small graphs
             if torch.is_grad_enabled():
                 grad_x = _Product.apply(grad, transposed_values, turned, values)  # type: ignore[no-untyped-call]
             else:
