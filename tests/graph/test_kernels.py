@@ -30,7 +30,7 @@ from renote.graph import (
     spmm,
 )
 from renote.graph.dropout import dropout
-from renote.graph.pattern import LONG
+from renote.graph.pattern import LONG, repeated
 
 
 def loop(adjacency: Adjacency, x: Tensor, reduce: Callable[[Tensor], Tensor]) -> Tensor:
@@ -343,3 +343,13 @@ def test_sums_over_edges_do_not_depend_on_the_number_of_threads(name: str, dtype
         torch.set_num_threads(before)
     for other in found[1:]:
         assert all(torch.equal(one, two) for one, two in zip(found[0], other, strict=True))
+
+
+@given(count=st.lists(st.integers(0, 4), max_size=6), dtype=st.sampled_from([torch.int32, torch.int64, torch.float64]))
+def test_repeated_is_a_loop(count: list[int], dtype: torch.dtype) -> None:
+    values = torch.arange(7, 7 + len(count)).to(dtype)
+    expected = [value for value, times in zip(values.tolist(), count) for _ in range(times)]
+    for number in (torch.int32, torch.int64):
+        found = repeated(values, torch.tensor(count, dtype=number))
+        assert found.tolist() == expected
+        assert found.dtype == dtype

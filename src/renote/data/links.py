@@ -24,6 +24,7 @@ from renote.data.table import Table, attributes_of, numbered_ids
 from renote.data.types import checked_labels, checked_parts
 from renote.errors import DataError
 from renote.graph import Adjacency, Graph, common_neighbors, has_link, resource_allocation
+from renote.graph.pattern import repeated
 
 CLASSES = ("no link", "link")
 _MOST_PATHS = 2e7
@@ -335,7 +336,7 @@ def likely(adjacency: Adjacency, count: int) -> Tensor:
     pattern = adjacency.pattern
     entries = pattern.entries_of(pattern.column.long())
     far = pattern.column.long().index_select(0, entries)
-    near = pattern.row.long().repeat_interleave(degree.index_select(0, pattern.column.long()))
+    near = repeated(pattern.row.long(), degree.index_select(0, pattern.column.long()))
     codes = torch.unique(encode(torch.stack([near, far], 1)[near < far]))
     pairs = decode(codes)
     pairs = pairs[~has_link(adjacency, pairs)]

@@ -11,7 +11,7 @@ from torch import Tensor
 from renote.errors import DataError
 from renote.graph.adjacency import Adjacency
 from renote.graph.graph import Field, Graph
-from renote.graph.pattern import Pattern, index_dtype, starts
+from renote.graph.pattern import Pattern, index_dtype, repeated, starts
 from renote.graph.sparse import SparseFeatures
 
 
@@ -98,7 +98,7 @@ def pick(graph: Graph, numbers: Tensor) -> Graph:
     moved = starts(count)[:-1] - members.rowptr[:-1].index_select(0, numbers).long()
     whole = graph.adjacency
     pattern, edge = whole.pattern.select(node)
-    column = pattern.column.long() + moved.repeat_interleave(count).repeat_interleave(pattern.count.long())
+    column = pattern.column.long() + repeated(repeated(moved, count), pattern.count)
     picked = Pattern(pattern.rowptr, column.to(pattern.rowptr.dtype), len(node))
     picked.known_symmetric = whole.pattern.symmetric
     adjacency = Adjacency(picked, _cut(whole.weight, edge))
@@ -110,11 +110,11 @@ def pick(graph: Graph, numbers: Tensor) -> Graph:
             continue
         ends = torch.tensor(_index_ends(name, item.value, _graph_of_node(graph), graph.num_graphs))
         owned = Pattern(ends, torch.arange(len(item.value)), len(item.value))
-        by = moved.repeat_interleave(owned.count[numbers])
+        by = repeated(moved, owned.count[numbers])
         value = item.value[owned.entries_of(numbers)]
         fields[name] = Field("index", value + by.view(-1, *[1] * (value.dim() - 1)))
     x = graph.x.select(node) if isinstance(graph.x, SparseFeatures) else _cut(graph.x, node)
-    graph_of_node = torch.arange(len(numbers), device=count.device).repeat_interleave(count)
+    graph_of_node = repeated(torch.arange(len(numbers), device=count.device), count)
     edge_features, relation = _cut(graph.edge_features, edge), _cut(graph.relation, edge)
     return Graph.part(x, adjacency, edge_features, relation, graph_of_node, len(numbers), fields)
 

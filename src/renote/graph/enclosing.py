@@ -25,7 +25,7 @@ from renote.graph.adjacency import Adjacency
 from renote.graph.features import _one_hot
 from renote.graph.graph import Field, Graph
 from renote.graph.heuristic import _checked, simple
-from renote.graph.pattern import Pattern
+from renote.graph.pattern import Pattern, repeated
 from renote.graph.sparse import SparseFeatures
 
 Ints = NDArray[np.int64]
@@ -237,5 +237,5 @@ def _joined(parts: list[_Part], pairs: int) -> Graph:
     rowptr[1:] = degree.cumsum(0)
     pattern = Pattern(rowptr, torch.cat(sources) if sources else torch.empty(0, dtype=index), nodes)
     fields = {name: Field("node", cat(name).long()) for name in ("label", "node")}
-    owner = torch.arange(pairs).repeat_interleave(count)
+    owner = repeated(torch.arange(pairs), count)
     return Graph(None, Adjacency(pattern), graph_of_node=owner, num_graphs=pairs, fields=fields)

@@ -11,7 +11,7 @@ from torch import Tensor
 from renote.errors import UsageError
 from renote.graph.batch import pick
 from renote.graph.graph import Graph
-from renote.graph.pattern import starts
+from renote.graph.pattern import repeated, starts
 
 _CHUNK_NODES = 20_000
 
@@ -39,8 +39,8 @@ def occlusion(network: Callable[[Graph], Tensor], graphs: Graph) -> Tensor:
     whole = network(graphs)
     members = graphs.members
     count = members.count.long()
-    owner = torch.arange(graphs.num_graphs, device=count.device).repeat_interleave(count)
-    local = torch.arange(graphs.num_nodes, device=count.device) - starts(count)[:-1].repeat_interleave(count)
+    owner = repeated(torch.arange(graphs.num_graphs, device=count.device), count)
+    local = torch.arange(graphs.num_nodes, device=count.device) - repeated(starts(count)[:-1], count)
     # so many copies at a time that their nodes are not too many
     groups = count.index_select(0, owner).cumsum(0) // _CHUNK_NODES
     sizes = [size for size in torch.bincount(groups).tolist() if size]

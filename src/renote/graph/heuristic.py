@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from renote.errors import DataError, UsageError, unknown
 from renote.graph.adjacency import Adjacency
 from renote.graph.graph import Graph
+from renote.graph.pattern import repeated
 from renote.graph.segment import spmm
 
 _CHUNK_ENTRIES = 1 << 22
@@ -192,7 +193,7 @@ def _shared(adjacency: Adjacency, pairs: Tensor, weight: Tensor) -> Tensor:
     found = torch.zeros(len(ends), dtype=torch.float64, device=ends.device)
     for part in chunks(count[first], _CHUNK_ENTRIES):
         near = pattern.column.long().index_select(0, pattern.entries_of(first[part]))
-        owner = torch.arange(part.stop - part.start, device=ends.device).repeat_interleave(count[first[part]])
+        owner = repeated(torch.arange(part.stop - part.start, device=ends.device), count[first[part]])
         both = among(key, second[part][owner] * nodes + near)
         value = weight.index_select(0, near[both])
         found[part] = found.new_zeros(part.stop - part.start).index_add_(0, owner[both], value)

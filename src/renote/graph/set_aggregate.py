@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from renote.errors import UsageError
 from renote.graph.adjacency import Adjacency
 from renote.graph.aggregate import Aggregation, LSTMAggregation, check_width, expected_parts, linear, parts
-from renote.graph.pattern import Pattern, starts
+from renote.graph.pattern import Pattern, repeated, starts
 from renote.graph.segment import product
 from renote.graph.sparse import SparseFeatures
 
@@ -143,7 +143,7 @@ class JanossyAggregation(Aggregation):
             raise UsageError(
                 f"all tuples of {arity} members of a set of {int(size.max())} are too many: give `tuples`, how many to draw of each set"
             )
-        drawn = _drawn(size.repeat_interleave(each), arity, drawing(self, size.device)) if self.tuples else None
+        drawn = _drawn(repeated(size, each), arity, drawing(self, size.device)) if self.tuples else None
         return _Tuples(rows, size, pattern.rowptr.long().index_select(0, rows), starts(each), arity, drawn)
 
 
@@ -176,7 +176,7 @@ class _Tuples:
         """The row of each tuple, (t,), and its entries of the pattern, (t, arity), of those numbered first … last - 1 whose members differ."""
         number = torch.arange(first, last, device=self.first.device)
         each = (self.first[1:].clamp(max=last) - self.first[:-1].clamp(min=first)).clamp(min=0)
-        owner = torch.arange(len(self.rows), device=number.device).repeat_interleave(each)
+        owner = repeated(torch.arange(len(self.rows), device=number.device), each)
         if self.drawn is not None:
             place = self.drawn[first:last]
         else:

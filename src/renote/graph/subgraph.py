@@ -16,7 +16,7 @@ from torch import Tensor
 from renote.errors import DataError, UsageError
 from renote.graph.adjacency import Adjacency
 from renote.graph.graph import Field, Graph
-from renote.graph.pattern import Pattern, starts
+from renote.graph.pattern import Pattern, repeated, starts
 from renote.graph.sampling import ALL, sample_by_weight, sample_neighbors
 from renote.graph.sparse import SparseFeatures
 from renote.graph.whole import Whole
@@ -144,7 +144,7 @@ def neighborhood(
         weight = weights[0] if order is None else torch.cat(weights).index_select(0, order)
     elif any(fan_out != ALL for fan_out in fan_outs):
         degree = whole.pattern.count.index_select(0, node)
-        drawn = (count / degree.clamp(min=1)).double().repeat_interleave(count, output_size=len(edge))
+        drawn = repeated((count / degree.clamp(min=1)).double(), count)
         share = drawn if share is None else share * drawn
     kept = Whole(whole.looped_degree.index_select(0, node), share, _rows(whole.loop, node))
     return _part(graph, node, edge, count, nodes, kept, weight)

@@ -6,6 +6,7 @@ import torch
 
 from renote.graph.adjacency import Adjacency
 from renote.graph.heuristic import among, chunks
+from renote.graph.pattern import repeated
 
 _CHUNK_ENTRIES = 1 << 22
 
@@ -38,7 +39,7 @@ def triangles(adjacency: Adjacency) -> Adjacency:
         for part in chunks(size, _CHUNK_ENTRIES):
             some = edge[part]
             middle = pattern.column.long().index_select(0, pattern.entries_of(end[some]))
-            owner = some.repeat_interleave(size[part])
+            owner = repeated(some, size[part])
             sent = middle * nodes + source[owner] if pattern is arriving else target[owner] * nodes + middle
             closed.index_add_(0, owner, among(key, sent).long())
     sides = closed.nonzero().squeeze(1)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from renote.graph.adjacency import Adjacency
-from renote.graph.pattern import Pattern
+from renote.graph.pattern import Pattern, repeated
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +120,7 @@ class TypedEdges:
     def relation(self) -> Tensor:
         """(pairs,) int64, r of each pair."""
         count = torch.tensor(self.bounds, device=self.sender.device).diff()
-        return torch.arange(self.num_relations, device=self.sender.device).repeat_interleave(count)
+        return repeated(torch.arange(self.num_relations, device=self.sender.device), count)
 
     @cached_property
     def _kept(self) -> dict[tuple[torch.dtype, bool], Tensor]:

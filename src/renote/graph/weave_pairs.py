@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from renote.errors import UsageError
 from renote.graph.adjacency import Adjacency
 from renote.graph.graph import Field, Graph
+from renote.graph.pattern import repeated
 
 _MOST_PAIRS = 2e8
 
@@ -45,7 +46,7 @@ def pair_graph(graph: Graph, distance: int = 2) -> Graph:
                 f"there are more than {_MOST_PAIRS:.0e} pairs of nodes up to {distance} edges apart: lower the distance"
             )
         far = pattern.column.long().index_select(0, pattern.entries_of(reached))
-        new = torch.unique(receiver.repeat_interleave(count) * nodes + far)
+        new = torch.unique(repeated(receiver, count) * nodes + far)
         new = new[~torch.isin(new, key)]
         key, away = torch.cat([key, new]), torch.cat([away, torch.full_like(new, step)])
     order = torch.argsort(key)
