@@ -11,7 +11,6 @@ from torch import Tensor
 from renote.errors import UsageError
 from renote.graph.batch import pick
 from renote.graph.graph import Graph
-from renote.graph.pattern import repeated, starts
 
 _CHUNK_NODES = 20_000
 
@@ -39,8 +38,8 @@ def occlusion(network: Callable[[Graph], Tensor], graphs: Graph) -> Tensor:
     whole = network(graphs)
     members = graphs.members
     count = members.count.long()
-    owner = repeated(torch.arange(graphs.num_graphs, device=count.device), count)
-    local = torch.arange(graphs.num_nodes, device=count.device) - repeated(starts(count)[:-1], count)
+    owner = members.row.long()
+    local = torch.arange(graphs.num_nodes, device=count.device) - members.rowptr.long().index_select(0, owner)
     # so many copies at a time that their nodes are not too many
     groups = count.index_select(0, owner).cumsum(0) // _CHUNK_NODES
     sizes = [size for size in torch.bincount(groups).tolist() if size]
@@ -53,7 +52,7 @@ def occlusion(network: Callable[[Graph], Tensor], graphs: Graph) -> Tensor:
 
 def _without(copies: Graph, place: Tensor) -> Graph:
     """The node of each graph that is at a place in it, unknown."""
-    gone = starts(copies.members.count.long())[:-1] + place
+    gone = copies.members.rowptr.long()[:-1] + place
     assert isinstance(copies.x, Tensor)
     x = copies.x.index_fill(0, gone, 0)
     edges = copies.edge_features
