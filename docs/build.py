@@ -185,7 +185,7 @@ def benchmark_page() -> str:
     """The benchmark's page: figures of the last run, and the hand-written reading of them."""
     path = ROOT / "results" / "benchmarks.json"
     text = (ROOT / "docs" / "benchmarks.md").read_text()
-    for name, part in (("quality", quality), ("scale", scale), ("accuracy", accuracy)):
+    for name, part in (("quality", quality), ("scale", scale), ("large", large), ("accuracy", accuracy)):
         text = text.replace(f"{{{name}}}", part())
     if not path.exists():
         return text.replace("{table}", "Not yet run.")
@@ -271,6 +271,31 @@ def scale() -> str:
     intro = f"{document['data']}. {document['machine']['processor']}, {threads} threads, by `{document['command']}`."
     head = ["", "nodes", "edges", "preparing (s)", "epoch (s)", "whole graph (s)", "memory (MB)"]
     return "\n\n".join([intro, table(head, rows + exponents), "![time and memory against edges](figures/scale.png)"])
+
+
+def large() -> str:
+    """Training through the command line on one large graph, by the last `python -m benchmarks.large`."""
+    path = ROOT / "results" / "large.json"
+    if not path.exists():
+        return "Not yet run: `python -m benchmarks.large`."
+    document = json.loads(path.read_text())
+    rows = [
+        [
+            row["way"],
+            f"{row['processes']}",
+            f"{row['nodes']:,}",
+            f"{row['nodes'] * row['degree'] / 2:,.0f}",
+            f"{row['steps']:,}",
+            f"{row['seconds_before_the_kill']:.0f}, killed, + {row['seconds']:.0f}"
+            if "seconds_before_the_kill" in row
+            else f"{row['seconds']:.0f}",
+            f"{row['peak_megabytes'] / 1000:.1f}",
+            f"{row['measures']['test_accuracy']:.2f}",
+        ]
+        for row in document["rows"]
+    ]
+    head = ["", "processes", "nodes", "edges drawn", "steps", "seconds", "memory (GB)", "test accuracy (%)"]
+    return "\n\n".join([table(head, rows), made_by(document)])
 
 
 def accuracy() -> str:
