@@ -60,9 +60,11 @@ def readme_table() -> str:
             pairs = {key: found for key in shown["published"] if (found := matching(key, shown))}
             pairs = dict(list(pairs.items())[:4])
             published = "; ".join(f"{key}: {shown['published'][key]}" for key in pairs)
-            here = "; ".join(f"{name}: {number(value, shown['seeds'])}" for name, value in pairs.values())
+            found = list(pairs.values()) or [(key, shown["measured"][key]) for key in own_figures(name, shown["measured"])]
+            here = "; ".join(f"{key}: {number(value, shown['seeds'])}" for key, value in found)
             verdict = "holds" if shown["holds"] else "does not hold"
-            cells += [published, here, f"{verdict} ({shown['size']}, {counted(shown['seeds'])})"]
+            which = "" if shown["claim"] == order[0] else f"`{shown['claim']}`, "
+            cells += [published, here, f"{verdict} ({which}{shown['size']}, {counted(shown['seeds'])})"]
         elif system.measured_by is not None:
             cells += beside(name, *system.measured_by, measured)
         else:
@@ -83,12 +85,17 @@ def beside(name: str, other: str, claim: str, measured: dict[str, dict[str, dict
     if not documents:
         return ["", "", f"measured by `{claim}` of `{other}`, not yet run"]
     shown = documents[0]
-    own = [key for key in shown["measured"] if key == name or key.endswith(f" {name}")][:4]
+    own = own_figures(name, shown["measured"])
     published, here = (
         "; ".join(f"{key}: {number(shown[part][key])}" for key in own if key in shown[part])
         for part in ("published", "measured")
     )
     return [published, here, f"measured by `{claim}` of `{other}` ({shown['size']}, {counted(shown['seeds'])})"]
+
+
+def own_figures(name: str, measured: dict[str, Any]) -> list[str]:
+    """Names of at most four figures of a system among those of a claim: they end with its own."""
+    return [key for key in measured if key == name or key.endswith(f" {name}")][:4]
 
 
 def counted(seeds: int) -> str:
