@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -94,7 +96,7 @@ def test_it_must_beat_the_features_everywhere_and_gcn_nearly() -> None:
 
 def test_unseen_graphs_are_measured_beside_the_features_alone(tmp_path: Path) -> None:
     lab = Lab(systems.get("gcn"), "laptop", tmp_path, progress=False)
-    outcome = unseen.unseen_graphs(lab, systems.get, {"graphs": 5, "nodes": 60}, steps=60)
+    outcome = unseen.unseen_graphs(lab, systems.get, 97.0, options={"graphs": 5, "nodes": 60}, steps=60)
     assert set(outcome.measured) == {"communities-many gcn", "communities-many mlp"}
     gained = outcome.measured["communities-many gcn"]["mean"] - outcome.measured["communities-many mlp"]["mean"]
     assert outcome.holds == (gained >= 10)
@@ -102,7 +104,40 @@ def test_unseen_graphs_are_measured_beside_the_features_alone(tmp_path: Path) ->
     assert not unseen.uses_edges({"gat": [59.0], "mlp": [50.0]}, "gat")
 
 
+def test_at_full_size_unseen_graphs_are_the_proteins(tmp_path: Path) -> None:
+    folder = tmp_path / "proteins"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for part, graphs in (("train", 2), ("valid", 1), ("test", 1)):
+        labels = rng.integers(0, 2, (10 * graphs, 3))
+        np.save(folder / f"{part}_feats.npy", labels + rng.normal(0, 0.1, labels.shape))
+        np.save(folder / f"{part}_labels.npy", labels)
+        np.save(folder / f"{part}_graph_id.npy", np.arange(10 * graphs) // 10)
+        links = [{"source": node, "target": node + 1} for node in range(10 * graphs) if node % 10 < 9]
+        content = {"nodes": [{"id": node} for node in range(10 * graphs)], "links": links}
+        (folder / f"{part}_graph.json").write_text(json.dumps(content))
+    small = {"steps": 2, "hidden": 8, "clusters": 4, "validate_every": 1, "patience": 0}
+    options = {"folder": str(folder)}
+    lab = Lab(systems.get("gat"), "full", tmp_path / "lab", progress=False)
+    outcome = unseen.unseen_graphs(lab, systems.get, 99.9, {"plain": {"residual": False}}, options, **small)
+    assert set(outcome.measured) == {"ppi gat", "ppi plain gat", "ppi gcn", "ppi mlp"}
+    least = min(outcome.measured[f"ppi {name}"]["mean"] for name in ("gat", "plain gat"))
+    assert outcome.measured["ppi gat"] != outcome.measured["ppi plain gat"]
+    assert outcome.holds == (least >= 99.9)
+    assert unseen.unseen_graphs(lab, systems.get, least, {"plain": {"residual": False}}, options, **small).holds
+    assert outcome.seeds == tuple(range(10))
+
+
+def test_every_full_claim_of_unseen_graphs_has_its_preset() -> None:
+    claims = {name: [c.id for c in systems.get(name).claims] for name in systems.names()}
+    asked = [name for name, ids in claims.items() if "unseen-graphs" in ids]
+    assert set(asked) == {"gat", "gaan", "jk-net", "cluster-gcn", "graphsage"}
+    for name in [*asked, "gcn", "mlp"]:
+        config: Any = systems.get(name).configure("ppi")
+        assert config.batches == "clusters"
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_inductive_presets_hide_little(name: str) -> None:
-    config = systems.get(name).configure("inductive")
+    config: Any = systems.get(name).configure("inductive")
     assert (config.dropout, config.weight_decay) == (0.1, 0.0)

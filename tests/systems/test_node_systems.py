@@ -129,6 +129,13 @@ def test_gat_is_the_papers() -> None:
     assert (pubmed.learning_rate, pubmed.weight_decay) == (0.01, 1e-3)
 
 
+@pytest.mark.parametrize("name", ["gat", "dual-primal"])
+def test_hidden_layers_of_attention_may_add_their_input(name: str) -> None:
+    kinds = [type(around).__name__ for around in network(name, layers=4, residual=True).connections]
+    assert kinds == ["PlainConnection", "ResidualConnection", "ResidualConnection", "PlainConnection"]
+    assert not [around for around in network(name, layers=4).connections if type(around).__name__ != "PlainConnection"]
+
+
 def test_the_others_are_made_of_their_convolutions() -> None:
     kinds = {
         "gaan": GaANConvolution,

@@ -12,7 +12,7 @@ from PIL import Image
 
 from renote import commands, systems
 from renote.cli import run_command
-from renote.errors import UsageError
+from renote.errors import DataError, UsageError
 from renote.experiment import Lab, SignalRun, compare, train
 from renote.graph import ChebyshevConvolution, FourierConvolution, SignalNetwork
 
@@ -173,3 +173,57 @@ def test_without_graph_layers_there_are_no_filters(tmp_path: Path) -> None:
     run = run_of("spectral-cnn", tmp_path / "run", steps=1, features=(), pooling=())
     with pytest.raises(UsageError, match=r"has no graph layers, so no filters to draw: use renote predict"):
         run.picture()
+
+
+def sensors(tmp_path: Path) -> tuple[Path, Path]:
+    """Noise that is smooth over a ring of twelve places in one class, and changes sign at every place in the other."""
+    rng, place = np.random.default_rng(0), np.arange(12)
+    label = np.arange(200) % 2
+    phase = rng.uniform(0, 2 * np.pi, 200)
+    smooth = np.cos(2 * np.pi * place / 12 + phase[:, None])
+    signal = np.where(label[:, None] == 1, smooth * (-1.0) ** place, smooth) + rng.normal(0, 0.1, (200, 12))
+    np.savez(tmp_path / "sensors.npz", images=signal[:, None].astype(np.float32), labels=label)
+    ring = tmp_path / "edges.csv"
+    ring.write_text("source,target,weight\n" + "".join(f"{k},{(k + 1) % 12},1.5\n" for k in place))
+    return tmp_path / "sensors.npz", ring
+
+
+OF_RING: dict[str, Any] = {
+    "features": (8,),
+    "pooling": (1,),
+    "hidden": (16,),
+    "dropout": 0.0,
+    "steps": 150,
+    "learning_rate": 0.01,
+}
+
+
+def test_signals_on_a_graph_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    samples, ring = sensors(tmp_path)
+    run = systems.get("chebnet-signals").train(
+        str(samples), tmp_path / "run", progress=False, edges=str(ring), order=3, **OF_RING
+    )
+    assert run.evaluate()["test_accuracy"] > 90  # type: ignore[attr-defined]
+    (layer,) = network_of(run).layers  # type: ignore[arg-type]
+    joined = layer.adjacency.to_dense()  # type: ignore[union-attr]
+    assert torch.equal(joined, joined.T)
+    assert joined.count_nonzero(1).tolist() == [2] * 12
+    run_command(["evaluate", str(tmp_path / "run"), "--json"])
+    assert '"test_accuracy"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("source,target\n0,12\n", r"edges.csv, line 2: the target '12' is no place: a sample has 12, from 0 to 11"),
+        ("source,target\n-1,2\n", r"line 2: the source '-1' is no place"),
+        ("source,target\n1,2\n01,3\n", "writes a place in two ways"),
+        ("source,target,weight\n1,2,0\n", "weights that are not above 0"),
+        ("source,other\n1,2\n", "the column 'target' is missing"),
+    ],
+)
+def test_a_wrong_graph_of_places_is_told(tmp_path: Path, table: str, message: str) -> None:
+    samples, ring = sensors(tmp_path)
+    ring.write_text(table)
+    with pytest.raises(DataError, match=message):
+        systems.get("chebnet-signals").train(str(samples), progress=False, edges=str(ring), **{**OF_RING, "steps": 1})

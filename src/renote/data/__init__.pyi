@@ -15,6 +15,7 @@ from .mesh import load_mesh as load_mesh
 from .mesh_data import MeshData as MeshData
 from .molecule_sets import MoleculeData as MoleculeData
 from .molecule_sets import scaffold_split as scaffold_split
+from .place_graph import place_graph as place_graph
 from .ratings_data import RatingData as RatingData
 from .registry import cards as cards
 from .registry import describe as describe

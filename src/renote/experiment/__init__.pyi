@@ -76,4 +76,5 @@ from .system import SignalSystem as SignalSystem
 from .system import System as System
 from .tune import tune as tune
 from .unseen import INDUCTIVE as INDUCTIVE
+from .unseen import PPI as PPI
 from .unseen import unseen_claim as unseen_claim

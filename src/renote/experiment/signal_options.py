@@ -19,7 +19,7 @@ MakeLayer = Callable[["Level", int, int, int], "SignalLayer"]
 
 @dataclass(frozen=True, kw_only=True)
 class SignalOptions(TrainOptions):
-    """Signals on the places of a grid, each joined to its nearest; graph layers with pooling, then dense layers."""
+    """Signals on the places of a grid, each joined to its nearest, or on a graph of one's own; graph layers with pooling, then dense layers."""
 
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
     validation_fraction: float = 1 / 12
@@ -28,6 +28,8 @@ class SignalOptions(TrainOptions):
     """How many of a signal's places to see, chosen at random; 0 for all."""
     neighbors: int = 8
     """Nearest places that each names."""
+    edges: str = ""
+    """A table of edges between places in the place of the grid's: columns source, target and weight, places numbered from 0 row by row."""
     graph_seed: int = 0
     """Of the places that are seen, and of the coarser graphs."""
     features: tuple[int, ...] = (32, 64)
@@ -66,7 +68,7 @@ def signal_classifier(config: SignalOptions, data: SampleData, make: MakeLayer) 
     import torch
 
     from renote import graph
-    from renote.data import grid_points, similarity_graph
+    from renote.data import grid_points, place_graph, similarity_graph
 
     if len(data.shape) < 2:
         raise UsageError(
@@ -81,7 +83,11 @@ def signal_classifier(config: SignalOptions, data: SampleData, make: MakeLayer) 
             raise UsageError(f"nodes = {config.nodes}, but a sample of {data.name} has {len(points)} places")
         generator = torch.Generator().manual_seed(config.graph_seed)
         chosen = torch.randperm(len(points), generator=generator)[: config.nodes].sort().values
-    adjacency = similarity_graph(points[chosen.numpy()], config.neighbors)
+    if config.edges:
+        whole = graph.Graph(None, place_graph(config.edges, len(points)))
+        adjacency = graph.induced(whole, chosen).graph.adjacency
+    else:
+        adjacency = similarity_graph(points[chosen.numpy()], config.neighbors)
     steps = [factor.bit_length() - 1 for factor in config.pooling]
     levels = graph.coarsen(adjacency, sum(steps), config.graph_seed)
     layers, width, depth = [], data.shape[0], 0

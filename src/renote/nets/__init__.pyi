@@ -8,6 +8,7 @@ from .connection import HighwayConnection as HighwayConnection
 from .connection import PlainConnection as PlainConnection
 from .connection import ResidualConnection as ResidualConnection
 from .connection import connection as connection
+from .connection import hidden_connections as hidden_connections
 from .deep import DeepHierarchy as DeepHierarchy
 from .embedding import LabelEmbedding as LabelEmbedding
 from .embedding import sinusoidal as sinusoidal

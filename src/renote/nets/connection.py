@@ -104,6 +104,12 @@ def connection(name: str, before: int, after: int) -> PlainConnection:
     return CONNECTIONS[name](before, after)
 
 
+def hidden_connections(name: str, width: int, layers: int) -> list[PlainConnection]:
+    """One around each of `layers` layers: by its name around those that take a hidden width to the same, plain around the first and the last."""
+    kinds = [name if 0 < number < layers - 1 else "plain" for number in range(layers)]
+    return [connection(kind, width, width) for kind in kinds]
+
+
 def highway(x: Tensor, h: Tensor, score: Tensor) -> Tensor:
     """α ∘ h + (1 - α) ∘ x, with α = sigmoid(score)."""
     # x + α (h - x), which is the same

@@ -137,6 +137,7 @@ SYSTEM = NodeSystem(
         },
         "shchur": {**SHCHUR, "hidden": 64, "layers": 2, "dropout": 0.5, "clusters": 10, "clusters_per_batch": 5},
         "inductive": {**INDUCTIVE, "layers": 2, "clusters": 10, "clusters_per_batch": 5},
+        "ppi": {},
     },
     claims=(
         Claim(
@@ -147,7 +148,7 @@ SYSTEM = NodeSystem(
             depth,
         ),
         shchur_claim(get),
-        unseen_claim(get, {"PPI, micro-F1": 99.36}),
+        unseen_claim(get, {"PPI, micro-F1": 99.36}, floor=99.0),
     ),
     notes="The claim's data are others than the paper's: PPI is not at hand. Steps, width and the rule of 10 points were settled in trials with seed 0 on Pubmed, where the enhancement helps, and "
     "on Cora, where at 16 layers it did not (56.5 % against 63.5 % without). "

@@ -46,7 +46,7 @@ def build(config: Config, data: NodeData) -> NodeClassification:
     """Dual-primal convolutions with ELU between them; weight decay on all of it."""
     from torch.nn import functional
 
-    from renote import graph
+    from renote import graph, nets
 
     widths = [data.graph.num_features, *[config.heads * config.hidden] * (config.layers - 1), data.num_classes]
     convolutions = [
@@ -60,7 +60,8 @@ def build(config: Config, data: NodeData) -> NodeClassification:
         )
         for number, width in enumerate(widths[:-1], 1)
     ]
-    network = graph.NodeNetwork(convolutions, config.dropout, functional.elu)
+    around = nets.hidden_connections("residual" if config.residual else "plain", widths[-2], config.layers)
+    network = graph.NodeNetwork(convolutions, config.dropout, functional.elu, connections=around)
     return graph.NodeClassification(network, data.graph, data.labels, data.splits)
 
 

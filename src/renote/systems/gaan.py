@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from renote.experiment import (
     INDUCTIVE,
+    PPI,
     SHCHUR,
     Claim,
     NodeOptions,
@@ -110,6 +111,7 @@ SYSTEM = NodeSystem(
         "laptop": {},
         "shchur": {**SHCHUR, "steps": 200, "heads": 4},
         "inductive": {**INDUCTIVE, "heads": 4, "attention_dropout": 0.0},
+        "ppi": {**PPI, "layers": 3, "dropout": 0.1, "value_features": 32},
     },
     claims=(
         Claim(
@@ -120,7 +122,7 @@ SYSTEM = NodeSystem(
             gates,
         ),
         shchur_claim(get),
-        unseen_claim(get, {"PPI, micro-F1": 98.71}),
+        unseen_claim(get, {"PPI, micro-F1": 98.71}, floor=98.0),
     ),
     notes="Measured: the gates gain nothing on these graphs (-0.25 ± 1.9 points over all pairs). The paper's gain on PPI is 0.25 points.",
 )

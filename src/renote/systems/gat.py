@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from renote.experiment import (
     INDUCTIVE,
+    PPI,
     SHCHUR,
     Claim,
     NodeOptions,
@@ -45,6 +46,8 @@ class Config(NodeOptions):
     """Attention heads of each hidden layer, side by side."""
     output_heads: int = 1
     """Attention heads of the last layer, of which the mean is taken."""
+    residual: bool = False
+    """Whether hidden layers that follow a hidden layer add their input, as for the paper's protein graphs."""
     attention_dropout: float = 0.6
     """Probability with which an attention coefficient is dropped."""
 
@@ -53,7 +56,7 @@ def build(config: Config, data: NodeData) -> NodeClassification:
     """Attention layers with ELU between them; weight decay on all of it."""
     from torch.nn import functional
 
-    from renote import graph
+    from renote import graph, nets
 
     widths = [data.graph.num_features, *[config.heads * config.hidden] * (config.layers - 1)]
     convolutions = [
@@ -63,7 +66,8 @@ def build(config: Config, data: NodeData) -> NodeClassification:
     convolutions.append(
         graph.GATConvolution(widths[-1], data.num_classes, config.output_heads, False, config.attention_dropout)
     )
-    network = graph.NodeNetwork(convolutions, config.dropout, functional.elu)
+    around = nets.hidden_connections("residual" if config.residual else "plain", widths[-1], config.layers)
+    network = graph.NodeNetwork(convolutions, config.dropout, functional.elu, connections=around)
     return graph.NodeClassification(network, data.graph, data.labels, data.splits)
 
 
@@ -111,6 +115,7 @@ SYSTEM = NodeSystem(
         "pubmed": {"output_heads": 8, "learning_rate": 0.01, "weight_decay": 1e-3},
         "shchur": {**SHCHUR},
         "inductive": {**INDUCTIVE, "hidden": 16, "heads": 4, "attention_dropout": 0.0},
+        "ppi": {**PPI, "layers": 3, "heads": 4, "output_heads": 6, "attention_dropout": 0.0, "residual": True},
     },
     claims=(
         Claim(
@@ -121,7 +126,7 @@ SYSTEM = NodeSystem(
             accuracy,
         ),
         shchur_claim(get, {"photo gat": 85.7, "computers gat": 78.0, "cs gat": 90.5}),
-        unseen_claim(get, {"PPI, micro-F1": 97.3}),
+        unseen_claim(get, {"PPI, micro-F1": 97.3}, floor=97.0),
     ),
     notes="Measured over 10 seeds: Cora 83.2 and Pubmed 79.1 reach the published figures, Citeseer with 71.4 ± 0.5 is 1.1 points below, more than the published deviation "
     "of 0.7. The paper stops by validation loss and accuracy together; here the lowest validation loss selects.",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from renote.experiment import INDUCTIVE, SHCHUR, Claim, NodeOptions, NodeSystem, Outcome, Paper
+from renote.experiment import INDUCTIVE, PPI, SHCHUR, Claim, NodeOptions, NodeSystem, Outcome, Paper
 
 if TYPE_CHECKING:
     from renote.data import NodeData
@@ -71,7 +71,7 @@ SYSTEM = NodeSystem(
     data="cora",
     config=Config,
     build=build,
-    presets={"laptop": {}, "shchur": {**SHCHUR, "hidden": 64}, "inductive": {**INDUCTIVE}},
+    presets={"laptop": {}, "shchur": {**SHCHUR, "hidden": 64}, "inductive": {**INDUCTIVE}, "ppi": {**PPI}},
     claims=(
         Claim(
             "accuracy",

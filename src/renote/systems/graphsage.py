@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from renote.experiment import (
     INDUCTIVE,
+    PPI,
     SHCHUR,
     Claim,
     NodeOptions,
@@ -187,7 +188,7 @@ SYSTEM = NodeSystem(
     data="cora",
     config=Config,
     build=build,
-    presets={"laptop": {}, "shchur": {**SHCHUR}, "inductive": {**INDUCTIVE}},
+    presets={"laptop": {}, "shchur": {**SHCHUR}, "inductive": {**INDUCTIVE}, "ppi": {**PPI}},
     claims=(
         Claim(
             "aggregations",
@@ -205,7 +206,12 @@ SYSTEM = NodeSystem(
             sampled,
         ),
         shchur_claim(get, {"photo graphsage": 91.4, "computers graphsage": 82.4, "cs graphsage": 91.3}),
-        unseen_claim(get, {"PPI, micro-F1, lstm": 61.2}),
+        unseen_claim(
+            get,
+            {"PPI, micro-F1": 59.8, "PPI, micro-F1, pool": 60.0, "PPI, micro-F1, lstm": 61.2},
+            floor=61.2,
+            variants={name: {"aggregation": name} for name in ("pool", "lstm")},
+        ),
     ),
     notes="Measured by aggregations: over three data sets mean (87.07) and lstm (87.10) are above gcn (86.73), pool (86.43) is not: it loses 1.4 points on digits. By samples: 16 % of the memory at no loss on a drawn graph of 100,000 nodes; on Pubmed 35 % of the memory, but 1.3 points of accuracy less.",
 )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from renote.experiment import (
     INDUCTIVE,
+    PPI,
     SHCHUR,
     Claim,
     NodeOptions,
@@ -106,7 +107,12 @@ SYSTEM = NodeSystem(
     data="cora",
     config=Config,
     build=build,
-    presets={"laptop": {}, "shchur": {**SHCHUR, "layers": 4, "hidden": 64}, "inductive": {**INDUCTIVE, "layers": 3}},
+    presets={
+        "laptop": {},
+        "shchur": {**SHCHUR, "layers": 4, "hidden": 64},
+        "inductive": {**INDUCTIVE, "layers": 3},
+        "ppi": {**PPI, "layers": 3, "jump": "lstm"},
+    },
     claims=(
         Claim(
             "depth",
@@ -122,6 +128,6 @@ SYSTEM = NodeSystem(
             depth,
         ),
         shchur_claim(get),
-        unseen_claim(get, {"PPI, micro-F1": 97.6}),
+        unseen_claim(get, {"PPI, micro-F1": 97.6}, floor=97.0),
     ),
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from renote.experiment import INDUCTIVE, SHCHUR, NodeOptions, NodeSystem, Paper
+from renote.experiment import INDUCTIVE, PPI, SHCHUR, NodeOptions, NodeSystem, Paper
 
 if TYPE_CHECKING:
     from renote.data import NodeData
@@ -44,6 +44,6 @@ SYSTEM = NodeSystem(
     data="cora",
     config=Config,
     build=build,
-    presets={"laptop": {}, "shchur": {**SHCHUR, "hidden": 64}, "inductive": {**INDUCTIVE}},
+    presets={"laptop": {}, "shchur": {**SHCHUR, "hidden": 64}, "inductive": {**INDUCTIVE}, "ppi": {**PPI}},
     notes="A baseline: the floor under every system that uses the edges.",
 )
