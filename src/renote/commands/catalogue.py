@@ -35,14 +35,14 @@ def _claims_of(system: System[Any]) -> str:
     return ", ".join(claim.id for claim in system.claims) or "none of its own"
 
 
-def show(name: Positional[str], node: int | None = None, out: str = "picture.png", json: Json = False) -> None:
+def show(name: Positional[str], node: str | None = None, out: str = "picture.png", json: Json = False) -> None:
     """Show one system: its equations, parts, options, and claims. Or draw what a trained run found: where it attends, its filters, which links are likely.
 
     Example: renote show gcn
 
     Args:
         name: Name of a system (renote list), or a run folder: of one that attends (gat, gaan, dual-primal, graph-bert), has filters (chebnet, monet, all for signals), or that predicts links, classes of graphs, or items.
-        node: Of a run: the node it is about, by default the first test node, or links of all nodes; of many graphs the first to draw; of recommendations the user.
+        node: Of a run: the node it is about, by default the first test node, or links of all nodes; its id where a table of nodes has ids, else its number; of many graphs the first to draw; of recommendations the user.
         out: Of a run: the picture (.png, .svg, .pdf).
     """
     import dataclasses
@@ -86,12 +86,12 @@ def show(name: Positional[str], node: int | None = None, out: str = "picture.png
     sheet.print(f"\ntry: renote train {system.name} --data {system.data} --out runs/{system.name}", markup=False)
 
 
-def _show_run(run: str, node: int | None, out: str) -> None:
+def _show_run(run: str, node: str | None, out: str) -> None:
     target = picture_path(out)
     from renote import evaluate
 
     loaded = systems.load_run(run)
-    evaluate.save_figure(loaded.picture(node), target)
+    evaluate.save_figure(loaded.picture(None if node is None else loaded.node_number(node)), target)
     say(f"what {loaded.system.name} finds on {loaded.data.name}: {target}")
 
 

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from renote.data.card import Card
+from renote.data.checked import checked_labels, checked_parts
 from renote.data.table import Table, attributes_of, numbered_ids
-from renote.data.types import checked_labels, checked_parts
 from renote.errors import DataError
 from renote.graph import Adjacency, Graph, common_neighbors, has_link, resource_allocation
 from renote.graph.pattern import repeated

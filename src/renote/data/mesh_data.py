@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from renote.data.card import Card
-from renote.data.types import checked_labels, checked_parts
+from renote.data.checked import checked_labels, checked_parts
 from renote.errors import DataError
 from renote.graph.geometry.mesh import Mesh
 

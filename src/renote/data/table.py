@@ -61,13 +61,13 @@ def load(
     labels, known, classes = _labels(nodes)
     edges = Table.read(edges_path, required=("source", "target"))
     adjacency, relation, relations = typed_edges(edges, number, nodes_path, directed)
-    x = _features(nodes, adjacency, features)
+    x, columns = _features(nodes, adjacency, features)
     train, validation, test = (
-        given_split(nodes, known)
+        [torch.empty(0, dtype=torch.long)] * 3
+        if not classes
+        else given_split(nodes, known)
         if "split" in nodes.columns
         else partition(known, validation_fraction, test_fraction, seed)
-        if classes
-        else [torch.empty(0, dtype=torch.long)] * 3
     )
     card = Card(
         name=f"graph:{path}",
@@ -87,7 +87,8 @@ def load(
         },
     )
     graph = Graph(x=x, adjacency=adjacency, relation=relation)
-    return NodeData(card.name, card, graph, labels, train, validation, test, classes, names=ids, relations=relations)
+    parts = (train, validation, test)
+    return NodeData(card.name, card, graph, labels, *parts, classes, names=ids, relations=relations, features=columns)
 
 
 def _labels(nodes: Table) -> tuple[Tensor, Tensor, tuple[str, ...]]:
@@ -119,22 +120,23 @@ def _labels(nodes: Table) -> tuple[Tensor, Tensor, tuple[str, ...]]:
     return several, several.any(1).long() - 1, classes
 
 
-def _features(nodes: Table, adjacency: Adjacency, kind: str | None) -> Tensor | SparseFeatures:
-    columns = [column for column in nodes.columns if column not in _NOT_FEATURES]
+def _features(nodes: Table, adjacency: Adjacency, kind: str | None) -> tuple[Tensor | SparseFeatures, tuple[str, ...]]:
+    """Features, and the names of their columns; those of the identity are the nodes', those of degrees have none."""
+    columns = tuple(column for column in nodes.columns if column not in _NOT_FEATURES)
     if kind is None:
         # as in section 4.1 of Kipf & Welling (2017), where X is the identity
         kind = "table" if columns else "identity"
     if kind == "identity":
-        return identity_features(adjacency.num_nodes)
+        return identity_features(adjacency.num_nodes), nodes.text("id")
     if kind == "degree":
-        return degree_features(adjacency)
+        return degree_features(adjacency), ()
     if kind != "table":
         raise unknown("kind of features", kind, ["table", "identity", "degree"])
     if not columns:
         raise DataError(
             f"{nodes.path} has no column of features: add some, or give features=identity or features=degree"
         )
-    return attributes_of(nodes)
+    return attributes_of(nodes), columns
 
 
 def numbered_ids(nodes: Table) -> dict[str, int]:

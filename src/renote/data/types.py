@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,12 +10,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from renote.data.card import Card
+from renote.data.checked import checked_labels, checked_parts
 from renote.data.colours import COLOURS, UNKNOWN, Colour
+from renote.data.fingerprint import fingerprint
 from renote.data.form import GraphForm
 from renote.data.pieces import encode
 from renote.errors import DataError
 from renote.graph import Graph
-from renote.graph.task.node import numbers_of
 
 
 @dataclass(frozen=True)
@@ -200,9 +200,10 @@ class NodeData:
         positions: (nodes, 2) float32 for drawing, or None.
         names: of the nodes by number; empty if they have none.
         relations: names of `graph.relation`'s numbers; empty if they have none.
+        features: names of the columns of `graph.x`, each once; empty if they have none.
 
     Raises:
-        DataError: labels or a part are of another type or shape, or out of range; a part has a node without label; a node is in two parts.
+        DataError: labels or a part are of another type or shape, or out of range; a part has a node without label; a node is in two parts; features are not as many as columns.
     """
 
     name: str
@@ -216,8 +217,13 @@ class NodeData:
     positions: Tensor | None = None
     names: tuple[str, ...] = ()
     relations: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.features and len(set(self.features)) != self.graph.num_features:
+            raise DataError(
+                f"{len(set(self.features))} names of features for {self.graph.num_features} columns: give each its own"
+            )
         if self.labels.dim() == 2:
             labels = self._several_checked()
         else:
@@ -248,6 +254,12 @@ class NodeData:
     def several(self) -> bool:
         """Whether a node may be of several classes."""
         return self.labels.dim() == 2
+
+    @property
+    def fingerprint(self) -> str:
+        """Of ids, classes and parts: what was measured on these tells nothing of others."""
+        labels = {"labels": self.labels.to(torch.int64)}
+        return fingerprint((self.names, self.classes), labels | self.splits)
 
     @property
     def inductive(self) -> bool:
@@ -353,47 +365,3 @@ class GraphData:
     def splits(self) -> dict[str, Tensor]:
         """The parts by name, as `GraphClassification` takes them."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
-
-
-def checked_labels(labels: Tensor, count: int, classes: int, what: str) -> Tensor:
-    """(count,) int64 labels, of which none is above the number of classes.
-
-    Args:
-        labels: one integer for each node or graph.
-        count: of those.
-        classes: how many have names.
-        what: is labelled, for the message.
-    """
-    if labels.shape != (count,) or labels.dtype.is_floating_point or labels.dtype.is_complex:
-        raise DataError(
-            f"labels of shape {tuple(labels.shape)} and {labels.dtype} for {count} {what}s: one integer each"
-        )
-    labels = labels.long()
-    if count and int(labels.max()) >= classes:
-        place = int(labels.argmax())
-        raise DataError(
-            f"{what} {place} has the label {int(labels[place])} and there are {classes} names of classes: "
-            "give each number up to the largest a name, or number the classes without gaps"
-        )
-    return labels
-
-
-def checked_parts(splits: Mapping[str, Tensor], labels: Tensor, what: str) -> dict[str, Tensor]:
-    """Each part as numbers; no node or graph is in two, or without a label in one.
-
-    Args:
-        splits: numbers or masks by name.
-        labels: (n,) int64.
-        what: has the labels, for the message.
-    """
-    found, times = {}, torch.zeros(len(labels), dtype=torch.long)
-    for name, part in splits.items():
-        found[name] = numbers_of(name, part, labels, what)
-        times += torch.bincount(found[name], minlength=len(labels))
-    if len(labels) and int(times.max()) > 1:
-        place = int(times.argmax())
-        names = " and ".join(name for name, numbers in found.items() if bool((numbers == place).any()))
-        raise DataError(
-            f"{what} {place} is {int(times[place])} times in the split ({names}): put each {what} in one part, once"
-        )
-    return found

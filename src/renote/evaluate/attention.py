@@ -22,7 +22,7 @@ _MOST = 60
 
 
 def draw_attention(
-    layers: Sequence[tuple[Adjacency, Tensor]], node: int, labels: Tensor, classes: Sequence[str]
+    layers: Sequence[tuple[Adjacency, Tensor]], node: int, labels: Tensor, classes: Sequence[str], name: str = ""
 ) -> Figure:
     """A column a layer. Above, for each head, how often an edge has which share, as a multiple of an even one, α_ij d_i, d_i the edges that arrive at i;
     below, the node and those it attends to, 60 at most, lines as wide as the mean share of the heads.
@@ -32,6 +32,7 @@ def draw_attention(
         node: its number.
         labels: (nodes,) of the colours; -1 is grey.
         classes: names of them.
+        name: of the node; its number if it has none.
     """
     from matplotlib.figure import Figure
 
@@ -41,7 +42,7 @@ def draw_attention(
         shares = shares.detach().cpu()
         _histogram(panels[0, number], edges, shares)
         panels[0, number].set_title(f"layer {number + 1}, {shares.shape[1]} heads")
-        _star(panels[1, number], edges, shares.mean(1), node, labels, classes)
+        _star(panels[1, number], edges, shares.mean(1), node, labels, classes, name or str(node))
     panels[0, 0].set_ylabel("share of edges")
     return figure
 
@@ -67,7 +68,9 @@ def _histogram(axes: Axes, edges: Adjacency, shares: Tensor) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _star(axes: Axes, edges: Adjacency, share: Tensor, node: int, labels: Tensor, classes: Sequence[str]) -> None:
+def _star(
+    axes: Axes, edges: Adjacency, share: Tensor, node: int, labels: Tensor, classes: Sequence[str], title: str
+) -> None:
     arriving = edges.target.cpu() == node
     others, share = edges.source.cpu()[arriving].long(), share[arriving]
     loop = others == node
@@ -90,7 +93,7 @@ def _star(axes: Axes, edges: Adjacency, share: Tensor, node: int, labels: Tensor
         axes.scatter(where[here, 0], where[here, 1], s=90, color=color, label=name, zorder=2)
     own = f", itself {float(share[loop].sum()):.2f}" if bool(loop.any()) else ""
     first = f", the {_MOST} it attends to most" if neighbours > _MOST else ""
-    axes.set_title(f"node {node}, {neighbours} neighbours{own}{first}", fontsize=10)
+    axes.set_title(f"node {title}, {neighbours} neighbours{own}{first}", fontsize=10)
     axes.set(xlim=(-1.4, 1.4), ylim=(-1.4, 1.4), aspect="equal")
     axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=2)
     axes.set_axis_off()

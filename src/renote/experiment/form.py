@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from renote import data as data_sets
-from renote.data import FORMS, Data, FactData, GraphData, MeshData, RatingData, SampleData
+from renote.data import FORMS, Data, FactData, GraphData, MeshData, NodeData, RatingData, SampleData
 from renote.errors import CheckpointError, DataError
+from renote.experiment.node_form import node_form, numbers_of_classes, with_classes, with_columns
 
 
 def form_of(data: Data, options: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -26,6 +27,8 @@ def form_of(data: Data, options: Mapping[str, Any] | None) -> dict[str, Any]:
         form |= {"targets": list(data.targets), "units": list(data.units)}
     if isinstance(data, FactData | RatingData):
         form |= {"fingerprint": data.fingerprint}
+    if isinstance(data, NodeData):
+        form |= node_form(data)
     if isinstance(data, SampleData):
         dtype = str(data.train.dtype).removeprefix("torch.")
         form |= {"shape": list(data.shape), "range": list(data.range) if data.range else None, "dtype": dtype}
@@ -84,22 +87,28 @@ def data_like(saved: Mapping[str, Any], data: str | os.PathLike[str] | Data) -> 
         return _in_form(loaded, form)
     if isinstance(data, Data):
         return data
-    loaded = data_sets.load(data, **_molecule_options(saved, data))
+    loaded = data_sets.load(data, **_molecule_options(saved, data), **_node_options(saved, data))
     return _beside_reference(data_of(saved), loaded) if isinstance(loaded, MeshData) else loaded
 
 
-def with_outputs(saved: Mapping[str, Any], data: Data) -> Data:
-    """Graphs with the targets or the classes of a run, which are unknown if these graphs do not have them; facts and ratings as they were, all others as they are.
+def with_outputs(saved: Mapping[str, Any], data: Data, kind: str, other: bool = False) -> Data:
+    """Graphs and nodes with the targets or the classes of a run, which are unknown if these do not have them, and their columns in its order; facts, ratings and the run's own nodes as they were, all others as they are.
 
     Args:
         saved: what the run folder says.
         data: as the system takes them.
+        kind: of data that the system needs.
+        other: whether they are in the place of the run's own.
 
     Raises:
-        CheckpointError: facts or ratings are not those that the run was trained on.
+        CheckpointError: facts, ratings, or nodes in a table of the run's, are not those that the run was trained on.
+        DataError: they have a class that the run does not know.
     """
-    if isinstance(data, FactData | RatingData):
-        _refuse_others(saved, data)
+    if isinstance(data, FactData | RatingData) or (isinstance(data, NodeData) and not other):
+        refuse_others(saved, data)
+    if isinstance(data, NodeData):
+        # classes are nothing that clusters were learned from
+        return with_columns(saved, data if kind == "clusters" else with_classes(saved, data))
     if not isinstance(data, GraphData):
         return data
     targets, classes = tuple(saved["data"].get("targets", ())), tuple(saved["data"]["classes"])
@@ -112,8 +121,8 @@ def with_outputs(saved: Mapping[str, Any], data: Data) -> Data:
         changes: dict[str, Any] = {"train": nothing, "validation": nothing, "test": nothing, "classes": (), "folds": ()}
         changes |= {"labels": torch.full_like(data.labels, -1), "values": values, "targets": targets}
         return dataclasses.replace(data, units=units, **changes)
-    if data.classes != classes and set(data.classes) <= set(classes):
-        number = torch.tensor([*map(classes.index, data.classes), -1])
+    if data.classes != classes:
+        number = torch.tensor([*numbers_of_classes(data.name, data.classes, saved), -1])
         return dataclasses.replace(data, labels=number[data.labels], classes=classes)
     return data
 
@@ -190,6 +199,23 @@ def _first_other(here: Sequence[str], there: Sequence[str]) -> str:
     return f"number {place} is {one}, there {other}"
 
 
+# how tables are read, not which of their nodes are in which part
+_OF_TABLES = ("directed", "features")
+
+
+def _node_options(saved: Mapping[str, Any], name: str | os.PathLike[str]) -> dict[str, Any]:
+    """Of a graph of the user's the options that a run's was read by, and of the run's own graph all; of other data nothing."""
+    form, name = saved["data"], os.fspath(name)
+    card = data_sets.cards().get(name)
+    own = name.startswith("graph:")
+    if not own and (card is None or card.kind != "nodes"):
+        return {}
+    if name == form["name"]:
+        return dict(form["options"])
+    both = own and form["name"].startswith("graph:")
+    return {key: value for key, value in form["options"].items() if both and key in _OF_TABLES}
+
+
 def _molecule_options(saved: Mapping[str, Any], name: str | os.PathLike[str]) -> dict[str, Any]:
     """Of a table of molecules the targets and the kinds of atoms of a run; of other data nothing."""
     form = saved["data"]
@@ -200,12 +226,23 @@ def _molecule_options(saved: Mapping[str, Any], name: str | os.PathLike[str]) ->
     return {**options, "target": targets or "none", "without": True}
 
 
-def _refuse_others(saved: Mapping[str, Any], data: FactData | RatingData) -> None:
-    """Each entity, user or item has its number among the names, and each row its part: with others, numbers would go to the wrong names and what is tested on would have been trained on."""
-    if saved["data"].get("fingerprint", data.fingerprint) != data.fingerprint:
+def refuse_others(saved: Mapping[str, Any], data: Data) -> None:
+    """Each entity, user, item or node has its number among the names, and each row its part: with others, numbers would go to the wrong names and what is tested on would have been trained on.
+
+    Args:
+        saved: what the run folder says.
+        data: what stands there now.
+
+    Raises:
+        CheckpointError: facts, ratings or nodes are not those of the run.
+    """
+    if not isinstance(data, FactData | RatingData | NodeData) or "fingerprint" not in saved["data"]:
+        return
+    if saved["data"]["fingerprint"] != data.fingerprint:
+        instead = f"give them as other data (--data {data.name}), " if isinstance(data, NodeData) else ""
         raise CheckpointError(
             f"the {data.card.kind} of {data.name} are not those that the run was trained on ({saved['data']['name']} as it was then): "
-            "restore them, or train anew"
+            f"restore them, {instead}or train anew"
         )
 
 

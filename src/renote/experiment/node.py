@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from renote.data import NodeData
-from renote.errors import UsageError
+from renote.errors import DataError, UsageError
 from renote.experiment.filters import filter_picture
 from renote.experiment.node_options import NodeOptions
 from renote.experiment.predictions import write_table
@@ -117,10 +117,6 @@ def node_learner(task: NodeClassification, config: TrainOptions) -> NodeLearner:
     _check_parts(task, config.batches)
     task.megabytes = config.inference_megabytes
     if config.batches == "clusters":
-        if config.clusters > task.graph.num_nodes:
-            raise UsageError(
-                f"clusters = {config.clusters} of {task.graph.num_nodes} nodes: there cannot be more; give a smaller number"
-            )
         cut = partial(partition, task.graph.adjacency, config.clusters, config.partition, config.seed)
         return NodeLearner(task, config.clusters_per_batch, config.seed, ClusterSampling(cut))
     network = task.network
@@ -128,12 +124,39 @@ def node_learner(task: NodeClassification, config: TrainOptions) -> NodeLearner:
         raise UsageError(
             "batches = neighbors, but not every layer of this system reads the neighbours alone: use batches = clusters"
         )
-    if config.sample_by_weight and task.graph.adjacency.weight is None:
+    sampling = NeighborSampling(config.fan_outs, config.sample_with_replacement, config.sample_by_weight)
+    return NodeLearner(task, config.batch_size, config.seed, sampling)
+
+
+def check_training(config: TrainOptions, data: NodeData) -> None:
+    """What a training on these nodes needs, and a prediction of theirs does not.
+
+    Raises:
+        DataError: no node is trained on.
+        UsageError: there are fewer nodes than clusters, or no weights that neighbours could be drawn by.
+    """
+    if not len(data.train):
+        raise DataError(f"the split 'train' of {data.name} is empty: the loss is a mean over its nodes")
+    if not isinstance(config, NodeOptions):
+        return
+    if config.batches == "clusters":
+        check_clusters(config.clusters, data)
+    if config.batches == "neighbors" and config.sample_by_weight and data.graph.adjacency.weight is None:
         raise UsageError(
             "sample_by_weight, but the edges of this graph have no weights: leave it out, or give them some"
         )
-    sampling = NeighborSampling(config.fan_outs, config.sample_with_replacement, config.sample_by_weight)
-    return NodeLearner(task, config.batch_size, config.seed, sampling)
+
+
+def check_clusters(clusters: int, data: NodeData) -> None:
+    """A graph is cut into no more clusters than it has nodes.
+
+    Raises:
+        UsageError: it would be.
+    """
+    if clusters > data.graph.num_nodes:
+        raise UsageError(
+            f"clusters = {clusters} of {data.graph.num_nodes} nodes: there cannot be more; give a smaller number"
+        )
 
 
 def _check_parts(task: NodeClassification, batches: str) -> None:
@@ -229,10 +252,11 @@ class NodeRun(Run):
                 f"node = {node}: the nodes of {self.data.name} go from 0 to {self.data.graph.num_nodes - 1}"
             )
         labels = torch.full((len(self.data.labels),), -1) if self.data.several else self.data.labels
-        return draw_attention(self.attention(), node, labels, self.data.classes)
+        name = self.data.names[node] if self.data.names else ""
+        return draw_attention(self.attention(), node, labels, self.data.classes, name)
 
     def write_predictions(self, path: Path) -> int:
-        """Write a table with a row a node: node, class, probability; or the probability of each class, where nodes are of several.
+        """Write a table with a row a node: node, its name where nodes have names, class, probability; or the probability of each class, where nodes are of several.
 
         Args:
             path: of the .csv file.
@@ -240,7 +264,8 @@ class NodeRun(Run):
         Returns:
             The number of rows.
         """
-        return write_table(path, "node", self.probabilities(), self.data.classes, self.module.several)
+        names = self.data.names or None
+        return write_table(path, "node", self.probabilities(), self.data.classes, self.module.several, names)
 
     def draw(self) -> Figure:
         """The graph coloured by predicted class, wrong test nodes ringed.
@@ -263,7 +288,15 @@ class NodeRun(Run):
         return draw_graph(self.data.graph, predicted, self.data.positions, self.data.classes, wrong, title)
 
     def evaluate(self) -> dict[str, Any]:
-        """Accuracy, in percent, on each part of the split, micro-F1 where nodes are of several classes; and macro-averaged F1 on the test nodes."""
+        """Accuracy, in percent, on each part of the split, micro-F1 where nodes are of several classes; and macro-averaged F1 on the test nodes.
+
+        Raises:
+            DataError: no node has a label.
+        """
+        if not any(nodes.numel() for nodes in self.module.splits.values()):
+            raise DataError(
+                f"{self.data.name}: no node has a label to measure with; add the column {'labels' if self.module.several else 'label'!r} where it is known"
+            )
         from sklearn.metrics import f1_score
 
         logits, several = self.module.logits(), self.module.several

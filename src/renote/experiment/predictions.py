@@ -12,8 +12,15 @@ from torch import Tensor
 from renote.train.checkpoint import write_atomic
 
 
-def write_table(path: Path, first: str, probabilities: Tensor, classes: Sequence[str], several: bool = False) -> int:
-    """Write a row for each thing that was classified: its number, its most probable class, the probability; or the probability of each class.
+def write_table(
+    path: Path,
+    first: str,
+    probabilities: Tensor,
+    classes: Sequence[str],
+    several: bool = False,
+    names: Sequence[str] | None = None,
+) -> int:
+    """Write a row for each thing that was classified: its name, its most probable class, the probability; or the probability of each class.
 
     Args:
         path: of the .csv file.
@@ -21,25 +28,18 @@ def write_table(path: Path, first: str, probabilities: Tensor, classes: Sequence
         probabilities: (n, classes).
         classes: their names.
         several: whether a thing may be of several classes.
+        names: of the things; None for their numbers.
 
     Returns:
         The number of rows.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    things: Sequence[object] = range(len(probabilities)) if names is None else names
     if several:
-        rows = [
-            ",".join([str(number), *(f"{share:.4f}" for share in row)])
-            for number, row in enumerate(probabilities.tolist())
-        ]
-        write_atomic(path, ("\n".join([",".join([first, *classes]), *rows]) + "\n").encode())
-        return len(rows)
-    highest, chosen = probabilities.cpu().max(1)
-    rows = [
-        f"{number},{classes[label]},{share:.4f}"
-        for number, (label, share) in enumerate(zip(chosen.tolist(), highest.tolist()))
-    ]
-    write_atomic(path, ("\n".join([f"{first},class,probability", *rows]) + "\n").encode())
-    return len(rows)
+        rows = [[thing, *(f"{share:.4f}" for share in row)] for thing, row in zip(things, probabilities.tolist())]
+        return write_rows(path, [first, *classes], rows)
+    highest, chosen = (part.tolist() for part in probabilities.cpu().max(1))
+    rows = [[thing, classes[label], f"{share:.4f}"] for thing, label, share in zip(things, chosen, highest)]
+    return write_rows(path, [first, "class", "probability"], rows)
 
 
 def write_values(path: Path, what: Mapping[str, Sequence[object]], targets: Sequence[str], values: Tensor) -> int:

@@ -14,10 +14,11 @@ import torch
 from torch import nn
 
 from renote import data as data_sets
-from renote.data import FORMS, Data
+from renote.data import FORMS, Data, NodeData
 from renote.errors import CheckpointError, UsageError
 from renote.experiment import environment
-from renote.experiment.form import data_like, data_of, form_of, tuples, with_outputs
+from renote.experiment.form import data_like, data_of, form_of, refuse_others, tuples, with_outputs
+from renote.experiment.node_form import KEPT_SINCE, refuse_other_columns
 from renote.experiment.shipped import is_shipped, read_card, restore_shipped
 from renote.experiment.system import System
 from renote.train import Trained, Trainer, TrainOptions, choose_device, load_weights
@@ -85,6 +86,27 @@ class Run:
             UsageError: it predicts nothing.
         """
         raise UsageError(f"{self.folder} holds {self.system.name}, which predicts nothing: use renote {self.instead}")
+
+    def node_number(self, node: str) -> int:
+        """The number of what the command line names: of a node by its name, where nodes have names; else the number itself.
+
+        Args:
+            node: name or number.
+
+        Raises:
+            UsageError: there is no such name, or it is no number.
+        """
+        names = self.data.names if isinstance(self.data, NodeData) else ()
+        if node in names:
+            return names.index(node)
+        if names:
+            raise UsageError(
+                f"node = {node!r}: no node of {self.data.name} has this id; give one, such as {names[0]!r}"
+            )
+        try:
+            return int(node)
+        except ValueError:
+            raise UsageError(f"node = {node!r}: give a number, here they have no names that are known") from None
 
     def picture(self, node: int | None = None) -> Figure:
         """A picture of what was learned or is predicted.
@@ -165,19 +187,16 @@ def train(
         UsageError: if the data do not suit the system, or the folder holds something else.
     """
     loaded = system.prepared(data if isinstance(data, Data) else load_data(data, data_options))
-    if not isinstance(loaded, FORMS[system.kind][0]):
-        raise UsageError(
-            f"{system.name} needs {FORMS[system.kind][1]}, but {loaded.name} is {FORMS[loaded.card.kind][1]}: "
-            f"choose other data (renote data list), e.g. {system.data}"
-        )
+    _suited(system, loaded)
     if system.settle is not None:
         config = system.settle(config, loaded)
     with torch.random.fork_rng():
         torch.manual_seed(mixed_seed(config.seed, 0))  # initial weights
         learner = system.learner(config, loaded)
+    system.check(config, loaded)
     folder = Path(out) if out is not None else None
     if folder is not None and int(os.environ.get("RANK", "0")) == 0:
-        _claim_folder(folder, _describe(system, loaded, config, data_options), resume, type(config))
+        _claim_folder(folder, _describe(system, loaded, config, data_options), loaded, resume, type(config))
     title = f"{system.name} on {loaded.name}"
     if any(True for _ in learner.module.parameters()):
         trainer = Trainer(learner, config, folder, resume=resume, title=title, progress=progress)
@@ -202,15 +221,19 @@ def open_run(
 
     Raises:
         CheckpointError: if there is no checkpoint, or it is damaged.
-        DataError: if samples have another form than those that it was trained on.
+        DataError: if samples or nodes have another form than those that it was trained on.
+        UsageError: if the data do not suit the system.
     """
     config = system.configure("paper", **tuples(saved["config"]))
     loaded = system.prepared(data_of(saved) if data is None else data_like(saved, data))
-    loaded = with_outputs(saved, loaded)
+    _suited(system, loaded)
+    loaded = with_outputs(saved, loaded, system.kind, other=data is not None)
     learner = system.learner(config, loaded)
     if is_shipped(folder):
         restore_shipped(folder, learner.module)
     elif any(True for _ in learner.module.parameters()):
+        if isinstance(loaded, NodeData):
+            refuse_other_columns(saved, loaded)
         load_weights(folder / "checkpoints", learner.module)
     run: Run = system.run(config, loaded, learner, folder)
     run.module.to(choose_device("cpu" if config.device == "cpu" else "auto"))
@@ -248,13 +271,23 @@ def reload_data(folder: Path) -> Data:
     return data_like(saved, saved["data"]["name"])
 
 
+def _suited(system: System[Any], data: Data) -> None:
+    if not isinstance(data, FORMS[system.kind][0]):
+        raise UsageError(
+            f"{system.name} needs {FORMS[system.kind][1]}, but {data.name} is {FORMS[data.card.kind][1]}: "
+            f"choose other data (renote data list), e.g. {system.data}"
+        )
+
+
 def _describe(
     system: System[Any], data: Data, config: TrainOptions, options: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     return {"system": system.name, "data": form_of(data, options), "config": dataclasses.asdict(config)}
 
 
-def _claim_folder(folder: Path, description: dict[str, Any], resume: bool, options: type[TrainOptions]) -> None:
+def _claim_folder(
+    folder: Path, description: dict[str, Any], data: Data, resume: bool, options: type[TrainOptions]
+) -> None:
     description = json.loads(json.dumps(description, default=str))
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"out = {folder} is a file: give a folder")
@@ -271,7 +304,7 @@ def _claim_folder(folder: Path, description: dict[str, Any], resume: bool, optio
             )
         # options that came after that run was begun were at their defaults then
         defaults = json.loads(json.dumps({f.name: f.default for f in dataclasses.fields(options)}, default=str))
-        _same(folder, {**saved, "config": defaults | saved["config"]}, description)
+        _same(folder, {**saved, "config": defaults | saved["config"]}, description, data)
     elif folder.is_dir() and any(folder.iterdir()):
         raise UsageError(f"out = {folder} is not empty and holds no run: choose a new folder")
     try:
@@ -282,7 +315,10 @@ def _claim_folder(folder: Path, description: dict[str, Any], resume: bool, optio
     write_json(folder / "environment.json", environment.describe())
 
 
-def _same(folder: Path, saved: dict[str, Any], asked: dict[str, Any]) -> None:
+def _same(folder: Path, saved: dict[str, Any], asked: dict[str, Any], data: Data) -> None:
+    if all(saved["data"][key] == asked["data"][key] for key in ("name", "options")):
+        refuse_others(saved, data)
+    saved["data"] = {key: asked["data"][key] for key in KEPT_SINCE if key in asked["data"]} | saved["data"]
     different = [key for key in ("system", "data") if saved[key] != asked[key]]
     if different:
         there = f"{saved['system']} on {saved['data']['name']} {saved['data']['options'] or ''}".strip()

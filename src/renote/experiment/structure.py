@@ -83,6 +83,12 @@ class ClusterSystem(System["ClusterRun"]):
 
         return ClusterLearner(self.build(config, data))
 
+    def check(self, config: Any, data: NodeData) -> None:
+        """There are no more clusters than nodes."""
+        from renote.experiment.node import check_clusters
+
+        check_clusters(config.clusters, data)
+
     def run(self, config: TrainOptions, data: NodeData, learner: Learner, folder: Path | None) -> ClusterRun:
         """A run that tells the clusters."""
         from renote.experiment.cluster import ClusterRun

@@ -205,6 +205,13 @@ class System(Generic[R]):
         """The module, its loss and its batches, for the trainer."""
         raise NotImplementedError
 
+    def check(self, config: Any, data: Any) -> None:
+        """What training asks of data, and the use of trained weights does not.
+
+        Raises:
+            DataError, UsageError: these cannot be trained on so.
+        """
+
     def run(self, config: TrainOptions, data: Any, learner: Learner, folder: Path | None) -> R:
         """What can be done with trained weights."""
         raise NotImplementedError
@@ -275,7 +282,7 @@ class NodeSystem(System["NodeRun"]):
                 f"{self.name} passes known labels along the edges of their own graph, but of {data.name} {why}: take a system that learns, "
                 "e.g. mlp or gcn"
             )
-        if not data.num_classes:
+        if not data.num_classes or (not self.inductive and not len(data.train)):
             raise DataError(
                 f"{data.name}: no node has a label; add a column 'label' where it is known, or cluster the nodes, e.g. by dmon"
             )
@@ -287,6 +294,12 @@ class NodeSystem(System["NodeRun"]):
         from renote.experiment.node import node_learner
 
         return node_learner(self.build(config, data), config)
+
+    def check(self, config: Any, data: NodeData) -> None:
+        """Some nodes are trained on, there are no more clusters than nodes, and weights of edges where neighbours are drawn by them."""
+        from renote.experiment.node import check_training
+
+        check_training(config, data)
 
     def run(self, config: TrainOptions, data: NodeData, learner: Learner, folder: Path | None) -> NodeRun:
         """A run that can predict."""

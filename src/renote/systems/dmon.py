@@ -58,10 +58,6 @@ def build(config: Config, data: NodeData) -> NodeClustering:
     """Convolutions with a skip of each node's own, and scores of the clusters."""
     from renote import graph
 
-    if config.clusters > data.graph.num_nodes:
-        raise UsageError(
-            f"clusters = {config.clusters} of {data.graph.num_nodes} nodes: there cannot be more; give a smaller number"
-        )
     widths = (data.graph.num_features, *[config.hidden] * config.layers)
     network = graph.ClusterScores(widths, config.clusters, config.dropout)
     return graph.NodeClustering(network, data.graph, config.collapse)

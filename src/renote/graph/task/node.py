@@ -68,13 +68,17 @@ class NodeClassification(nn.Module):
         self.labels = labels if self.several else labels.long()
         self.loss = loss or (binary_cross_entropy if self.several else functional.cross_entropy)
         self.splits = {name: numbers_of(name, split, self.labels) for name, split in splits.items()}
-        if not self.splits["train"].numel():
-            raise DataError("the split 'train' is empty: the loss is a mean over its nodes")
         self.sampling: Sampling | None = None
         self.megabytes = 1024.0
 
     def forward(self, batch: Mapping[str, Tensor] | None = None) -> Tensor:
-        """The loss on the training nodes, or on those of a batch: `{"node": numbers}`, or as the sampling says."""
+        """The loss on the training nodes, or on those of a batch: `{"node": numbers}`, or as the sampling says.
+
+        Raises:
+            DataError: there are no training nodes.
+        """
+        if not self.splits["train"].numel():
+            raise DataError("the split 'train' is empty: the loss is a mean over its nodes")
         if batch and self.sampling is not None:
             part = self.sampling.part(self.graph, batch, self.splits["train"])
             logits: Tensor = self.network(part.graph).index_select(0, part.asked)

@@ -1,0 +1,144 @@
+"""The form of a graph with node classes: what the number of a class or of a column means, kept with a run, and what other graphs are brought to."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from renote.data import NodeData
+from renote.errors import DataError
+from renote.graph import SparseFeatures
+from renote.graph.pattern import Pattern
+
+KEPT_SINCE = ("features", "num_features", "several", "fingerprint")
+"""What the runs of before did not keep."""
+_TOLD = 5
+
+
+def node_form(data: NodeData) -> dict[str, Any]:
+    """What a run folder says of a graph beside its name and classes.
+
+    Args:
+        data: what is trained on.
+    """
+    form = {"features": list(data.features), "num_features": data.graph.num_features, "several": data.several}
+    return form | ({"fingerprint": data.fingerprint} if _is_own(data.name) else {})
+
+
+def with_classes(saved: Mapping[str, Any], data: NodeData) -> NodeData:
+    """The same graph, its labels numbered as in a run; they are unknown if it has none.
+
+    Args:
+        saved: what the run folder says.
+        data: any graph.
+
+    Raises:
+        DataError: it has a class that the run does not know, or one class a node where the run had several.
+    """
+    form = saved["data"]
+    classes, several = tuple(form["classes"]), form.get("several", data.several)
+    if not data.num_classes:
+        nodes = data.graph.num_nodes
+        nothing = torch.zeros(nodes, len(classes), dtype=torch.bool) if several else torch.full((nodes,), -1)
+        return dataclasses.replace(data, labels=nothing, classes=classes)
+    if several != data.several:
+        here, there = ("one class", "several") if several else ("several classes", "one")
+        raise DataError(
+            f"a node of {data.name} may be of {here}, but the run was trained on {form['name']}, where it may be of {there}: "
+            f"write them in the column {'labels' if several else 'label'!r}, or leave the column out"
+        )
+    if data.classes == classes:
+        return data
+    number = torch.tensor([*numbers_of_classes(data.name, data.classes, saved), -1])
+    if not several:
+        return dataclasses.replace(data, labels=number[data.labels], classes=classes)
+    labels = torch.zeros(data.graph.num_nodes, len(classes), dtype=torch.bool)
+    labels[:, number[:-1]] = data.labels
+    return dataclasses.replace(data, labels=labels, classes=classes)
+
+
+def numbers_of_classes(name: str, classes: Sequence[str], saved: Mapping[str, Any]) -> list[int]:
+    """The number that each class has in a run.
+
+    Args:
+        name: of the data, for the message.
+        classes: their names.
+        saved: what the run folder says.
+
+    Raises:
+        DataError: the run does not know one.
+    """
+    form = saved["data"]
+    number = {known: k for k, known in enumerate(form["classes"])}
+    others = [label for label in classes if label not in number]
+    if others:
+        raise DataError(
+            f"{name} has {_listed('class', others)}, but the run was trained on {form['name']}, which has {_listed('class', form['classes'])}: "
+            "leave a label empty where its class is another"
+        )
+    return [number[label] for label in classes]
+
+
+def with_columns(saved: Mapping[str, Any], data: NodeData) -> NodeData:
+    """The same graph, its columns of features in the order of a run, if they have the same names.
+
+    Args:
+        saved: what the run folder says.
+        data: any graph.
+    """
+    names = tuple(saved["data"].get("features", ()))
+    if data.features == names or set(data.features) != set(names):
+        return data
+    place = {name: k for k, name in enumerate(data.features)}
+    order, x = torch.tensor([place[name] for name in names]), data.graph.x
+    if isinstance(x, SparseFeatures):
+        column = order.argsort()[x.pattern.column.long()]
+        pattern, entry = Pattern.from_pairs(x.pattern.row, column, *x.shape)
+        x = SparseFeatures(pattern, x.values if entry is None else x.values[entry])
+    elif x is not None:
+        x = x[:, order]
+    return dataclasses.replace(data, graph=data.graph.with_x(x), features=names)
+
+
+def refuse_other_columns(saved: Mapping[str, Any], data: NodeData) -> None:
+    """Weights are of columns: those of the training must be there, and no others.
+
+    Args:
+        saved: what the run folder says.
+        data: any graph, its columns in the run's order if they can be.
+
+    Raises:
+        DataError: there are other columns, or another number of them; the message names what is missing and what is not known.
+    """
+    form = saved["data"]
+    names, count = tuple(form.get("features", data.features)), form.get("num_features", data.graph.num_features)
+    # a table always says what its columns are, be it that they have no names
+    both = (names and data.features) or (_is_own(form["name"]) and _is_own(data.name))
+    if data.graph.num_features == count and (names == data.features or not both):
+        return
+    missing, more = (
+        [n for n in one if n not in set(other)] for one, other in ((names, data.features), (data.features, names))
+    )
+    found = [
+        f"{verb} {_listed('column', there)}" for verb, there in (("lacks", missing), ("has besides", more)) if there
+    ]
+    raise DataError(
+        f"the run was trained on {form['name']}, whose nodes have {count} features, those of {data.name} have {data.graph.num_features}"
+        f"{': it ' + ' and '.join(found) if both and found else ''}. Give each node the features of the training"
+    )
+
+
+def _is_own(name: str) -> bool:
+    return name.startswith("graph:")
+
+
+def _listed(what: str, names: Collection[str]) -> str:
+    """A few names for a message, and how many there are."""
+    plural = {"class": "classes", "column": "columns"}[what]
+    if not names:
+        return f"no {plural}"
+    shown = ", ".join(repr(name) for name in list(names)[:_TOLD])
+    return f"the {what if len(names) == 1 else plural} {shown}{f' and {len(names) - _TOLD} more' if len(names) > _TOLD else ''}"
