@@ -21,6 +21,7 @@ from torch import Tensor
 
 from renote.data.card import Card
 from renote.data.checked import checked_labels, checked_parts
+from renote.data.fingerprint import fingerprint
 from renote.data.table import Table, attributes_of, numbered_ids
 from renote.errors import DataError
 from renote.graph import Adjacency, Graph, common_neighbors, has_link, resource_allocation
@@ -110,6 +111,11 @@ class LinkData:
     def splits(self) -> dict[str, Tensor]:
         """The parts by name, as `LinkPrediction` takes them."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    @property
+    def fingerprint(self) -> str:
+        """Of names, pairs, their labels and parts: what was measured on these tells nothing of others."""
+        return fingerprint((self.names,), {"pairs": self.pairs, "labels": self.labels} | self.splits)
 
     def named(self, node: int) -> str:
         """A node's name, or its number where it has none."""

@@ -352,6 +352,12 @@ class GraphData:
         return self.graphs.num_graphs
 
     @property
+    def fingerprint(self) -> str:
+        """Of classes, labels, values and parts: what was measured on these tells nothing of others."""
+        values = {} if self.values is None else {"values": self.values}
+        return fingerprint((self.classes, self.targets), {"labels": self.labels} | values | self.splits)
+
+    @property
     def outputs(self) -> int:
         """Numbers that a network gives for a graph: one a target, or one a class."""
         return len(self.targets) if self.values is not None else self.num_classes

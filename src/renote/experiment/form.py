@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from renote import data as data_sets
-from renote.data import FORMS, Data, FactData, GraphData, MeshData, NodeData, RatingData, SampleData
+from renote.data import FORMS, Data, FactData, GraphData, LinkData, MeshData, NodeData, RatingData, SampleData
 from renote.errors import CheckpointError, DataError
 from renote.experiment.node_form import node_form, numbers_of_classes, with_classes, with_columns
 
@@ -25,7 +25,8 @@ def form_of(data: Data, options: Mapping[str, Any] | None) -> dict[str, Any]:
     form: dict[str, Any] = {"name": data.name, "options": dict(options or {}), "classes": list(data.classes)}
     if isinstance(data, GraphData) and data.values is not None:
         form |= {"targets": list(data.targets), "units": list(data.units)}
-    if isinstance(data, FactData | RatingData):
+    # the files of one's own graphs and links may change, those of data sets cannot
+    if isinstance(data, FactData | RatingData) or (isinstance(data, GraphData | LinkData) and ":" in data.name):
         form |= {"fingerprint": data.fingerprint}
     if isinstance(data, NodeData):
         form |= node_form(data)
@@ -92,7 +93,7 @@ def data_like(saved: Mapping[str, Any], data: str | os.PathLike[str] | Data) -> 
 
 
 def with_outputs(saved: Mapping[str, Any], data: Data, kind: str, other: bool = False) -> Data:
-    """Graphs and nodes with the targets or the classes of a run, which are unknown if these do not have them, and their columns in its order; facts, ratings and the run's own nodes as they were, all others as they are.
+    """Graphs and nodes with the targets or the classes of a run, which are unknown if these do not have them, and their columns in its order; facts, ratings and the run's own data as they were, all others as they are.
 
     Args:
         saved: what the run folder says.
@@ -101,10 +102,10 @@ def with_outputs(saved: Mapping[str, Any], data: Data, kind: str, other: bool = 
         other: whether they are in the place of the run's own.
 
     Raises:
-        CheckpointError: facts, ratings, or nodes in a table of the run's, are not those that the run was trained on.
+        CheckpointError: facts, ratings, or what the run's own files hold, are not what the run was trained on.
         DataError: they have a class that the run does not know.
     """
-    if isinstance(data, FactData | RatingData) or (isinstance(data, NodeData) and not other):
+    if isinstance(data, FactData | RatingData) or not other:
         refuse_others(saved, data)
     if isinstance(data, NodeData):
         # classes are nothing that clusters were learned from
@@ -227,19 +228,23 @@ def _molecule_options(saved: Mapping[str, Any], name: str | os.PathLike[str]) ->
 
 
 def refuse_others(saved: Mapping[str, Any], data: Data) -> None:
-    """Each entity, user, item or node has its number among the names, and each row its part: with others, numbers would go to the wrong names and what is tested on would have been trained on.
+    """Each entity, user, item or node has its number among the names, and each row, pair or graph its part: with others, numbers would go to the wrong names and what is tested on would have been trained on.
 
     Args:
         saved: what the run folder says.
         data: what stands there now.
 
     Raises:
-        CheckpointError: facts, ratings or nodes are not those of the run.
+        CheckpointError: they are not those of the run.
     """
-    if not isinstance(data, FactData | RatingData | NodeData) or "fingerprint" not in saved["data"]:
+    if (
+        not isinstance(data, FactData | RatingData | NodeData | GraphData | LinkData)
+        or "fingerprint" not in saved["data"]
+    ):
         return
     if saved["data"]["fingerprint"] != data.fingerprint:
-        instead = f"give them as other data (--data {data.name}), " if isinstance(data, NodeData) else ""
+        learned = isinstance(data, FactData | RatingData)  # a vector for each
+        instead = "" if learned else f"give them as other data (--data {data.name}), "
         raise CheckpointError(
             f"the {data.card.kind} of {data.name} are not those that the run was trained on ({saved['data']['name']} as it was then): "
             f"restore them, {instead}or train anew"

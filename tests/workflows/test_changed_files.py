@@ -1,0 +1,64 @@
+"""Runs on the user's own graphs and links, whose files have changed since."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from command_line import within
+
+FEW = ("--steps", "5", "--hidden", "8", "--device", "cpu")
+
+
+def graphs(folder: Path, count: int) -> str:
+    """Rings and paths of four to six nodes."""
+    folder.mkdir(exist_ok=True)
+    labels = ["graph,label"]
+    for number in range(count):
+        nodes, ring = 4 + number % 3, number % 2
+        edges = [(k, k + 1) for k in range(nodes - 1)] + ([(nodes - 1, 0)] if ring else [])
+        (folder / f"g{number:02}.csv").write_text("source,target\n" + "".join(f"{a},{b}\n" for a, b in edges))
+        labels.append(f"g{number:02},{'ring' if ring else 'path'}")
+    (folder / "labels.csv").write_text("\n".join(labels) + "\n")
+    return f"graphs:{folder}"
+
+
+def links(folder: Path, count: int) -> str:
+    """Each of so many nodes with the three after it, in a ring."""
+    folder.mkdir(exist_ok=True)
+    rows = [f"n{k},n{(k + step) % count}" for k in range(count) for step in (1, 2, 3)]
+    (folder / "links.csv").write_text("source,target\n" + "\n".join(rows) + "\n")
+    return f"links:{folder}/links.csv"
+
+
+@pytest.mark.parametrize(("system", "write", "option"), [("gin", graphs, ()), ("seal", links, ("--epochs", "1"))])
+def test_parts_of_other_files_are_not_those_of_the_training(
+    tmp_path: Path, system: str, write: object, option: tuple[str, ...]
+) -> None:
+    assert callable(write)
+    run, name = str(tmp_path / "run"), write(tmp_path / "own", 20)
+    within("train", system, "--data", name, "--out", run, *FEW, *option)
+    before = json.loads(within("evaluate", run, "--json")[0])["measures"]
+    write(tmp_path / "own", 21)
+    _, told = within("evaluate", run, status=1)
+    assert "are not those that the run was trained on" in told
+    assert f"give them as other data (--data {name})" in told
+    assert (
+        "as other data" in within("train", system, "--data", name, "--out", run, *FEW, *option, "--resume", status=1)[1]
+    )
+    within("predict", run, "--data", name, "--out", str(tmp_path / "table.csv"))
+    write(tmp_path / "own", 20)
+    for file in (tmp_path / "own").glob("g20.csv"):
+        file.unlink()
+    assert json.loads(within("evaluate", run, "--json")[0])["measures"] == before
+
+
+def test_runs_of_before_go_on(tmp_path: Path) -> None:
+    run, name = tmp_path / "run", graphs(tmp_path / "own", 20)
+    within("train", "gin", "--data", name, "--out", str(run), *FEW)
+    saved = json.loads((run / "config.json").read_text())
+    del saved["data"]["fingerprint"]
+    (run / "config.json").write_text(json.dumps(saved))
+    graphs(tmp_path / "own", 21)
+    within("evaluate", str(run))
