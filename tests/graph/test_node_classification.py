@@ -114,12 +114,16 @@ def test_a_split_without_labels_is_refused() -> None:
         NodeClassification(MLP(1, 2, 2), graph, torch.tensor([0, 1, 1]), {"test": torch.tensor([0, 1])})
     for split, message in (
         (torch.tensor([3]), "outside"),
-        (torch.tensor([], dtype=torch.long), "empty"),
         (torch.tensor([0.5]), "float32"),
         (torch.tensor([True, False]), "mask"),
     ):
         with pytest.raises(RenoteError, match=message):
             NodeClassification(MLP(1, 2, 2), graph, torch.tensor([0, 1, 1]), {"train": split})
+    # a graph to predict on has none
+    task = NodeClassification(MLP(1, 2, 2), graph, torch.tensor([-1, -1, -1]), {"train": torch.empty(0).long()})
+    assert task.logits().shape == (3, 2)
+    with pytest.raises(RenoteError, match="the split 'train' is empty"):
+        task({})
 
 
 def test_a_mask_is_its_node_numbers_and_all_follows_the_precision() -> None:

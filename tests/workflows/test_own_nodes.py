@@ -242,6 +242,6 @@ def test_runs_of_before_go_on(tmp_path: Path) -> None:
 def test_training_needs_training_nodes(tmp_path: Path) -> None:
     known = data.load(tables(tmp_path, OWN))
     none = torch.empty(0, dtype=torch.long)
-    with pytest.raises(DataError, match="the split 'train' of graph:.* is empty"):
+    with pytest.raises(DataError, match="the split 'train' is empty: there are no nodes of graph:"):
         systems.get("mlp").train(dataclasses.replace(known, train=none), tmp_path / "run", steps=1, progress=False)
     assert not (tmp_path / "run").exists()

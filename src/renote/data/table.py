@@ -1,7 +1,7 @@
 """The user's own graph as two tables: `graph:EDGES.csv,NODES.csv`, or with .parquet.
 
 Edges have the columns `source`, `target` and optionally `weight` and `relation`, the name of an edge's type; nodes have `id`, `label`, optionally `split`, and
-every other column is a feature. An empty label is unknown; without that column, nodes can be clustered. Where a node may be of several classes, `labels` has their
+every other column is a feature. An empty label is unknown; without that column, nodes can be clustered or predicted, and `split` is not looked at. Where a node may be of several classes, `labels` has their
 names with | between them in the place of `label`.
 """
 

@@ -136,7 +136,7 @@ def check_training(config: TrainOptions, data: NodeData) -> None:
         UsageError: there are fewer nodes than clusters, or no weights that neighbours could be drawn by.
     """
     if not len(data.train):
-        raise DataError(f"the split 'train' of {data.name} is empty: the loss is a mean over its nodes")
+        raise DataError(f"the split 'train' is empty: there are no nodes of {data.name} to train on")
     if not isinstance(config, NodeOptions):
         return
     if config.batches == "clusters":
