@@ -157,6 +157,29 @@ def test_several_classes_of_another_graph(tmp_path: Path) -> None:
         systems.load_run(run, tables(tmp_path / "other", {"a": A, "b": B, "label": ["x"] * 6}))
 
 
+@pytest.mark.parametrize("system", ["rgcn", "column-network"])
+def test_relations_of_another_graph_are_found_by_name(system: str, tmp_path: Path) -> None:
+    def typed(folder: Path, relations: Sequence[str]) -> str:
+        name = tables(folder, OWN)
+        rows = [f"n{a},n{b},{relation}" for (a, b), relation in zip(EDGES, relations)]
+        (folder / "edges.csv").write_text("\n".join(["source,target,relation", *rows]))
+        return name
+
+    run = str(tmp_path / "run")
+    train = ("train", system, "--data", typed(tmp_path, ["knows", "owes"] * 3 + ["sees"]), "--out", run)
+    within(*train, *TRAIN[:6])
+    loaded = systems.load_run(run, typed(tmp_path / "other", ["owes"] * 7))
+    assert loaded.data.relations == ("knows", "owes", "sees")
+    assert loaded.data.graph.relation.tolist() == [1] * 14
+    # the network that was trained, on these edges: without another graph's names
+    trained = systems.load_run(run)
+    with torch.no_grad():
+        expected = trained.module.network.eval()(loaded.data.graph).softmax(1)
+    torch.testing.assert_close(loaded.probabilities(), expected)
+    with pytest.raises(CheckpointError, match="does not fit"):
+        systems.load_run(run, typed(tmp_path / "other", ["hates"] * 7))
+
+
 def test_a_graph_without_labels_is_predicted(tmp_path: Path) -> None:
     run = trained(tmp_path)
     new = tables(tmp_path / "other", {"a": A, "b": B, "split": SPLIT})

@@ -251,6 +251,11 @@ class NodeData:
         return len(self.classes)
 
     @property
+    def num_relations(self) -> int:
+        """Number of relations, be it that no edge is of the last ones that have names."""
+        return max(len(self.relations), self.graph.num_relations)
+
+    @property
     def several(self) -> bool:
         """Whether a node may be of several classes."""
         return self.labels.dim() == 2

@@ -12,7 +12,7 @@ import torch
 from renote import data as data_sets
 from renote.data import FORMS, Data, FactData, GraphData, LinkData, MeshData, NodeData, RatingData, SampleData
 from renote.errors import CheckpointError, DataError
-from renote.experiment.node_form import node_form, numbers_of_classes, with_classes, with_columns
+from renote.experiment.node_form import node_form, numbers_of_classes, with_classes, with_columns, with_relations
 
 
 def form_of(data: Data, options: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -109,7 +109,8 @@ def with_outputs(saved: Mapping[str, Any], data: Data, kind: str, other: bool = 
         refuse_others(saved, data)
     if isinstance(data, NodeData):
         # classes are nothing that clusters were learned from
-        return with_columns(saved, data if kind == "clusters" else with_classes(saved, data))
+        labelled = data if kind == "clusters" else with_classes(saved, data)
+        return with_columns(saved, with_relations(saved, labelled))
     if not isinstance(data, GraphData):
         return data
     targets, classes = tuple(saved["data"].get("targets", ())), tuple(saved["data"]["classes"])

@@ -1,4 +1,4 @@
-"""The form of a graph with node classes: what the number of a class or of a column means, kept with a run, and what other graphs are brought to."""
+"""The form of a graph with node classes: what the number of a class, of a relation or of a column means, kept with a run, and what other graphs are brought to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from renote.errors import DataError
 from renote.graph import SparseFeatures
 from renote.graph.pattern import Pattern
 
-KEPT_SINCE = ("features", "num_features", "several", "fingerprint")
+KEPT_SINCE = ("features", "num_features", "several", "relations", "fingerprint")
 """What the runs of before did not keep."""
 _TOLD = 5
 
@@ -25,6 +25,7 @@ def node_form(data: NodeData) -> dict[str, Any]:
         data: what is trained on.
     """
     form = {"features": list(data.features), "num_features": data.graph.num_features, "several": data.several}
+    form |= {"relations": list(data.relations)}
     return form | ({"fingerprint": data.fingerprint} if _is_own(data.name) else {})
 
 
@@ -101,6 +102,21 @@ def with_columns(saved: Mapping[str, Any], data: NodeData) -> NodeData:
     elif x is not None:
         x = x[:, order]
     return dataclasses.replace(data, graph=data.graph.with_x(x), features=names)
+
+
+def with_relations(saved: Mapping[str, Any], data: NodeData) -> NodeData:
+    """The same graph, its relations numbered as in a run; those that this does not know come last, where it has no weights for them.
+
+    Args:
+        saved: what the run folder says.
+        data: any graph.
+    """
+    names, relation = tuple(saved["data"].get("relations", ())), data.graph.relation
+    if not names or relation is None or not data.relations or data.relations == names:
+        return data
+    names = (*names, *(name for name in data.relations if name not in names))
+    number = torch.tensor([names.index(name) for name in data.relations])
+    return dataclasses.replace(data, graph=dataclasses.replace(data.graph, relation=number[relation]), relations=names)
 
 
 def refuse_other_columns(saved: Mapping[str, Any], data: NodeData) -> None:

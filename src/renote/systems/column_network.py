@@ -51,7 +51,7 @@ def build(config: Config, data: NodeData) -> NodeClassification:
         data.num_classes,
         config.layers,
         config.dropout,
-        data.graph.num_relations if config.related else 0,
+        data.num_relations if config.related else 0,
         config.gated,
         config.shared,
     )

@@ -41,7 +41,7 @@ def build(config: Config, data: NodeData) -> NodeClassification:
         data.graph.num_features,
         data.graph.num_nodes,
         data.num_classes,
-        data.graph.num_relations,
+        data.num_relations,
         config.hidden,
         config.layers,
         config.bases,
