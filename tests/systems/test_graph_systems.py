@@ -11,8 +11,9 @@ import torch
 from renote import commands, data, systems
 from renote.cli import run_command
 from renote.data import Card, GraphData
-from renote.errors import CheckpointError, UsageError
+from renote.errors import CheckpointError, DataError, UsageError
 from renote.experiment import GraphRun, compare, train
+from renote.experiment.form import with_outputs
 from renote.graph import AGGREGATIONS, Adjacency, Graph, batch, degree_features
 
 NAMES = [name for name in systems.names() if systems.get(name).kind == "graphs" and not systems.get(name).reads_smiles]
@@ -172,6 +173,17 @@ def test_gin_reads_by_any_aggregation(readout: str) -> None:
     assert len(read) == 1 + run.config.layers
     assert all(type(each) is AGGREGATIONS[readout] for each in read)
     assert run.probabilities().isfinite().all()
+
+
+def test_classes_of_other_graphs_are_those_of_the_run() -> None:
+    saved: dict[str, Any] = {"data": {"name": "mine", "classes": ["tree", "star", "ring"]}}
+    given = own([cycle(4), star(4)])
+    found = with_outputs(saved, given, "graphs")
+    assert isinstance(found, GraphData)
+    assert found.labels.tolist() == [2, 1]
+    saved["data"]["classes"] = ["ring", "tree"]
+    with pytest.raises(DataError, match="own has the class 'star', but the run was trained on mine, which has"):
+        with_outputs(saved, given, "graphs")
 
 
 def test_what_cannot_be_trained_on_is_refused() -> None:

@@ -168,13 +168,13 @@ def test_relations_of_another_graph_are_found_by_name(system: str, tmp_path: Pat
     run = str(tmp_path / "run")
     train = ("train", system, "--data", typed(tmp_path, ["knows", "owes"] * 3 + ["sees"]), "--out", run)
     within(*train, *TRAIN[:6])
-    loaded = systems.load_run(run, typed(tmp_path / "other", ["owes"] * 7))
+    loaded: Any = systems.load_run(run, typed(tmp_path / "other", ["owes"] * 7))
     assert loaded.data.relations == ("knows", "owes", "sees")
     assert loaded.data.graph.relation.tolist() == [1] * 14
     # the network that was trained, on these edges: without another graph's names
-    trained = systems.load_run(run)
+    own: Any = systems.load_run(run)
     with torch.no_grad():
-        expected = trained.module.network.eval()(loaded.data.graph).softmax(1)
+        expected = own.module.network.eval()(loaded.data.graph).softmax(1)
     torch.testing.assert_close(loaded.probabilities(), expected)
     with pytest.raises(CheckpointError, match="does not fit"):
         systems.load_run(run, typed(tmp_path / "other", ["hates"] * 7))
