@@ -152,7 +152,7 @@ def predict(
     Args:
         run: The run folder.
         out: The table: node, graph or sample, class, probability; or graph and values, of molecules their rows and SMILES before these; of links source, target, score, of facts head, relation, tail, probability, the likeliest first.
-        data: Another graph or other graphs with the same features, e.g. molecules:NEW.csv, or other samples of the same shape and classes.
+        data: Another graph or other graphs with the same features, labelled or not, e.g. graph:EDGES.csv,NEW.csv or molecules:NEW.csv, or other samples of the same shape and classes.
         picture: Of values of molecules: also draw them (.png, .svg, .pdf), each atom coloured by what it adds.
         molecules: How many to draw, the first of the table.
     """

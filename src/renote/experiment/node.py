@@ -256,7 +256,7 @@ class NodeRun(Run):
         return draw_attention(self.attention(), node, labels, self.data.classes, name)
 
     def write_predictions(self, path: Path) -> int:
-        """Write a table with a row a node: node, its name where nodes have names, class, probability; or the probability of each class, where nodes are of several.
+        """Write a table with a row a node: node (its name, if it has one), class, probability; or the probability of each class, where nodes are of several.
 
         Args:
             path: of the .csv file.
