@@ -65,7 +65,8 @@ def accuracy(lab: Lab) -> Outcome:
         system, changes = variants[name]
         # binary words, as the paper's features are
         loaded = lab.data(data, split="random", seed=seed, normalize=name == "gcn")
-        config = systems.get(system).configure(seed=seed, **changes)
+        preset = data if system == "dcnn" and data == "pubmed" else "laptop"
+        config = systems.get(system).configure(preset, seed=seed, **changes)
         run = experiment.train(systems.get(system), loaded, config, progress=False)
         return float(run.evaluate()["test_accuracy"])
 
@@ -95,6 +96,7 @@ SYSTEM = NodeSystem(
     data="cora",
     config=Config,
     build=build,
+    presets={"laptop": {}, "pubmed": {"steps": 19_710, "validate_every": 657, "log_every": 657}},
     claims=(
         Claim(
             "accuracy",
@@ -105,4 +107,6 @@ SYSTEM = NodeSystem(
             accuracy,
         ),
     ),
+    notes="Thirty epochs of the training nodes and a look at the validation nodes after each, on either graph: the preset pubmed. With as many steps as Cora has, four epochs, Pubmed came to "
+    "86.6 ± 0.3 % over the same ten splits; the preset was made after that was seen, by the validation accuracy of another split, and is not in the figures above yet.",
 )
