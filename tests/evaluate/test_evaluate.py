@@ -128,3 +128,12 @@ def test_attention_is_drawn_as_it_is() -> None:
     assert below.get_title() == "node 0, 100 neighbours, the 60 it attends to most"
     assert len(below.lines) == 60
     assert below.lines[0].get_linewidth() == pytest.approx(0.3 + 8 * 41 / 5050)
+
+
+def test_one_head_one_neighbour_and_no_edge_are_told() -> None:
+    one, none = Adjacency.from_edges([1], [0], 2), Adjacency.from_edges([], [], 2)
+    layers = [(one, torch.ones(1, 1)), (none, torch.ones(0, 2))]
+    above, empty, below, alone = evaluate.draw_attention(layers, 0, torch.zeros(2, dtype=torch.long), ("a",)).axes
+    assert (above.get_title(), empty.get_title()) == ("layer 1, 1 head", "layer 2, 2 heads")
+    assert (below.get_title(), alone.get_title()) == ("node 0, 1 neighbour", "node 0, 0 neighbours")
+    assert [text.get_text() for text in empty.texts] == ["no edges, so nothing to attend to"]

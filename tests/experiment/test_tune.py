@@ -92,8 +92,8 @@ def test_nodes_of_several_classes_are_tuned_by_micro_f1(tmp_path: Path) -> None:
         (["gcn", "gcn"], {}, "named twice"),
         (["gcn"], {"split": "perclass"}, "per-class"),
         (["gcn"], {"hidden": 3}, "hidden is searched"),
-        (["label-propagation"], {}, "label-propagation learns no weights"),
-        (["ddpm"], {}, "ddpm learns no weights from nodes"),
+        (["label-propagation"], {}, "label-propagation learns no weights: there is nothing to tune"),
+        (["ddpm"], {}, "ddpm does generation and needs samples to generate: tune is for"),
         (["gcn"], {"data": "digits"}, "digits is not a graph whose nodes"),
     ],
 )

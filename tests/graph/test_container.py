@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -288,3 +292,26 @@ def test_members_have_the_transpose_that_counting_would_give(segments: list[int]
         assert torch.equal(getattr(members.transposed, name), getattr(counted.transposed, name))
     assert torch.equal(members.to_transposed, counted.to_transposed)
     assert members.transposed.transposed is members
+
+
+ONE = Adjacency.from_edges([0], [1], 2)
+GIVEN: Any = np.ones((2, 1))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Graph(GIVEN, ONE), r"x is of the type ndarray: it must be a tensor, e.g. torch.as_tensor\(x\)"),
+        (lambda: Graph(GIVEN.tolist(), ONE), "x is of the type list"),
+        (lambda: Graph(None, ONE).with_x(GIVEN), "x is of the type ndarray"),
+        (lambda: Graph(None, ONE, edge_features=GIVEN), "edge_features is of the type ndarray"),
+        (lambda: Graph(None, GIVEN), "adjacency is of the type ndarray: make one by Adjacency.from_edges"),
+        (lambda: Field("node", GIVEN), "value is of the type ndarray"),
+        (lambda: Adjacency.from_edges(["0"], ["1"], 2), "source is no list, array or tensor of numbers"),  # type: ignore[list-item]
+        (lambda: Adjacency.from_edge_list([["0", "1"]], 2), "edges is no list, array or tensor of numbers"),  # type: ignore[list-item]
+        (lambda: Adjacency.from_edges([0], [1], 2, ["a"]), "weight is no list, array or tensor of numbers"),  # type: ignore[list-item]
+    ],
+)
+def test_what_is_no_tensor_is_named(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        make()

@@ -43,7 +43,7 @@ def trained(name: str, given: NodeData, **changes: Any) -> NodeRun:
     system = systems.get(name)
     known = {
         key: value
-        for key, value in {"hidden": 4, "steps": 2, **ONE_CLUSTER, **changes}.items()
+        for key, value in system.config.used({"hidden": 4, "steps": 2, **ONE_CLUSTER, **changes}).items()
         if hasattr(system.configure(), key)
     }
     run = train(system, given, system.configure(**known), progress=False)

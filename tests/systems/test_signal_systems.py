@@ -108,7 +108,7 @@ def test_they_are_compared_with_each_other_alone() -> None:
         ("digits", {"pooling": (4,)}, "give one number a graph layer"),
         ("digits", {"pooling": (3, 4)}, "powers of 2 only"),
         ("digits", {"validation_fraction": 1.0}, "validation_fraction = 1.0"),
-        ("digits", {"hidden": (0,)}, "every width is at least 1"),
+        ("digits", {"hidden": (0,)}, r"hidden = \(0,\): each must be at least 1"),
     ],
 )
 def test_what_makes_no_network_is_refused(name: str, changes: dict[str, Any], message: str) -> None:

@@ -9,6 +9,7 @@ from tyro.conf import Positional
 
 from renote import systems
 from renote.commands.terminal import Json, console, number, picture_path, print_json, print_table, say
+from renote.errors import UsageError
 
 if TYPE_CHECKING:
     from renote.experiment import System
@@ -35,7 +36,7 @@ def _claims_of(system: System[Any]) -> str:
     return ", ".join(claim.id for claim in system.claims) or "none of its own"
 
 
-def show(name: Positional[str], node: str | None = None, out: str = "picture.png", json: Json = False) -> None:
+def show(name: Positional[str], node: str | None = None, out: str | None = None, json: Json = False) -> None:
     """Show one system: its equations, parts, options, and claims. Or draw what a trained run found: where it attends, its filters, which links are likely.
 
     Example: renote show gcn
@@ -43,15 +44,24 @@ def show(name: Positional[str], node: str | None = None, out: str = "picture.png
     Args:
         name: Name of a system (renote list), or a run folder: of one that attends (gat, gaan, dual-primal, graph-bert), has filters (chebnet, monet, all for signals), or that predicts links, classes of graphs, or items.
         node: Of a run: the node it is about, by default the first test node, or links of all nodes; its id where a table of nodes has ids, else its number; of many graphs the first to draw; of recommendations the user.
-        out: Of a run: the picture (.png, .svg, .pdf).
+        out: Of a run: the picture (.png, .svg, .pdf); picture.png by default.
     """
     import dataclasses
     import inspect
 
     if name not in systems.names() and Path(name).is_dir():
-        _show_run(name, node, out)
+        if json:
+            raise UsageError(
+                f"json: {name} is a run, of which a picture is drawn; leave json out, or renote evaluate {name} --json"
+            )
+        _show_run(name, node, out or "picture.png")
         return
     system = systems.get(name)
+    for option, value in {"node": node, "out": out}.items():
+        if value is not None:
+            raise UsageError(
+                f"{option} = {value}: {name} is a system, of which nothing is drawn; name a run folder, or leave {option} out"
+            )
     module = inspect.getmodule(system.config)
     about = inspect.getdoc(module) if module else ""
     paper, laptop = system.configure("paper"), system.configure("laptop")

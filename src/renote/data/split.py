@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -61,7 +62,7 @@ def partition(
 
 
 def per_class(
-    labels: Tensor, train_per_class: int, validation_per_class: int, seed: int
+    labels: Tensor, train_per_class: int, validation_per_class: int, seed: int, classes: Sequence[str] = ()
 ) -> tuple[Tensor, Tensor, Tensor]:
     """As many training nodes of each class, as many validation nodes, and all others to test.
 
@@ -70,6 +71,7 @@ def per_class(
         train_per_class: of each class, at least 1.
         validation_per_class: of each class.
         seed: of the order.
+        classes: names of the classes, for messages.
 
     Returns:
         Three index tensors, increasing.
@@ -89,9 +91,11 @@ def per_class(
     needed = train_per_class + validation_per_class
     scarce = ((counts > 0) & (counts <= needed)).nonzero().squeeze(1)
     if scarce.numel():
+        number = int(scarce[0])
         raise DataError(
-            f"class {int(scarce[0])} has {int(counts[scarce[0]])} labelled nodes: {train_per_class} to train and "
-            f"{validation_per_class} to validate leave none to test. Lower train_per_class or validation_per_class"
+            f"class {repr(classes[number]) if classes else number} has {int(counts[number])} labelled nodes: {train_per_class} to train and "
+            f"{validation_per_class} to validate leave none to test. Split at random instead (--split random, or a loader's split=random), or lower "
+            "train_per_class or validation_per_class where the loader has them"
         )
     order = known[torch.randperm(known.shape[0], generator=torch.Generator().manual_seed(seed))]
     rank = rank_in_class(labels[order])
@@ -177,7 +181,7 @@ def split_per_class(data: NodeData, seed: int, train_per_class: int = 20, valida
         DataError: as there, or nodes are of several classes.
     """
     _of_one_class(data)
-    train, validation, test = per_class(data.labels, train_per_class, validation_per_class, seed)
+    train, validation, test = per_class(data.labels, train_per_class, validation_per_class, seed, data.classes)
     return dataclasses.replace(data, train=train, validation=validation, test=test)
 
 

@@ -69,6 +69,8 @@ def load(
         if "split" in nodes.columns
         else partition(known, validation_fraction, test_fraction, seed)
     )
+    count = adjacency.num_edges if directed else undirected_count(adjacency)
+    repeated = len(edges.lines) - count
     card = Card(
         name=f"graph:{path}",
         title=f"Graph of the tables {edges_path.name} and {nodes_path.name}",
@@ -79,7 +81,8 @@ def load(
         source=path,
         licence="the owner's",
         counts={
-            "edges": adjacency.num_edges if directed else undirected_count(adjacency),
+            "edges": count,
+            **({"repeated rows": repeated} if repeated else {}),
             **({"relations": len(relations)} if relations else {}),
             "train": len(train),
             "validation": len(validation),
@@ -154,6 +157,12 @@ def attributes_of(nodes: Table) -> Tensor:
     columns = [column for column in nodes.columns if column not in _NOT_FEATURES]
     if not columns:
         raise DataError(f"{nodes.path} has no column of attributes: add one, a number in each row")
+    for column in columns:
+        if column.lower().removesuffix("_mask") in SPLITS and set(nodes.numbers(column)) <= {0.0, 1.0}:
+            raise DataError(
+                f"{nodes.path} has the column {column!r} of 0 and 1, which would be a feature: name the part of each node in one column "
+                "'split' (train, validation or test); or give a feature another name"
+            )
     return torch.from_numpy(np.stack([nodes.numbers(column) for column in columns], 1)).float()
 
 
@@ -238,6 +247,12 @@ class Table:
             row = int(finite.argmin())
             shown = self.text(column)[row] or "a missing value"
             raise DataError(f"{self.at(row)}: {shown!r} in the column {column!r} is not finite: replace it")
+        large = np.abs(values) > np.finfo(np.float32).max
+        if large.any():
+            row = int(large.argmax())
+            raise DataError(
+                f"{self.at(row)}: {self.text(column)[row]!r} in the column {column!r} is too large for single precision, which ends at 3.4e38: scale it"
+            )
         return values
 
     def _parsed(self, column: str) -> NDArray[np.float64]:

@@ -41,13 +41,21 @@ def draw_attention(
     for number, (edges, shares) in enumerate(layers):
         shares = shares.detach().cpu()
         _histogram(panels[0, number], edges, shares)
-        panels[0, number].set_title(f"layer {number + 1}, {shares.shape[1]} heads")
+        panels[0, number].set_title(f"layer {number + 1}, {_several(shares.shape[1], 'head')}")
         _star(panels[1, number], edges, shares.mean(1), node, labels, classes, name or str(node))
     panels[0, 0].set_ylabel("share of edges")
     return figure
 
 
+def _several(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def _histogram(axes: Axes, edges: Adjacency, shares: Tensor) -> None:
+    if not edges.num_edges:
+        axes.text(0.5, 0.5, "no edges, so nothing to attend to", ha="center", va="center", fontsize=9)
+        axes.set_axis_off()
+        return
     degree = edges.in_degree().cpu()[edges.target.cpu().long()]
     even = (shares * degree[:, None]).numpy()
     bins = np.linspace(0.0, max(2.0, float(np.quantile(even, 0.99)) if even.size else 0.0), 41)
@@ -93,7 +101,7 @@ def _star(
         axes.scatter(where[here, 0], where[here, 1], s=90, color=color, label=name, zorder=2)
     own = f", itself {float(share[loop].sum()):.2f}" if bool(loop.any()) else ""
     first = f", the {_MOST} it attends to most" if neighbours > _MOST else ""
-    axes.set_title(f"node {title}, {neighbours} neighbours{own}{first}", fontsize=10)
+    axes.set_title(f"node {title}, {_several(neighbours, 'neighbour')}{own}{first}", fontsize=10)
     axes.set(xlim=(-1.4, 1.4), ylim=(-1.4, 1.4), aspect="equal")
     axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=2)
     axes.set_axis_off()

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 class BackboneOptions(TrainOptions):
     """The size of the network: a U-Net for images, volumes and signals, residual layers for points."""
 
+    from_one = ("channels", "multipliers", "blocks", "attention", "head_channels")
+    rates = ("dropout",)
+
     channels: int = 128
     """Channels at full resolution, or width of a network for points."""
     multipliers: tuple[int, ...] = (1, 2, 2, 2)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class CategoricalOptions(BackboneOptions):
     """Text is denoised by a transformer of `channels` and `layers`; pictures by a U-Net, points by residual layers."""
 
+    from_one = ("layers",)
+
     transition: str = "absorbing"
     """How a category changes: absorbing (it is masked), uniform (it becomes any other alike), gaussian or nearest (it jumps to others by their distance in order), or a name that was added to TRANSITIONS."""
     transition_file: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
 from renote.data import (
@@ -14,6 +14,7 @@ from renote.data import (
     MeshData,
     NodeData,
     RatingData,
+    SampleData,
     split_nodes,
     split_per_class,
 )
@@ -72,7 +73,7 @@ def compare(
         medians over seeds.
 
     Raises:
-        UsageError: for fewer than one seed, a system named twice, systems of different tasks, or a split that is unknown or not of nodes.
+        UsageError: for fewer than one seed, a system named twice, systems of different tasks, a split that is unknown or not of nodes, or data without a test part.
     """
     if seeds < 1:
         raise UsageError(f"seeds = {seeds}: at least one")
@@ -85,13 +86,16 @@ def compare(
     check_split(split)
     if split != "own" and not isinstance(loaded, NodeData):
         raise UsageError(f"split = {split}, but {loaded.name} is not a graph whose nodes could be split: leave it own")
+    parts = [split_anew(loaded, split, seed) if isinstance(loaded, NodeData) else loaded for seed in range(seeds)]
+    if not systems[0].generates and systems[0].kind != "clusters":
+        for given in parts:
+            check_parts(given, "compare", "test")
     found: dict[str, list[dict[str, float]]] = {system.name: [] for system in systems}
     metric = ""
     with StepProgress("comparing", seeds * len(systems), shown=progress) as bar:
-        for seed in range(seeds):
-            given = split_anew(loaded, split, seed) if isinstance(loaded, NodeData) else loaded
+        for seed, given in enumerate(parts):
             for system in systems:
-                config = system.configure(preset, **changes, seed=seed)
+                config = system.configure(preset, **system.config.used(changes), seed=seed)
                 with peak_memory() as peak:
                     run = train(system, given, config, progress=False)
                 completed(run)
@@ -121,7 +125,7 @@ def compare(
     return {
         "data": loaded.name,
         "protocol": _protocol(
-            loaded, seeds, samples, systems[0].generates, split, data_options or {}, preset, systems[0].kind
+            parts[0], seeds, samples, systems[0].generates, split, data_options or {}, preset, systems[0].kind
         ),
         "seeds": seeds,
         "rows": rows,
@@ -132,6 +136,38 @@ def check_split(split: str) -> None:
     """Refuse a way of splitting that is not known."""
     if split not in ("own", *SPLITS):
         raise unknown("split", split, ["own", *SPLITS])
+
+
+def check_parts(data: Data, command: str, *parts: str) -> None:
+    """Refuse, before anything is trained, data that lack a part.
+
+    Args:
+        data: loaded, and split.
+        command: that measures on the parts.
+        parts: of `"validation"` and `"test"`.
+
+    Raises:
+        UsageError: one of them is empty.
+    """
+    empty = [part for part in parts if not len(_part(data, part))]
+    if empty:
+        what = " or to ".join({"validation": "validate", "test": "test"}[part] for part in empty)
+        other = ", or take another split" if isinstance(data, NodeData) else ""
+        raise UsageError(
+            f"{data.name} has no {_counted(data)} to {what} on: {command} needs {'both' if len(parts) > 1 else 'some'}. "
+            f"Raise {' and '.join(f'{part}_fraction' for part in empty)}, or name some in the column split{other}"
+        )
+
+
+def _part(data: Data, part: str) -> Sized:
+    found: Sized = data.parts[part] if isinstance(data, RatingData | FactData) else getattr(data, part)
+    return found
+
+
+def _counted(data: Data) -> str:
+    """What the parts of a split are of."""
+    kinds = {"nodes": "nodes", "graphs": "graphs", "meshes": "meshes", "samples": "samples", "facts": "facts"}
+    return kinds.get(data.card.kind, "pairs")
 
 
 def split_anew(data: NodeData, split: str, seed: int) -> NodeData:
@@ -159,29 +195,34 @@ def _protocol(
     set_up += told_options(options)
     if generates:
         return f"each system's own sampler, {samples} samples against the training set, {over}{set_up}"
+    # samples to validate on are taken of those to train on
+    selects = isinstance(data, SampleData) or len(_part(data, "validation"))
     if isinstance(data, RatingData):
         parts = ", ".join(f"{len(part)} {name}" for name, part in data.parts.items())
-        return f"one split ({parts} pairs), weights selected by recall on validation, all items ranked that a user has not before, {over}{set_up}"
+        weights = "weights selected by recall on validation" if selects else "the last weights"
+        return f"one split ({parts} pairs), {weights}, all items ranked that a user has not before, {over}{set_up}"
     if isinstance(data, FactData):
         parts = ", ".join(f"{len(part)} {name}" for name, part in data.parts.items())
-        return f"one split ({parts} facts), weights selected by mean reciprocal rank on validation, heads and tails ranked among all entities but those that are known, {over}{set_up}"
+        weights = "weights selected by mean reciprocal rank on validation" if selects else "the last weights"
+        return f"one split ({parts} facts), {weights}, heads and tails ranked among all entities but those that are known, {over}{set_up}"
     if split != "own":
         parts = SPLITS[split][1]
     elif isinstance(data, NodeData | GraphData | LinkData | MeshData):
-        what = {"nodes": "nodes", "graphs": "graphs", "meshes": "meshes"}.get(data.card.kind, "pairs")
-        parts = (
-            f"one split ({len(data.train)} training, {len(data.validation)} validation, {len(data.test)} test {what})"
-        )
+        numbers = f"{len(data.train)} training, {len(data.validation)} validation, {len(data.test)} test"
+        parts = f"one split ({numbers} {_counted(data)})"
     else:
         parts = f"one split ({len(data.train)} samples to train and select on, {len(data.test)} test samples)"
     if kind == "clusters":
         return (
             f"all nodes, no label is looked at, the last weights, modularity of the clusters in percent, {over}{set_up}"
         )
+    selected = "weights selected by validation loss" if selects else "the last weights"
     if isinstance(data, LinkData):
-        return f"{parts}, weights selected by validation loss, area under the curve of the test pairs in percent, {over}{set_up}"
+        return f"{parts}, {selected}, area under the curve of the test pairs in percent, {over}{set_up}"
     if isinstance(data, MeshData):
-        return f"{parts}, weights selected by validation loss, share of the test meshes' vertices that are told exactly in percent, {over}{set_up}"
+        return (
+            f"{parts}, {selected}, share of the test meshes' vertices that are told exactly in percent, {over}{set_up}"
+        )
     measure = "micro-F1" if isinstance(data, NodeData) and data.several else "accuracy"
     unseen = ", of graphs that are never seen in training" if isinstance(data, NodeData) and data.inductive else ""
-    return f"{parts}, weights selected by validation loss, test {measure} in percent{unseen}, {over}{set_up}"
+    return f"{parts}, {selected}, test {measure} in percent{unseen}, {over}{set_up}"

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from renote.errors import UsageError
 from renote.train.options import TrainOptions
 
 
 @dataclass(frozen=True, kw_only=True)
 class FactOptions(TrainOptions):
     """Batches of facts, each beside some in which the head or the tail is another entity; weights are selected by the mean reciprocal rank of validation facts."""
+
+    from_one = ("hidden", "negatives")
+    from_zero = ("penalty",)
 
     steps: int = 2000
     batch_size: int = 1024
@@ -25,11 +27,3 @@ class FactOptions(TrainOptions):
     """Of each fact, those with another head or tail that it is told from; ω."""
     penalty: float = 0.01
     """Pull of the vectors of a batch towards 0, λ in the loss."""
-
-    def __post_init__(self) -> None:
-        """Refuse values that make no network."""
-        super().__post_init__()
-        if self.hidden < 1 or self.negatives < 1:
-            raise UsageError(f"hidden = {self.hidden}, negatives = {self.negatives}: at least 1 each")
-        if self.penalty < 0:
-            raise UsageError(f"penalty = {self.penalty} must be at least 0")

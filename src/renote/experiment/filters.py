@@ -52,14 +52,16 @@ def _window_picture(layers: list[MixtureConvolution], title: str, run: Callable[
             "windows over other pseudo-coordinates than both degrees: call their `windows` and draw what it gives"
         )
     found: list[Windows] = []
-    names = ("1 / √degree of the receiver", "1 / √degree of the source")
+    loops: list[bool] = []
 
     def read(layer: Any, given: tuple[Any, ...]) -> None:
         coordinates = degree_coordinates(given[1], layer.weight.dtype)
+        loops.append(given[1].loops is not None)
         places = window_places(coordinates)
         size = layer.weight.unflatten(1, (layer.kernels, -1)).square().sum((0, 2)).sqrt()
         found.append(Windows(coordinates, places, layer.windows(places), size))
 
     with listening(layers, read):
         run()
-    return draw_windows(found, title, names)
+    degree = "1 / √(degree, loops counted)" if any(loops) else "1 / √degree"
+    return draw_windows(found, title, [f"{degree} of the {end}" for end in ("receiver", "source")])

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from renote.errors import UsageError
 from renote.train.options import TrainOptions
 
 
 @dataclass(frozen=True, kw_only=True)
 class GraphOptions(TrainOptions):
     """Batches of graphs; weights are selected by validation loss."""
+
+    from_one = ("hidden", "layers")
+    rates = ("dropout",)
 
     steps: int = 2000
     batch_size: int = 32
@@ -24,11 +26,3 @@ class GraphOptions(TrainOptions):
     """Number of graph layers."""
     dropout: float = 0.5
     """Probability of dropout before the last layer."""
-
-    def __post_init__(self) -> None:
-        """Refuse values that make no network."""
-        super().__post_init__()
-        if self.hidden < 1 or self.layers < 1:
-            raise UsageError(f"hidden = {self.hidden} and layers = {self.layers}: each is at least 1")
-        if not 0.0 <= self.dropout < 1.0:
-            raise UsageError(f"dropout = {self.dropout} must lie in [0, 1)")

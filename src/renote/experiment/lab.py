@@ -97,12 +97,12 @@ class Lab:
         )
         return completed(run)
 
-    def measure(self, key: str, function: Callable[[], Any]) -> Any:
-        """What `function()` returns, as JSON takes it; computed once, and kept under `key` with its seconds."""
+    def measure(self, key: str, function: Callable[[], Any], told: str | None = None) -> Any:
+        """What `function()` returns, as JSON takes it; computed once, and kept under `key` with its seconds. `told` is the key in words, for progress."""
         if key not in self._kept:
             started = time.perf_counter()
             value = function()
-            self.keep(key, value, time.perf_counter() - started)
+            self.keep(key, value, time.perf_counter() - started, told)
         return self._kept[key]["value"]
 
     def measure_all(self, tasks: Mapping[str, Task]) -> dict[str, Any]:
@@ -124,12 +124,12 @@ class Lab:
         """Whether something is kept under `key`."""
         return key in self._kept
 
-    def keep(self, key: str, value: Any, seconds: float) -> None:
-        """Keep what was computed elsewhere under `key`, at once."""
+    def keep(self, key: str, value: Any, seconds: float, told: str | None = None) -> None:
+        """Keep what was computed elsewhere under `key`, at once; `told` as in `measure`."""
         self._kept[key] = {"value": value, "seconds": seconds, "place": environment.place()}
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self._path, self._kept)
-        self.say(f"{key}: {_short(value)}")
+        self.say(f"{told or key}: {_short(value)}")
 
     def places(self) -> list[str]:
         """Where what is kept was measured, each place once: parts may come from several machines."""

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 class MeshOptions(TrainOptions):
     """A map, convolutions over patches, two maps: each vertex is told from all of the reference. Weights are selected by validation loss."""
 
+    from_one = ("first", "features", "hidden")
+    rates = ("dropout",)
+
     steps: int = 10_000
     batch_size: int = 1
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
@@ -46,18 +49,14 @@ class MeshOptions(TrainOptions):
     def __post_init__(self) -> None:
         """Refuse values that make no network."""
         super().__post_init__()
-        if not self.features or min(self.features) < 1 or self.first < 1 or self.hidden < 1:
-            raise UsageError(
-                f"first = {self.first}, features = {self.features}, hidden = {self.hidden}: at least one convolution, and widths of at least 1"
-            )
+        if not self.features:
+            raise UsageError(f"features = {self.features}: at least one convolution")
         if min(self.heat, self.wave) < 0 or self.heat + self.wave < 1 or self.pairs < 2:
             raise UsageError(
                 f"heat = {self.heat}, wave = {self.wave}, pairs = {self.pairs}: at least one signature, of at least two eigenpairs"
             )
         if not 0 < self.radius <= 1:
             raise UsageError(f"radius = {self.radius}: in roots of the surface's area, above 0 and at most 1")
-        if not 0.0 <= self.dropout < 1.0:
-            raise UsageError(f"dropout = {self.dropout} must lie in [0, 1)")
 
 
 MESH_LAPTOP: dict[str, Any] = {

@@ -13,6 +13,9 @@ from renote.train.options import TrainOptions
 class NodeOptions(TrainOptions):
     """Kipf & Welling (2017), section 5.2: at most 200 epochs of the whole graph."""
 
+    from_one = ("hidden", "layers")
+    rates = ("dropout",)
+
     steps: int = 200
     batch_size: int = 0
     learning_rate: float = 0.01

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from renote.errors import UsageError
 from renote.train.options import TrainOptions
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecommendOptions(TrainOptions):
     """Batches of pairs, each with an item that its user has not; weights are selected by recall on the validation pairs."""
+
+    from_one = ("hidden", "k")
+    from_zero = ("layers", "decay")
 
     steps: int = 2000
     batch_size: int = 2048
@@ -28,9 +30,3 @@ class RecommendOptions(TrainOptions):
     """Pull of the vectors of a batch towards 0, λ in the loss."""
     k: int = 20
     """Length of the list whose recall selects weights."""
-
-    def __post_init__(self) -> None:
-        """Refuse values that make no network."""
-        super().__post_init__()
-        if self.hidden < 1 or self.layers < 0 or self.k < 1:
-            raise UsageError(f"hidden = {self.hidden}, layers = {self.layers}, k = {self.k}: at least 1, 0 and 1")

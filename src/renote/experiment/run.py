@@ -224,7 +224,8 @@ def open_run(
         DataError: if samples or nodes have another form than those that it was trained on.
         UsageError: if the data do not suit the system.
     """
-    config = system.configure("paper", **tuples(saved["config"]))
+    # of an older run, what is not looked at may have been changed
+    config = system.configure("paper", **system.config.used(tuples(saved["config"])))
     loaded = system.prepared(data_of(saved) if data is None else data_like(saved, data))
     _suited(system, loaded)
     loaded = with_outputs(saved, loaded, system.kind, other=data is not None)

@@ -21,6 +21,10 @@ MakeLayer = Callable[["Level", int, int, int], "SignalLayer"]
 class SignalOptions(TrainOptions):
     """Signals on the places of a grid, each joined to its nearest, or on a graph of one's own; graph layers with pooling, then dense layers."""
 
+    from_one = ("neighbors", "features", "hidden")
+    from_zero = ("nodes", "graph_seed")
+    rates = ("validation_fraction", "dropout")
+
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
     validation_fraction: float = 1 / 12
     """Share of each class of the training samples that weights are selected on."""
@@ -44,14 +48,10 @@ class SignalOptions(TrainOptions):
     def __post_init__(self) -> None:
         """Refuse values that make no network."""
         super().__post_init__()
-        if not 0.0 <= self.validation_fraction < 1.0:
-            raise UsageError(f"validation_fraction = {self.validation_fraction} must lie in [0, 1)")
         if len(self.pooling) != len(self.features):
             raise UsageError(f"pooling = {self.pooling} for features = {self.features}: give one number a graph layer")
         if any(factor < 1 or factor & (factor - 1) for factor in self.pooling):
             raise UsageError(f"pooling = {self.pooling}: powers of 2 only, as each halves a binary tree")
-        if min((*self.features, *self.hidden), default=1) < 1:
-            raise UsageError(f"features = {self.features} and hidden = {self.hidden}: every width is at least 1")
 
 
 def signal_classifier(config: SignalOptions, data: SampleData, make: MakeLayer) -> SignalClassification:

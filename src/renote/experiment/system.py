@@ -127,6 +127,13 @@ class System(Generic[R]):
     generates: ClassVar[bool] = False
     """Whether it makes samples; else it predicts."""
 
+    @property
+    def needs(self) -> str:
+        """What data it is trained on, in words."""
+        from renote.data import FORMS
+
+        return FORMS[self.kind][1]
+
     def configure(self, preset: str = "laptop", **changes: Any) -> TrainOptions:
         """A configuration: the paper's values, then the preset's, then these.
 
@@ -315,6 +322,11 @@ class SignalSystem(System["SignalRun"]):
     family: ClassVar[str] = "graph"
     task: ClassVar[str] = "signal classification"
     kind: ClassVar[str] = "samples"
+
+    @property
+    def needs(self) -> str:
+        """As of any system."""
+        return "labelled samples on a grid"
 
     def learner(self, config: Any, data: SampleData) -> Learner:
         """The classifier with batches of the training samples."""

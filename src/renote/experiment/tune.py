@@ -13,11 +13,11 @@ from typing import Any
 
 from renote.data import NodeData
 from renote.errors import UsageError
-from renote.experiment.compare import SPLITS, check_split, split_anew, told_options
+from renote.experiment.compare import SPLITS, check_parts, check_split, split_anew, told_options
 from renote.experiment.contrast import spread
 from renote.experiment.lab import Lab
 from renote.experiment.node_options import NodeOptions
-from renote.experiment.run import completed, train
+from renote.experiment.run import completed, load_data, train
 from renote.experiment.system import System
 from renote.train.options import TrainOptions
 
@@ -71,19 +71,20 @@ def tune(
         UsageError: fewer than two seeds or one draw, a system that is no learner of nodes or named twice, an unknown split, a field that is both searched and changed.
     """
     _check(systems, seeds, draws, split, changes)
+    # all that may be refused, before the first is trained
+    presets = [_preset(system, preset, changes) for system in systems]
+    loaded = load_data(data, data_options)
+    if not isinstance(loaded, NodeData):
+        raise UsageError(f"{data} is not a graph whose nodes have classes: tune is for those, e.g. cora")
+    for seed in (*range(seeds), SEARCH_SEED):
+        check_parts(split_anew(loaded, split, seed), "tune", "validation", "test")
     rows = []
-    for system in systems:
+    for system, own in zip(systems, presets):
         folder = Path(work) / system.name / data.replace("/", "-").replace(":", "-")
         if fresh:
             shutil.rmtree(folder, ignore_errors=True)
         lab = Lab(system, "laptop", folder, progress)
-        own = system.configure(preset, **changes)
-        if not isinstance(own, NodeOptions):
-            raise UsageError(f"{system.name} learns no weights from nodes: there is nothing to tune")
-        loaded = lab.data(data, **(data_options or {}))
-        if not isinstance(loaded, NodeData):
-            raise UsageError(f"{data} is not a graph whose nodes have classes: tune is for those, e.g. cora")
-        measure = partial(_measured, lab, data, dict(data_options or {}), split)
+        measure = partial(_measured, lab, data, dict(data_options or {}), split, own)
         candidates = _candidates(own, draws)
         validation = [measure(candidate, SEARCH_SEED)["validation"] for candidate in candidates]
         best = max(range(draws), key=validation.__getitem__)  # the first of equals: the preset before others
@@ -94,7 +95,7 @@ def tune(
                 "metric": "test micro-F1 (%)" if loaded.several else "test accuracy (%)",
                 "preset": {**spread(tests[0]), "values": tests[0]},
                 "tuned": {**spread(tests[1]), "values": tests[1]},
-                "chosen": {name: getattr(candidates[best], name) for name in SPACE},
+                "chosen": {name: getattr(candidates[best], name) for name in own.used(SPACE)},
                 "validation": validation[best],
                 "validation_of_preset": validation[0],
             }
@@ -119,23 +120,37 @@ def _check(systems: Sequence[System[Any]], seeds: int, draws: int, split: str, c
             raise UsageError(f"{name} is searched: it cannot be given")
 
 
+def _preset(system: System[Any], preset: str, changes: Mapping[str, Any]) -> NodeOptions:
+    own = system.configure(preset, **changes)
+    if isinstance(own, NodeOptions):
+        return own
+    if system.kind == "nodes":
+        raise UsageError(f"{system.name} learns no weights: there is nothing to tune")
+    raise UsageError(
+        f"{system.name} does {system.task} and needs {system.needs}: tune is for systems that learn classes of nodes, e.g. gcn"
+    )
+
+
 def _candidates(own: NodeOptions, draws: int) -> list[NodeOptions]:
     """The preset's own, then draws that are the same points of the space for every system."""
     chooser = random.Random(0)
     found = [own]
     for _ in range(draws - 1):
         point: dict[str, Any] = {name: chooser.choice(values) for name, values in SPACE.items()}
-        found.append(dataclasses.replace(own, **{**point, "hidden": own.hidden * point["hidden"]}))
+        point["hidden"] *= own.hidden
+        found.append(dataclasses.replace(own, **own.used(point)))
     return found
 
 
 def _measured(
-    lab: Lab, data: str, options: Mapping[str, Any], split: str, config: TrainOptions, seed: int
+    lab: Lab, data: str, options: Mapping[str, Any], split: str, own: NodeOptions, config: NodeOptions, seed: int
 ) -> dict[str, float]:
     seeded = dataclasses.replace(config, seed=seed)
     # all that a figure depends on, so that another search in the same folder takes none that is not its own
     key = json.dumps([data, options, split, dataclasses.asdict(seeded)], sort_keys=True, default=str)
-    found: dict[str, float] = lab.measure(key, partial(_train, lab, data, options, split, seeded))
+    changed = [f"{name} {getattr(config, name)}" for name in SPACE if getattr(config, name) != getattr(own, name)]
+    told = f"{lab.system.name}, {', '.join(changed) or 'as the preset'}, seed {seed}"
+    found: dict[str, float] = lab.measure(key, partial(_train, lab, data, options, split, seeded), told)
     return found
 
 
@@ -144,8 +159,6 @@ def _train(lab: Lab, data: str, options: Mapping[str, Any], split: str, config: 
     given = split_anew(loaded, split, config.seed)
     measures = completed(train(lab.system, given, config, progress=False)).evaluate()
     measure = "micro_f1" if given.several else "accuracy"
-    if f"validation_{measure}" not in measures or f"test_{measure}" not in measures:
-        raise UsageError(f"{data} has no nodes to validate or to test on: tune needs both")
     return {part: float(measures[f"{part}_{measure}"]) for part in ("validation", "test")}
 
 

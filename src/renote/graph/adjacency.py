@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from renote.errors import DataError
+from renote.graph.given import as_tensor, edge_weights, node_numbers
 from renote.graph.normalize import degree_of, normalized, precise_dtype
 from renote.graph.pattern import Pattern, index_dtype, starts
 from renote.graph.whole import Whole
@@ -72,7 +73,7 @@ class Adjacency:
         Raises:
             DataError: a shape, dtype, index or weight is wrong; the message names the first offending edge.
         """
-        source, target = _indices(source, "source"), _indices(target, "target")
+        source, target = node_numbers(source, "source"), node_numbers(target, "target")
         if source.shape != target.shape:
             raise DataError(f"{source.shape[0]} sources and {target.shape[0]} targets: an edge has one of each")
         if num_nodes < 0:
@@ -84,7 +85,7 @@ class Adjacency:
                 f"edge {edge} ({int(source[edge])} -> {int(target[edge])}) points outside the {num_nodes} nodes: "
                 f"indices go from 0 to {num_nodes - 1}"
             )
-        values = None if weight is None else _weights(weight, source)
+        values = None if weight is None else edge_weights(weight, source)
         pattern, order = Pattern.from_pairs(target, source, num_nodes, num_nodes)
         if values is not None and order is not None:
             values = values.index_select(0, order)
@@ -109,7 +110,7 @@ class Adjacency:
         Raises:
             DataError: the shape fits neither, or both (two edges) and no layout is given.
         """
-        table = torch.as_tensor(edges)
+        table = as_tensor(edges, "edges")
         if table.numel() == 0:
             table = table.reshape(2, 0).long()
             layout = "rows"
@@ -241,7 +242,7 @@ class Adjacency:
     def with_weight(self, weight: Tensor | None) -> Adjacency:
         """The same edges with other weights (edges,), in this order; the structure is shared."""
         if weight is not None:
-            weight = _weights(weight, self.source)
+            weight = edge_weights(weight, self.source)
         return Adjacency(self.pattern, weight, self.order)
 
     def transpose(self) -> Adjacency:
@@ -370,31 +371,3 @@ class Adjacency:
 
     def __repr__(self) -> str:
         return f"Adjacency(nodes={self.num_nodes}, edges={self.num_edges}, weighted={self.weight is not None})"
-
-
-def _indices(given: Any, name: str) -> Tensor:
-    tensor = torch.as_tensor(given)
-    if tensor.numel() == 0:
-        tensor = tensor.reshape(-1).long()
-    if tensor.dim() != 1:
-        raise DataError(f"{name} has shape {tuple(tensor.shape)}: it must be a list of node numbers, one an edge")
-    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
-        raise DataError(f"{name} is of {tensor.dtype}: node numbers must be integers, e.g. {name}.long()")
-    return tensor.long()
-
-
-def _weights(given: Any, source: Tensor) -> Tensor:
-    weight = torch.as_tensor(given, device=source.device)
-    if weight.numel() == 0:
-        weight = weight.to(torch.get_default_dtype())
-    if weight.shape != source.shape:
-        raise DataError(f"weights of shape {tuple(weight.shape)} for {source.shape[0]} edges: give one number an edge")
-    if not weight.is_floating_point():
-        raise DataError(f"weights are of {weight.dtype}: they must be floating point, e.g. weight.float()")
-    if weight.requires_grad:
-        raise DataError("weights of an adjacency are constants: give learned ones to spmm(adjacency, x, edge_weight)")
-    wrong = ~torch.isfinite(weight)
-    if bool(wrong.any()):
-        edge = int(wrong.nonzero()[0])
-        raise DataError(f"edge {edge} has the weight {float(weight[edge])}: weights must be finite numbers")
-    return weight

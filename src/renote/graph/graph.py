@@ -17,6 +17,7 @@ from torch import Tensor
 
 from renote.errors import DataError, unknown
 from renote.graph.adjacency import Adjacency
+from renote.graph.given import check_tensor
 from renote.graph.pattern import Pattern
 from renote.graph.sparse import SparseFeatures
 from renote.graph.typed import TypedEdges
@@ -40,6 +41,7 @@ class Field:
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
             raise unknown("kind of field", self.kind, get_args(Kind))
+        check_tensor("value", self.value)
         if self.value.dim() == 0:
             raise DataError(f"a field of kind {self.kind!r} holds a single number: give it rows, e.g. value.view(1)")
 
@@ -58,7 +60,7 @@ class Graph:
         fields: any further tensors by name, each with its kind; read as `graph["name"]`.
 
     Raises:
-        DataError: shapes that do not fit, features that are not finite, an edge between two graphs; the message names the first.
+        DataError: what is no tensor, shapes that do not fit, features that are not finite, an edge between two graphs; the message names the first.
 
     Example:
         >>> import torch
@@ -77,6 +79,14 @@ class Graph:
     fields: Mapping[str, Field] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.adjacency, Adjacency):
+            raise DataError(
+                f"adjacency is of the type {type(self.adjacency).__name__}: make one by Adjacency.from_edges(source, target, num_nodes)"
+            )
+        for name in ("x", "edge_features", "relation", "graph_of_node"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, SparseFeatures):
+                check_tensor(name, value)
         if self.x is not None:
             _check_rows("x", self.x.shape, self.num_nodes, "nodes")
             self._check_finite()
@@ -159,6 +169,8 @@ class Graph:
     def with_x(self, x: Tensor | SparseFeatures | None) -> Graph:
         """The same graph with other node features, and with all that was made of its edges."""
         if x is not None:
+            if not isinstance(x, SparseFeatures):
+                check_tensor("x", x)
             _check_rows("x", x.shape, self.num_nodes, "nodes")
         out = copy.copy(self)
         object.__setattr__(out, "x", x)

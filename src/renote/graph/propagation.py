@@ -43,7 +43,7 @@ def label_propagation(
     Source:
         Zhu & Ghahramani (2002), section 2.2 and eq. 5 there.
     """
-    walk = _non_negative(adjacency).random_walk()
+    walk = non_negative(adjacency).random_walk()
     scores, known = _one_hot(adjacency, labels, known, num_classes)
     clamped = scores[known]
     for _ in range(max_iterations):
@@ -112,7 +112,7 @@ def label_spreading(
     if not 0.0 <= alpha < 1.0:
         raise UsageError(f"alpha is {alpha}: it must be at least 0 and below 1")
     given, _ = _one_hot(adjacency, labels, known, num_classes)
-    return PersonalizedPageRank(symmetric(_non_negative(adjacency)), 1.0 - alpha, max_iterations, tolerance) @ given
+    return PersonalizedPageRank(symmetric(non_negative(adjacency)), 1.0 - alpha, max_iterations, tolerance) @ given
 
 
 class LabelPropagation(nn.Module):
@@ -151,7 +151,12 @@ class LabelPropagation(nn.Module):
         return scores.clamp(min=torch.finfo(scores.dtype).tiny).log()
 
 
-def _non_negative(adjacency: Adjacency) -> Adjacency:
+def non_negative(adjacency: Adjacency) -> Adjacency:
+    """The edges, if labels can flow along them.
+
+    Raises:
+        UsageError: a weight is negative; the message names the edge.
+    """
     if adjacency.weight is not None and bool((adjacency.weight < 0).any()):
         edge = int((adjacency.weight < 0).nonzero()[0])
         raise UsageError(

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from renote.errors import UsageError
 from renote.experiment import (
     MESH_FULL,
     MESH_LAPTOP,
@@ -37,6 +36,8 @@ if TYPE_CHECKING:
 class Config(MeshOptions):
     """Boscaini et al. (2016): α = 100, 16 directions, 5 times, 100 eigenpairs of each Laplacian (from memory)."""
 
+    from_one = ("anisotropy", "angles", "times", "kernel_pairs")
+
     anisotropy: float = 100.0
     """α, how many times faster heat flows along than across."""
     angles: int = 16
@@ -45,14 +46,6 @@ class Config(MeshOptions):
     """How long heat flows: its deviation along the direction goes in even steps up to the radius."""
     kernel_pairs: int = 100
     """Eigenpairs of each anisotropic Laplacian that kernels are made of."""
-
-    def __post_init__(self) -> None:
-        """Refuse values that make no patch."""
-        super().__post_init__()
-        if not self.anisotropy >= 1 or min(self.angles, self.times, self.kernel_pairs) < 1:
-            raise UsageError(
-                f"anisotropy = {self.anisotropy}, angles = {self.angles}, times = {self.times}, kernel_pairs = {self.kernel_pairs}: at least 1 each"
-            )
 
 
 def build(config: Config, data: MeshData) -> Correspondence:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from renote.errors import UsageError
 from renote.experiment import Claim, GraphSystem, MoleculeOptions, Outcome, Paper
 
 if TYPE_CHECKING:
@@ -26,18 +25,15 @@ if TYPE_CHECKING:
 class Config(MoleculeOptions):
     """Radius 2 and 2048 bits, as is usual (ECFP4); a dense layer and the outputs behind them; the dropout was chosen on validation."""
 
+    from_one = ("bits",)
+    from_zero = ("radius",)
+
     radius: int = 2
     """Of the neighbourhoods, in bonds."""
     bits: int = 2048
     """Length of the fingerprint."""
     hidden: int = 100
     dropout: float = 0.5
-
-    def __post_init__(self) -> None:
-        """Refuse values that make no fingerprint."""
-        super().__post_init__()
-        if self.radius < 0 or self.bits < 1:
-            raise UsageError(f"radius = {self.radius} and bits = {self.bits}: at least 0 and 1")
 
 
 def build(config: Config, data: MoleculeData) -> GraphTask:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 class Config(GaussianOptions):
     """Dhariwal & Nichol (2021), section 4: the unconditional model with its classifier."""
 
+    from_one = ("classifier_channels",)
+
     schedule: ScheduleName = "linear"
     sampling_steps: int = 250
     classifier_scale: float = 1.0

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 class Config(NodeOptions):
     """The paper's section 4 and its authors' code: AdaGrad on batches of 10 nodes, ended when the validation loss no longer falls."""
 
+    unused = ("hidden", "layers")
+
     steps: int = 2700
     batch_size: int = 10
     optimizer: Optimizer = "adagrad"

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 class Config(GraphOptions):
     """Ying et al. (2018), section 4: GraphSAGE layers of 64 features, normalized, one pooling to a tenth of the largest graph, batches of 20, gradients clipped at 2."""
 
+    from_one = ("clusters", "poolings")
+
     steps: int = 10_000
     batch_size: int = 20
     gradient_clip: float = 2.0

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 class Config(TrainOptions):
     """Tsitsulin et al. (2020), section 5 and their code: 1000 epochs of the whole graph, 16 clusters."""
 
+    from_one = ("hidden", "layers")
+    from_zero = ("collapse",)
+    rates = ("dropout",)
+
     steps: int = 1000
     batch_size: int = 0
     learning_rate: float = 1e-3
@@ -44,14 +48,8 @@ class Config(TrainOptions):
     def __post_init__(self) -> None:
         """Refuse values that make no network."""
         super().__post_init__()
-        if self.hidden < 1 or self.layers < 1:
-            raise UsageError(f"hidden = {self.hidden} and layers = {self.layers}: each is at least 1")
         if self.clusters < 2:
             raise UsageError(f"clusters = {self.clusters}: there must be at least 2")
-        if self.collapse < 0:
-            raise UsageError(f"collapse = {self.collapse} must not be negative")
-        if not 0.0 <= self.dropout < 1.0:
-            raise UsageError(f"dropout = {self.dropout} must lie in [0, 1)")
 
 
 def build(config: Config, data: NodeData) -> NodeClustering:

@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from renote.errors import UsageError
 from renote.experiment import Claim, NodeSystem, Outcome, Paper
 from renote.systems import gat
 
@@ -29,17 +28,12 @@ if TYPE_CHECKING:
 class Config(gat.Config):
     """Graph attention's training, so that only the dual differs."""
 
+    from_one = ("edge_features",)
+
     edge_features: int = 8
     """Features of an edge, each head."""
     attention_dropout: float = 0.6
     """Probability with which a coefficient of either attention is dropped."""
-
-    def __post_init__(self) -> None:
-        """Refuse values that make no network."""
-        super().__post_init__()
-        for name in ("heads", "output_heads", "edge_features"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} = {getattr(self, name)} must be at least 1")
 
 
 def build(config: Config, data: NodeData) -> NodeClassification:

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 class Config(NodeOptions):
     """Zhang et al. (2018), section 5: eight heads of 24 key features, pooling to 64; as wide as GAT, for small graphs."""
 
+    from_one = ("heads", "key_features", "value_features", "pool_features")
+    rates = ("attention_dropout",)
+
     steps: int = 400
     patience: int = 50
     learning_rate: float = 0.005

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 class Config(NodeOptions):
     """Veličković et al. (2018), section 3.3, for Cora and Citeseer."""
 
+    from_one = ("heads", "output_heads")
+    rates = ("attention_dropout",)
+
     steps: int = 1000
     patience: int = 100
     learning_rate: float = 0.005

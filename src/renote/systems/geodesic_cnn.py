@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from renote.errors import UsageError
 from renote.experiment import (
     MESH_FULL,
     MESH_LAPTOP,
@@ -36,16 +35,12 @@ if TYPE_CHECKING:
 class Config(MeshOptions):
     """Masci et al. (2015): patches of 5 distances and 16 directions; widths are those of the later papers, which compare with it."""
 
+    from_one = ("rings", "angles")
+
     rings: int = 5
     """Distances of a patch."""
     angles: int = 16
     """Directions of a patch."""
-
-    def __post_init__(self) -> None:
-        """Refuse values that make no patch."""
-        super().__post_init__()
-        if min(self.rings, self.angles) < 1:
-            raise UsageError(f"rings = {self.rings}, angles = {self.angles}: at least one each")
 
 
 def build(config: Config, data: MeshData) -> Correspondence:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 class Config(NodeOptions):
     """Zhang et al. (2020), section 4.1.3, for Cora; presets for the others."""
 
+    from_one = ("heads", "pretrain_nodes")
+    rates = ("attention_dropout", "input_dropout")
+
     steps: int = 150
     hidden: int = 32
     """Width of every place; even."""

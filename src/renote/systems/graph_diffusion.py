@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 class Config(TrainOptions):
     """Vignac et al. (2022), appendix C, for QM9 without hydrogen."""
 
+    from_one = ("width", "edge_width", "global_width", "layers", "channels")
+    from_zero = ("hybrid", "bound_weight")
+    rates = ("dropout",)
+
     steps: int = 130_000
     batch_size: int = 1024
     optimizer: Literal["adam", "adamax", "adamw", "sgd", "adagrad"] = "adamw"

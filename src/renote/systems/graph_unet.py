@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 class Config(NodeOptions):
     """Gao & Ji (2019), section 4.2: four pools, 48 features, much dropout; shares of the nodes kept 0.8 here, where the paper names numbers of nodes a data set."""
 
+    from_zero = ("squares",)
+    rates = ("inner_dropout",)
+
     patience: int = 50
     hidden: int = 48
     layers: int = 4

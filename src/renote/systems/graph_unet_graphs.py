@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class Config(GraphOptions):
     """Gao & Ji (2019), section 4.3, as far as it says: `layers` pools; the readout is that of Lee et al. (2019)."""
 
+    from_zero = ("squares",)
+
     steps: int = 4000
     learning_rate: float = 1e-3
     hidden: int = 48

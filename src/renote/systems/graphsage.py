@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 class Config(NodeOptions):
     """Hamilton et al. (2017), section 4: two layers, a linear map to the classes; narrower and with dropout, for small graphs."""
 
+    from_one = ("aggregated",)
+
     patience: int = 50
     hidden: int = 64
     aggregation: Literal["gcn", "mean", "pool", "lstm", "max", "deepsets", "janossy", "permutations"] = "mean"

@@ -31,6 +31,8 @@ Term = Literal["none", "naive", "graph-naive", "raw", "graph-raw"]
 class Config(NodeOptions):
     """The authors' settings for graph convolutions: width 16, rate 0.01, decay on all weights; at most 300 of their 1000 epochs, whose best by validation count."""
 
+    from_one = ("heads",)
+
     steps: int = 300
     patience: int = 100
     convolution: Literal["kipf", "attention", "loopy"] = "kipf"

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from renote.errors import UsageError
 from renote.experiment import Claim, GraphOptions, GraphSystem, Outcome, Paper
 
 if TYPE_CHECKING:
@@ -32,6 +31,9 @@ if TYPE_CHECKING:
 class Config(GraphOptions):
     """Murphy et al. (2019), definition 2.2: pairs."""
 
+    from_one = ("k", "permutations", "permutations_to_predict")
+    from_zero = ("tuples",)
+
     steps: int = 4000
     layers: int = 2
     form: Literal["tuples", "recurrent"] = "tuples"
@@ -44,16 +46,6 @@ class Config(GraphOptions):
     """Of form = recurrent: orders that are read of each graph at every step."""
     permutations_to_predict: int = 20
     """Of form = recurrent: orders over which a prediction is the mean."""
-
-    def __post_init__(self) -> None:
-        """Refuse values that make no network."""
-        super().__post_init__()
-        if self.k < 1 or self.tuples < 0:
-            raise UsageError(f"k = {self.k} and tuples = {self.tuples}: at least 1 and 0")
-        if min(self.permutations, self.permutations_to_predict) < 1:
-            raise UsageError(
-                f"permutations = {self.permutations} and permutations_to_predict = {self.permutations_to_predict}: each is at least 1"
-            )
 
 
 def build(config: Config, data: GraphData) -> GraphTask:

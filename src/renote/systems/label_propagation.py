@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from renote.experiment import NodeSystem, Paper
-from renote.train.options import TrainOptions
+from renote.train.options import OF_TRAINING, TrainOptions
 
 if TYPE_CHECKING:
     from renote.data import NodeData
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Config(TrainOptions):
     """Iterations until the scores stand."""
+
+    unused = OF_TRAINING
+    from_one = ("max_iterations",)
+    from_zero = ("tolerance",)
 
     batch_size: int = 0
     max_iterations: int = 1000
@@ -35,7 +39,9 @@ class Config(TrainOptions):
 def build(config: Config, data: NodeData) -> NodeClassification:
     """The scores of the propagation in the place of a network's logits."""
     from renote import graph
+    from renote.graph.propagation import non_negative
 
+    non_negative(data.graph.adjacency)
     network = graph.LabelPropagation(
         data.labels,
         data.train,

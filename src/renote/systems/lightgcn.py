@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from renote.errors import UsageError
 from renote.experiment import Claim, Outcome, Paper, RecommendOptions, RecommendSystem
 
 if TYPE_CHECKING:
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
 class Config(RecommendOptions):
     """He et al. (2020), section 4.1: vectors of 64, three layers, λ = 1e-4, Adam at 0.001 with batches of 2048, up to 1000 epochs of Gowalla."""
 
+    from_one = ("top", "walks", "walk_length")
+
     steps: int = 396_000
     validate_every: int = 7920
     neighbors: Literal["all", "walks"] = "all"
@@ -39,14 +40,6 @@ class Config(RecommendOptions):
     """Of neighbors = walks: walks from each node."""
     walk_length: int = 3
     """Of neighbors = walks: steps of a walk; odd ones reach items from a user, even ones users."""
-
-    def __post_init__(self) -> None:
-        """Refuse walks that go nowhere."""
-        super().__post_init__()
-        if min(self.top, self.walks, self.walk_length) < 1:
-            raise UsageError(
-                f"top = {self.top}, walks = {self.walks}, walk_length = {self.walk_length}: each is at least 1"
-            )
 
 
 def build(config: Config, data: RatingData) -> Recommendation:

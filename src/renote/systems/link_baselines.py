@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from renote.errors import UsageError
 from renote.experiment import Claim, LinkSystem, Outcome, Paper
-from renote.train.options import TrainOptions
+from renote.train.options import OF_TRAINING, TrainOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,6 +41,9 @@ Heuristic = Literal[
 class Config(TrainOptions):
     """Which score, and what those that look at the whole graph need to know."""
 
+    unused = OF_TRAINING
+    from_zero = ("rounds",)
+
     heuristic: Heuristic = "resource-allocation"
     """The score."""
     beta: float = 0.001
@@ -61,8 +64,6 @@ class Config(TrainOptions):
             raise UsageError(f"damping = {self.damping} must lie in [0, 1)")
         if not 0 < self.decay < 1:
             raise UsageError(f"decay = {self.decay} must lie in (0, 1)")
-        if self.rounds < 0:
-            raise UsageError(f"rounds = {self.rounds}: at least 1, or 0 for as many as it takes")
 
 
 def build(config: Config, data: LinkData) -> LinkPrediction:

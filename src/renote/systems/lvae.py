@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 class Config(AutoencoderOptions):
     """The paper's section 3, for MNIST in bits: five levels, 2000 epochs, of which 200 to warm up."""
 
+    from_one = ("latents", "hidden")
+
     steps: int = 469_000
     batch_size: int = 256
     learning_rate: float = 1e-3

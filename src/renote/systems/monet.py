@@ -6,6 +6,8 @@ arXiv:1611.08402.
     D_k(x) f = Σ_{y in N(x)} w_k(u(x, y)) f(y)                                   (9)
     w_k(u) = exp(-½ (u - μ_k)ᵀ Σ_k⁻¹ (u - μ_k))                                  (11)
     u(x, y) = tanh(A ũ(x, y) + b),  ũ(x, y) = (1/√deg x, 1/√deg y)               section 5.2
+
+N(x) has x itself: each node is given a loop, which is counted in its degree.
 """
 
 from __future__ import annotations
@@ -25,12 +27,15 @@ if TYPE_CHECKING:
 class Config(NodeOptions):
     """Two layers as Kipf & Welling's, whose protocol the paper follows; decay and dropout found on the validation nodes of Cora."""
 
+    from_one = ("kernels",)
+    from_zero = ("projected",)
+
     weight_decay: float = 1e-2
     dropout: float = 0.7
     kernels: int = 3
     """Gaussian windows of each layer."""
     projected: int = 2
-    """Pseudo-coordinates after the learned map."""
+    """Pseudo-coordinates after the learned map A; 0 takes ũ itself, without map and tanh."""
 
 
 def build(config: Config, data: NodeData) -> NodeClassification:

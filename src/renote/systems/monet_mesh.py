@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from renote.errors import UsageError
 from renote.experiment import (
     MESH_FULL,
     MESH_LAPTOP,
@@ -39,16 +38,12 @@ if TYPE_CHECKING:
 class Config(MeshOptions):
     """Monti et al. (2017), section 5.3: three convolutions of 32, 64 and 128 features between maps of 16 and 256 (from memory)."""
 
+    from_one = ("rings", "angles")
+
     rings: int = 5
     """Distances at which windows start."""
     angles: int = 16
     """Directions at which they do."""
-
-    def __post_init__(self) -> None:
-        """Refuse values that make no windows."""
-        super().__post_init__()
-        if min(self.rings, self.angles) < 1:
-            raise UsageError(f"rings = {self.rings}, angles = {self.angles}: at least one each")
 
 
 def build(config: Config, data: MeshData) -> Correspondence:

@@ -15,7 +15,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from renote.errors import UsageError
 from renote.experiment import Claim, GraphOptions, GraphSystem, Outcome, Paper
 
 if TYPE_CHECKING:
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 class Config(GraphOptions):
     """Monti et al. (2017), section 5.1: 25 Gaussian windows; layers and widths are ours."""
 
+    from_one = ("kernels",)
+
     steps: int = 40_000
     batch_size: int = 64
     learning_rate: float = 3e-3
@@ -36,12 +37,6 @@ class Config(GraphOptions):
     kernels: int = 25
     """Gaussian windows of each layer."""
     validate_every: int = 500
-
-    def __post_init__(self) -> None:
-        """Refuse values that make no windows."""
-        super().__post_init__()
-        if self.kernels < 1:
-            raise UsageError(f"kernels = {self.kernels}: there is at least one window")
 
 
 def build(config: Config, data: GraphData) -> GraphTask:

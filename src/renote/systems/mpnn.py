@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from renote.errors import UsageError
 from renote.experiment import GraphSystem, MoleculeOptions, Paper
 from renote.systems.circular_fingerprint import beside_fingerprints
 
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
 class Config(MoleculeOptions):
     """Gilmer et al. (2017), section 5: three steps and more of messages, a few of set2set, batches of 20."""
 
+    from_one = ("distance", "edge_hidden", "readings", "dense")
+
     batch_size: int = 20
     hidden: int = 64
     layers: int = 3
@@ -39,14 +40,6 @@ class Config(MoleculeOptions):
     """Steps of set2set."""
     dense: int = 100
     """Width of the layer behind it."""
-
-    def __post_init__(self) -> None:
-        """Refuse values that make no network."""
-        super().__post_init__()
-        if min(self.distance, self.edge_hidden, self.readings, self.dense) < 1:
-            raise UsageError(
-                f"distance = {self.distance}, edge_hidden = {self.edge_hidden}, readings = {self.readings} and dense = {self.dense}: each is at least 1"
-            )
 
 
 def build(config: Config, data: GraphData) -> GraphTask:

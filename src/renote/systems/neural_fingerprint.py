@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 class Config(MoleculeOptions):
     """Duvenaud et al. (2015), section 5 and their code: layers of 20 features, fingerprints of 512, a dense layer of 100."""
 
+    from_one = ("length", "dense")
+
     layers: int = 4
     hidden: int = 20
     length: int = 512

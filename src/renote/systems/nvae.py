@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 class Config(AutoencoderOptions):
     """The paper's table 6 and released code, for CIFAR-10: 30 levels at 16 × 16, 400 epochs, 30 % of them to warm up."""
 
+    from_one = ("levels", "latents", "channels", "multipliers", "cells", "expansion")
+
     steps: int = 78_000
     batch_size: int = 256
     optimizer: Optimizer = "adamax"

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 class Config(NodeOptions):
     """Schlichtkrull et al. (2018), section 5.1 and appendix A, for AIFB."""
 
+    from_zero = ("bases",)
+
     steps: int = 50
     weight_decay: float = 0.0
     dropout: float = 0.0

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 class Config(TrainOptions):
     """Zhang & Chen (2018), section 5: 50 epochs of DGCNN with its own settings, batches of 50."""
 
+    from_one = ("hidden", "layers", "embedding_size")
+    from_zero = ("epochs", "hops", "max_nodes_per_hop", "labels")
+    rates = ("dropout",)
+
     batch_size: int = 50
     learning_rate: float = 1e-4
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
@@ -62,21 +66,10 @@ class Config(TrainOptions):
     def __post_init__(self) -> None:
         """Refuse values that make no network."""
         super().__post_init__()
-        for name, least in {
-            "epochs": 0,
-            "hops": 0,
-            "max_nodes_per_hop": 0,
-            "hidden": 1,
-            "layers": 1,
-            "labels": 0,
-            "embedding_size": 1,
-        }.items():
-            if getattr(self, name) < least:
-                raise UsageError(f"{name} = {getattr(self, name)}: it must be at least {least}")
         if self.k and self.k < 10:
             raise UsageError(f"k = {self.k}: at least 10 nodes must be kept, for the convolutions that read them; or 0")
-        if not 0 < self.exceed < 1 or not 0 <= self.dropout < 1:
-            raise UsageError(f"exceed = {self.exceed} must lie in (0, 1), and dropout = {self.dropout} in [0, 1)")
+        if not 0 < self.exceed < 1:
+            raise UsageError(f"exceed = {self.exceed} must lie in (0, 1)")
 
 
 LOOKED_AT = 2000

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 class Config(NodeOptions):
     """The paper has no citation graphs: GCN's training, so that only the method differs; 4 hops by validation on Cora."""
 
+    rates = ("input_dropout",)
+
     patience: int = 10
     input_dropout: float = 0.5
     """Probability of dropout on the precomputed signals."""

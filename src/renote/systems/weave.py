@@ -13,7 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from renote.errors import UsageError
 from renote.experiment import GraphSystem, MoleculeOptions, Paper
 from renote.systems.circular_fingerprint import beside_fingerprints
 
@@ -26,6 +25,9 @@ if TYPE_CHECKING:
 class Config(MoleculeOptions):
     """Kearnes et al. (2016), section 3: two modules of 50 features, pairs up to two bonds apart, 128 features before the histogram."""
 
+    from_one = ("width", "dense")
+    from_zero = ("distance",)
+
     layers: int = 2
     hidden: int = 50
     distance: int = 2
@@ -34,14 +36,6 @@ class Config(MoleculeOptions):
     """Features before the histogram."""
     dense: int = 100
     """Width of the layer behind it."""
-
-    def __post_init__(self) -> None:
-        """Refuse values that make no pairs."""
-        super().__post_init__()
-        if self.distance < 0 or self.width < 1 or self.dense < 1:
-            raise UsageError(
-                f"distance = {self.distance}, width = {self.width} and dense = {self.dense}: at least 0, 1 and 1"
-            )
 
 
 def build(config: Config, data: GraphData) -> GraphTask:

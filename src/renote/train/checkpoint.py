@@ -20,7 +20,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from renote.errors import CheckpointError
+from renote.errors import CheckpointError, UsageError
 
 
 @dataclass
@@ -42,8 +42,11 @@ def write_atomic(path: Path, content: bytes) -> None:
     """Write a file so that a reader sees the old content or the new, never a part.
 
     Raises:
+        UsageError: if it is a folder.
         CheckpointError: if the disk refuses; what was there before is untouched.
     """
+    if path.is_dir():
+        raise UsageError(f"cannot write {path}, which is a folder: give the name of a file, there or elsewhere")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from renote.errors import UsageError
 
@@ -12,7 +13,19 @@ Optimizer = Literal["adam", "adamax", "adamw", "sgd", "adagrad"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """How a run is trained. A system's configuration extends this class and sets its paper's values."""
+    """How a run is trained. A system's configuration extends this class and sets its paper's values.
+
+    A class names its own options in `from_one`, `from_zero` and `rates` by their range; what its parents named stays in theirs.
+    """
+
+    from_one: ClassVar[tuple[str, ...]] = ("steps", "accumulate", "log_every", "checkpoint_every")
+    """Options that are at least 1; of several numbers, each is."""
+    from_zero: ClassVar[tuple[str, ...]] = ()
+    """Options that are at least 0, as all of this class are; likewise."""
+    rates: ClassVar[tuple[str, ...]] = ("ema_decay",)
+    """Options that lie in [0, 1)."""
+    unused: ClassVar[tuple[str, ...]] = ()
+    """Options that its kin look at and this class does not: they keep their defaults."""
 
     steps: int = 1000
     """Optimizer steps in all."""
@@ -53,19 +66,36 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         """Refuse values outside their range, naming the option."""
-        least = {"steps": 1, "accumulate": 1, "log_every": 1, "checkpoint_every": 1, "seed": 0}
-        for field in fields(TrainOptions):
-            value = getattr(self, field.name)
-            if isinstance(value, int | float) and not value >= least.get(field.name, 0):
-                raise UsageError(f"{field.name} = {value} is too small: it must be at least {least.get(field.name, 0)}")
-        if not self.ema_decay < 1:
-            raise UsageError(f"ema_decay = {self.ema_decay} must lie in [0, 1)")
+        numbers = [f.name for f in fields(TrainOptions) if isinstance(getattr(self, f.name), int | float)]
+        for least, names in ((1, self._named("from_one")), (0, [*numbers, *self._named("from_zero")])):
+            for name in names:
+                value = getattr(self, name)
+                several = isinstance(value, tuple)
+                if not all(number >= least for number in (value if several else (value,))):
+                    raise UsageError(f"{name} = {value}: {'each' if several else 'it'} must be at least {least}")
+        for name in self._named("rates"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise UsageError(f"{name} = {getattr(self, name)} must lie in [0, 1)")
+        for field in fields(self):
+            if field.name in self.unused and getattr(self, field.name) != field.default:
+                raise UsageError(
+                    f"{field.name} = {getattr(self, field.name)}, but this system does not look at {field.name}: leave it out"
+                )
         if self.learning_rate == 0:
             raise UsageError("learning_rate = 0 would leave the weights as they are: give a positive value")
         if self.batch_size and self.batch_size < self.accumulate:
             raise UsageError(
                 f"accumulate = {self.accumulate} parts of a batch of {self.batch_size} would be empty: lower accumulate"
             )
+
+    @classmethod
+    def _named(cls, range_: str) -> list[str]:
+        return [name for parent in reversed(cls.__mro__) for name in vars(parent).get(range_, ())]
+
+    @classmethod
+    def used(cls, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of some changes that this class looks at: for changes that are meant for several systems."""
+        return {name: value for name, value in changes.items() if name not in cls.unused}
 
     def learning_rate_at(self, step: int) -> float:
         """Step size of optimizer step `step`, counted from 0."""
@@ -76,3 +106,7 @@ class TrainOptions:
         done = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
         factor = {"constant": 1.0, "cosine": 0.5 * (1 + math.cos(math.pi * done)), "linear": 1 - done}
         return self.learning_rate * factor[self.learning_rate_schedule]
+
+
+OF_TRAINING = tuple(field.name for field in fields(TrainOptions) if field.name not in ("device", "seed"))
+"""Options that say nothing where no weights are learned."""

@@ -17,6 +17,9 @@ from renote.graph.sparse import SparseFeatures
 from renote.graph.spectrum import PersonalizedPageRank, pagerank_steps
 from renote.graph.triangle import triangles
 
+LARGEST = 4 * 2**30
+"""Bytes of the signals of sparse features at most: they are dense, so that the identity of n nodes becomes n² numbers a term."""
+
 
 class PrecomputedConvolution(nn.Module):
     """Y = weigh(signals(X, A)).
@@ -25,14 +28,26 @@ class PrecomputedConvolution(nn.Module):
         in_features: features a node comes with.
     """
 
+    terms = 1
+
     def __init__(self, in_features: int) -> None:
         super().__init__()
         self.in_features = in_features
 
     def signals(self, x: Tensor | SparseFeatures, adjacency: Adjacency) -> Tensor:
-        """(nodes, terms, in_features) what the dense part reads; without parameters."""
+        """(nodes, terms, in_features) what the dense part reads; without parameters.
+
+        Raises:
+            UsageError: features of another width, or sparse ones that would become more than `LARGEST`.
+        """
         if x.shape[-1] != self.in_features:
             raise UsageError(f"x has {x.shape[-1]} features a node and the convolution takes {self.in_features}")
+        size = 4 * x.shape[0] * x.shape[1] * self.terms
+        if not isinstance(x, Tensor) and size > LARGEST:
+            raise UsageError(
+                f"{x.shape[1]} features of {x.shape[0]} nodes in {self.terms} terms are {size / 2**30:.0f} GiB as dense numbers, and at most "
+                f"{LARGEST / 2**30:.0f} are made: take fewer features, for a graph without any features=degree, or gcn, which keeps them sparse"
+            )
         return torch.stack(list(self._terms(x if isinstance(x, Tensor) else x.to_dense(), adjacency)), 1)
 
     def weigh(self, signals: Tensor) -> Tensor:
@@ -166,7 +181,7 @@ class DiffusionConvolution(PrecomputedConvolution):
     def __init__(self, in_features: int, hops: int = 2) -> None:
         super().__init__(in_features)
         _check_hops(hops=hops)
-        self.hops = hops
+        self.hops, self.terms = hops, hops + 1
         self.weight = nn.Parameter(0.01 * torch.randn(hops + 1, in_features))
 
     def weigh(self, signals: Tensor) -> Tensor:
