@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from renote.train.options import TrainOptions
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class BackboneOptions(TrainOptions):
     """The size of the network: a U-Net for images, volumes and signals, residual layers for points."""
 
-    from_one = ("channels", "multipliers", "blocks", "attention", "head_channels")
-    rates = ("dropout",)
+    from_one: ClassVar[tuple[str, ...]] = ("channels", "multipliers", "blocks", "attention", "head_channels")
+    rates: ClassVar[tuple[str, ...]] = ("dropout",)
 
     channels: int = 128
     """Channels at full resolution, or width of a network for points."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from renote.errors import UsageError
 from renote.experiment.backbone import BackboneOptions, backbone
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class CategoricalOptions(BackboneOptions):
     """Text is denoised by a transformer of `channels` and `layers`; pictures by a U-Net, points by residual layers."""
 
-    from_one = ("layers",)
+    from_one: ClassVar[tuple[str, ...]] = ("layers",)
 
     transition: str = "absorbing"
     """How a category changes: absorbing (it is masked), uniform (it becomes any other alike), gaussian or nearest (it jumps to others by their distance in order), or a name that was added to TRANSITIONS."""

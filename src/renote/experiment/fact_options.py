@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from renote.train.options import TrainOptions
 
@@ -12,8 +12,8 @@ from renote.train.options import TrainOptions
 class FactOptions(TrainOptions):
     """Batches of facts, each beside some in which the head or the tail is another entity; weights are selected by the mean reciprocal rank of validation facts."""
 
-    from_one = ("hidden", "negatives")
-    from_zero = ("penalty",)
+    from_one: ClassVar[tuple[str, ...]] = ("hidden", "negatives")
+    from_zero: ClassVar[tuple[str, ...]] = ("penalty",)
 
     steps: int = 2000
     batch_size: int = 1024

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from renote.train.options import TrainOptions
 
@@ -12,8 +12,8 @@ from renote.train.options import TrainOptions
 class GraphOptions(TrainOptions):
     """Batches of graphs; weights are selected by validation loss."""
 
-    from_one = ("hidden", "layers")
-    rates = ("dropout",)
+    from_one: ClassVar[tuple[str, ...]] = ("hidden", "layers")
+    rates: ClassVar[tuple[str, ...]] = ("dropout",)
 
     steps: int = 2000
     batch_size: int = 32

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from renote.errors import UsageError
 from renote.train.options import TrainOptions
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class MeshOptions(TrainOptions):
     """A map, convolutions over patches, two maps: each vertex is told from all of the reference. Weights are selected by validation loss."""
 
-    from_one = ("first", "features", "hidden")
-    rates = ("dropout",)
+    from_one: ClassVar[tuple[str, ...]] = ("first", "features", "hidden")
+    rates: ClassVar[tuple[str, ...]] = ("dropout",)
 
     steps: int = 10_000
     batch_size: int = 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from renote.errors import UsageError
 from renote.train.options import TrainOptions
@@ -13,8 +13,8 @@ from renote.train.options import TrainOptions
 class NodeOptions(TrainOptions):
     """Kipf & Welling (2017), section 5.2: at most 200 epochs of the whole graph."""
 
-    from_one = ("hidden", "layers")
-    rates = ("dropout",)
+    from_one: ClassVar[tuple[str, ...]] = ("hidden", "layers")
+    rates: ClassVar[tuple[str, ...]] = ("dropout",)
 
     steps: int = 200
     batch_size: int = 0

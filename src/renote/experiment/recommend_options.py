@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from renote.train.options import TrainOptions
 
@@ -12,8 +12,8 @@ from renote.train.options import TrainOptions
 class RecommendOptions(TrainOptions):
     """Batches of pairs, each with an item that its user has not; weights are selected by recall on the validation pairs."""
 
-    from_one = ("hidden", "k")
-    from_zero = ("layers", "decay")
+    from_one: ClassVar[tuple[str, ...]] = ("hidden", "k")
+    from_zero: ClassVar[tuple[str, ...]] = ("layers", "decay")
 
     steps: int = 2000
     batch_size: int = 2048

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from renote.errors import UsageError
 from renote.train.options import TrainOptions
@@ -21,9 +21,9 @@ MakeLayer = Callable[["Level", int, int, int], "SignalLayer"]
 class SignalOptions(TrainOptions):
     """Signals on the places of a grid, each joined to its nearest, or on a graph of one's own; graph layers with pooling, then dense layers."""
 
-    from_one = ("neighbors", "features", "hidden")
-    from_zero = ("nodes", "graph_seed")
-    rates = ("validation_fraction", "dropout")
+    from_one: ClassVar[tuple[str, ...]] = ("neighbors", "features", "hidden")
+    from_zero: ClassVar[tuple[str, ...]] = ("nodes", "graph_seed")
+    rates: ClassVar[tuple[str, ...]] = ("validation_fraction", "dropout")
 
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
     validation_fraction: float = 1 / 12

@@ -10,7 +10,7 @@ Veličković, Cucurull, Casanova, Romero, Liò & Bengio, "Graph Attention Networ
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from renote.experiment import (
     INDUCTIVE,
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 class Config(NodeOptions):
     """Veličković et al. (2018), section 3.3, for Cora and Citeseer."""
 
-    from_one = ("heads", "output_heads")
-    rates = ("attention_dropout",)
+    from_one: ClassVar[tuple[str, ...]] = ("heads", "output_heads")
+    rates: ClassVar[tuple[str, ...]] = ("attention_dropout",)
 
     steps: int = 1000
     patience: int = 100

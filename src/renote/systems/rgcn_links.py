@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 class Config(FactOptions):
     """Schlichtkrull et al. (2018), section 5.2, for FB15k-237: two layers of blocks of 5 × 5, a fact dropped with 0.4 and a node's own vector with 0.2, a penalty of 0.01, Adam at 0.01, on all facts at once."""
 
-    from_one = ("layers",)
     from_zero = ("blocks", "bases")
     rates = ("edge_dropout", "own_dropout")
 
@@ -51,10 +50,12 @@ class Config(FactOptions):
     """Whether a step's own facts are not among its edges; then batch_size must be smaller than the facts."""
 
     def __post_init__(self) -> None:
-        """Refuse hiding all that there is."""
+        """Refuse hiding all that there is, and no layers."""
         super().__post_init__()
         if self.hide and not self.batch_size:
             raise UsageError("hide = True with batch_size = 0 would hide all facts: give the facts of a step")
+        if self.layers < 1:
+            raise UsageError(f"layers = {self.layers}: at least one; without any it is distmult")
 
 
 def build(config: Config, data: FactData) -> FactPrediction:
