@@ -90,7 +90,7 @@ def test_known_labels_do_not_flow_to_graphs_without_any() -> None:
     unseen = data.load("power-law", nodes=300, graphs=5)
     with pytest.raises(UsageError, match="no node of some test graphs is trained on"):
         systems.get("label-propagation").train(unseen, progress=False)
-    with pytest.raises(UsageError, match="spectral-cnn needs samples"):
+    with pytest.raises(UsageError, match="spectral-cnn needs labelled samples on a grid"):
         systems.get("spectral-cnn").train(communities(), progress=False)
 
 
