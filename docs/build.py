@@ -60,7 +60,9 @@ def readme_table() -> str:
             pairs = {key: found for key in shown["published"] if (found := matching(key, shown))}
             pairs = dict(list(pairs.items())[:4])
             published = "; ".join(f"{key}: {shown['published'][key]}" for key in pairs)
-            found = list(pairs.values()) or [(key, shown["measured"][key]) for key in own_figures(name, shown["measured"])]
+            found = list(pairs.values()) or [
+                (key, shown["measured"][key]) for key in own_figures(name, shown["measured"])
+            ]
             here = "; ".join(f"{key}: {number(value, shown['seeds'])}" for key, value in found)
             verdict = "holds" if shown["holds"] else "does not hold"
             which = "" if shown["claim"] == order[0] else f"`{shown['claim']}`, "
