@@ -275,7 +275,7 @@ def reload_data(folder: Path) -> Data:
 def _suited(system: System[Any], data: Data) -> None:
     if not isinstance(data, FORMS[system.kind][0]):
         raise UsageError(
-            f"{system.name} needs {FORMS[system.kind][1]}, but {data.name} is {FORMS[data.card.kind][1]}: "
+            f"{system.name} needs {system.needs}, but {data.name} is {FORMS[data.card.kind][1]}: "
             f"choose other data (renote data list), e.g. {system.data}"
         )
 
