@@ -62,3 +62,24 @@ def test_runs_of_before_go_on(tmp_path: Path) -> None:
     (run / "config.json").write_text(json.dumps(saved))
     graphs(tmp_path / "own", 21)
     within("evaluate", str(run))
+
+
+def test_the_fair_protocol_trains_anew_on_changed_graphs(tmp_path: Path) -> None:
+    from renote import experiment, systems
+
+    lab = experiment.Lab(systems.get("gin"), "laptop", tmp_path / "lab", progress=False)
+    protocol = experiment.Protocol(runs=1, epochs=1, patience=0, folds=2)
+
+    def kept() -> set[str]:
+        experiment.fair(lab, systems.get("gin"), graphs(tmp_path / "own", 20), protocol, hidden=4)
+        return set(json.loads((tmp_path / "lab" / "measurements.json").read_text()))
+
+    first = kept()
+    assert kept() == first
+    table = tmp_path / "own" / "labels.csv"
+    swapped = table.read_text().replace("ring", "?").replace("path", "ring").replace("?", "path")
+    lab = experiment.Lab(systems.get("gin"), "laptop", tmp_path / "lab", progress=False)
+    name = graphs(tmp_path / "own", 20)
+    table.write_text(swapped)
+    experiment.fair(lab, systems.get("gin"), name, protocol, hidden=4)
+    assert len(json.loads((tmp_path / "lab" / "measurements.json").read_text())) == 2 * len(first)

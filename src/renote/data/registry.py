@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from renote.data.card import Card
 from renote.data.catalog import CARDS
 from renote.data.catalog_molecules import MOLECULES
+from renote.data.given_options import checked_options
 from renote.errors import DataError, unknown
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def load(name: str | os.PathLike[str], **options: Any) -> Data:
     for option in options:
         if option not in known:
             raise unknown(f"option of the data set {os.fspath(name)!r}:", option, known)
-    loaded: Data = loader(argument, **options)
+    loaded: Data = loader(argument, **checked_options(loader, os.fspath(name), options))
     return loaded
 
 

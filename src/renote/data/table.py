@@ -219,7 +219,12 @@ class Table:
     def text(self, column: str) -> tuple[str, ...]:
         """A column as text."""
         cells = self.columns[column]
-        return cells.text() if isinstance(cells, parquet.Column) else cells
+        found = cells.text() if isinstance(cells, parquet.Column) else cells
+        if column in ("id", "source", "target") and "" in found:
+            raise DataError(
+                f"{self.at(found.index(''))}: the {column} is empty: give each row one, or take the row out"
+            )
+        return found
 
     def splits(self, empty: bool = False) -> list[str]:
         """The column `split`: train, validation or test; "" where a row has none.

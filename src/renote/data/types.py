@@ -363,6 +363,16 @@ class GraphData:
         return fingerprint((self.classes, self.targets), {"labels": self.labels} | values | self.splits)
 
     @property
+    def contents(self) -> str:
+        """The fingerprint with folds, features and edges: of all that a training depends on."""
+        x, pattern, weight = self.graphs.x, self.graphs.adjacency.pattern, self.graphs.adjacency.weight
+        tensors = {"rowptr": pattern.rowptr, "column": pattern.column, "graph": self.graphs.graph_of_node}
+        tensors |= {f"fold {number}": part for number, part in enumerate(self.folds)}
+        tensors |= {"x": x if isinstance(x, Tensor) else x.values} if x is not None else {}
+        tensors |= {"weight": weight} if weight is not None else {}
+        return fingerprint((self.fingerprint,), {name: value for name, value in tensors.items() if value is not None})
+
+    @property
     def outputs(self) -> int:
         """Numbers that a network gives for a graph: one a target, or one a class."""
         return len(self.targets) if self.values is not None else self.num_classes

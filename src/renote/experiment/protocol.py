@@ -184,10 +184,12 @@ class _Fold:
 def _folds(lab: Lab, system: System[Any], data: str, protocol: Protocol, changes: Mapping[str, Any]) -> list[_Fold]:
     loaded = _with_folds(lab.data(data), data, system, protocol)
     graphs = f"{loaded.num_graphs} graphs, {loaded.graphs.num_nodes} nodes, {loaded.graphs.num_edges} edges"
+    # one's own files may change; what was kept of data sets has no more than their counts
+    contents = [loaded.contents] if ":" in data else []
 
     def cell(number: int, what: str, seed: int, options: Mapping[str, Any]) -> _Cell:
         config = dataclasses.asdict(system.configure(protocol.preset, **{**options, "seed": seed}))
-        settings = json.dumps([config, graphs], sort_keys=True, default=str)
+        settings = json.dumps([config, graphs, *contents], sort_keys=True, default=str)
         told = ", ".join(f"{key} {value}" for key, value in sorted(options.items()))
         key = (
             f"{data}, {system.name} ({protocol.preset}{', ' * bool(told)}{told}), fold {number} of {len(loaded.folds)}, {what}, "

@@ -85,7 +85,7 @@ class RecommendRun(Run):
 
         Args:
             users: their names; all who have training items if None.
-            k: how many; the configuration's by default.
+            k: how many; the configuration's by default, or all items where there are fewer.
 
         Returns:
             For each user its items with their scores, best first; fewer than k where it lacks fewer.
@@ -93,9 +93,6 @@ class RecommendRun(Run):
         Raises:
             UsageError: a user that was not there in training, or had no item there; or k below 1 or above the number of items.
         """
-        k = self.config.k if k is None else k
-        if not 1 <= k <= self.data.num_items:
-            raise UsageError(f"k = {k}: there are {self.data.num_items} items, so it goes from 1 to that")
         asked = numbers_of(
             self._known() if users is None else users,
             self.data.users,
@@ -106,6 +103,9 @@ class RecommendRun(Run):
         )
         device, chosen = self.module.adjacency.device, torch.tensor(asked).long()
         self._refuse_untrained(chosen)
+        k = min(self.config.k, self.data.num_items) if k is None else k
+        if not 1 <= k <= self.data.num_items:
+            raise UsageError(f"k = {k}: there are {self.data.num_items} items, so it goes from 1 to that")
         items, scores = self.module.recommend(chosen.to(device), k, tuple(self.module.parts))
         return [
             [(self.data.items[item], score) for item, score in zip(row, of_row) if score > -torch.inf]

@@ -213,11 +213,7 @@ class System(Generic[R]):
         raise NotImplementedError
 
     def check(self, config: Any, data: Any) -> None:
-        """What training asks of data, and the use of trained weights does not.
-
-        Raises:
-            DataError, UsageError: these cannot be trained on so.
-        """
+        """What training asks of data, and the use of trained weights does not: a `DataError` or `UsageError` where it is not there."""
 
     def run(self, config: TrainOptions, data: Any, learner: Learner, folder: Path | None) -> R:
         """What can be done with trained weights."""
