@@ -46,7 +46,7 @@ def test_true_and_false_in_words(word: Any, meant: bool) -> None:
         ("folds", True, "a whole number"),
         ("share", float("nan"), "a number"),
         ("share", "x", "a number"),
-        ("kind", "c", "'a', 'b'"),
+        ("kind", 1, "'a', 'b'"),
         ("size", "x", "a whole number or several or nothing"),
     ],
 )

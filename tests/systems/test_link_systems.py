@@ -144,6 +144,8 @@ def test_seal_settles_what_is_left_open() -> None:
     assert system.settle is not None
     config = system.settle(system.configure(epochs=2, batch_size=20), given)
     assert config.steps == 2 * -(-len(given.train) // 20)
+    given_steps = system.settle(system.configure(epochs=2, batch_size=20, steps=7), given)
+    assert (given_steps.steps, system.settle(config, given).steps) == (7, config.steps)
     assert config.hops in (1, 2)
     assert config.k >= 10
     found = enclosing_subgraphs(given.graph.adjacency, given.pairs[given.train], config.hops)

@@ -87,6 +87,13 @@ def test_from_a_table_to_recommendations(tmp_path: Path, capsys: pytest.CaptureF
         run_command(["recommend", str(run), "--user", "u99"])
     with pytest.raises(UsageError, match="k = 31: there are 30 items"):
         run_command(["recommend", str(run), "-k", "31"])
+    few, own = tmp_path / "few.csv", tmp_path / "few"
+    few.write_text("user,item\n" + "".join(f"u{u},i{(u + k) % 6}\n" for u in range(6) for k in range(3)))
+    run_command(["train", "lightgcn", "--data", str(few), "--out", str(own), *small, "--steps", "2"])
+    run_command(["recommend", str(own), "--user", "u1", "--out", str(out)])  # fewer items than the k of the training
+    assert 3 <= len(list(csv.DictReader(out.open()))) <= 4
+    with pytest.raises(UsageError, match="'nobody' is not in"):
+        run_command(["recommend", str(own), "--user", "nobody"])
     with pytest.raises(UsageError, match="use renote recommend"):
         run_command(["predict", str(run)])
 

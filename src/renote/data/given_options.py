@@ -46,7 +46,7 @@ def _checked(name: str, option: str, value: Any, hint: Any) -> Any:
 def _fits(value: Any, kind: Any) -> bool:
     origin = typing.get_origin(kind) or kind
     if origin is typing.Literal:
-        return value in typing.get_args(kind)
+        return isinstance(value, str) or value in typing.get_args(kind)  # of words the loader knows the nearest
     if origin is bool:
         return isinstance(value, bool)
     if origin in (int, float):

@@ -41,7 +41,7 @@ class Config(TrainOptions):
     learning_rate: float = 1e-4
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
     epochs: int = 50
-    """Passes over the training pairs, in the place of steps, with a validation after each; 0 leaves steps and validate_every as they are."""
+    """Passes over the training pairs, with a validation after each, unless steps are given; 0 leaves steps and validate_every as they are."""
     hops: int = 0
     """How far the subgraph reaches from either node; 0 chooses 1 or 2 by heuristics."""
     max_nodes_per_hop: int = 0
@@ -83,7 +83,7 @@ def settle(config: Config, data: LinkData) -> Config:
     from renote import graph
 
     steps = max(1, -(-len(data.train) // (config.batch_size or max(1, len(data.train)))))
-    if config.epochs:
+    if config.epochs and config.steps == Config.steps:
         config = dataclasses.replace(config, steps=config.epochs * steps, validate_every=steps)
     if not config.hops:
         config = dataclasses.replace(config, hops=_hops(data))
