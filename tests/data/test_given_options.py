@@ -13,7 +13,7 @@ import pytest
 from renote import data
 from renote.data import registry
 from renote.data.given_options import checked_options
-from renote.errors import DataError, UsageError
+from renote.errors import DataError
 
 
 def loader(
@@ -44,14 +44,14 @@ def test_true_and_false_in_words(word: Any, meant: bool) -> None:
         ("folds", 2.5, "a whole number"),
         ("folds", "x", "a whole number"),
         ("folds", True, "a whole number"),
-        ("share", float("nan"), "a number"),
-        ("share", "x", "a number"),
+        ("share", float("nan"), "a finite number"),
+        ("share", "x", "a finite number"),
         ("kind", 1, "'a', 'b'"),
         ("size", "x", "a whole number or several or nothing"),
     ],
 )
 def test_other_types_are_refused_by_name(option: str, value: Any, wanted: str) -> None:
-    with pytest.raises(UsageError, match=f"^{option} = .* of the data set 'x': give {wanted}$"):
+    with pytest.raises(DataError, match=f"^{option} = .* of the data set 'x': give {wanted}$"):
         checked_options(loader, "x", {option: value})
 
 

@@ -182,10 +182,10 @@ def test_memberships_and_edges_have_the_stated_probabilities() -> None:
     ("options", "message"),
     [
         ({"graphs": 2}, "graphs is 2: it must be a whole number, at least 3"),
-        ({"nodes": 1.5}, "nodes is 1.5"),
+        ({"nodes": 1.5}, "nodes = 1.5 .*: give a whole number"),
         ({"membership": 0}, "membership is 0: it is a share, from 0 to 1, above 0"),
         ({"inside": 1.1}, "inside is 1.1"),
-        ({"signal": float("nan")}, "signal is nan"),
+        ({"signal": float("nan")}, "signal = nan .*: give a finite number"),
     ],
 )
 def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:

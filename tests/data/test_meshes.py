@@ -76,7 +76,7 @@ def test_bones_turn_about_their_joints() -> None:
     [
         ({"train": -1}, "train = -1: at least 0"),
         ({"shapes": 0}, "shapes = 0: at least 1"),
-        ({"noise": float("nan")}, "noise = nan"),
+        ({"noise": float("nan")}, "noise = nan .*: give a finite number"),
         ({"subdivisions": 9}, "subdivisions = 9: at most 5"),
         ({"train": 0, "validation": 0, "test": 0}, "no mesh"),
     ],

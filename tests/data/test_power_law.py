@@ -103,7 +103,7 @@ def test_small_and_lopsided_ones() -> None:
     ("options", "message"),
     [
         ({"nodes": 2}, "nodes is 2"),
-        ({"nodes": "many"}, "nodes is 'many': it must be a whole number"),
+        ({"nodes": "many"}, "nodes = 'many' of the data set 'power-law': give a whole number"),
         ({"nodes": 100.5}, "whole number"),
         ({"degree": 0}, "degree is 0"),
         ({"nodes": 10, "degree": 10}, "degree is 10"),
@@ -111,7 +111,7 @@ def test_small_and_lopsided_ones() -> None:
         ({"classes": 0}, "classes is 0"),
         ({"features": 0}, "features is 0"),
         ({"homophily": 1.5}, "homophily is 1.5"),
-        ({"signal": float("nan")}, "signal is nan"),
+        ({"signal": float("nan")}, "signal = nan .*: give a finite number"),
         ({"graphs": 2}, "graphs is 2"),
     ],
 )

@@ -9,10 +9,10 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from renote.errors import UsageError
+from renote.errors import DataError
 
 _WORDS = {"true": True, "yes": True, "false": False, "no": False}
-_WANTED = {bool: "true or false", int: "a whole number", float: "a number", str: "a word", types.NoneType: "nothing"}
+_WANTED = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a word", types.NoneType: "nothing"}
 
 
 def checked_options(loader: Callable[..., Any], name: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def checked_options(loader: Callable[..., Any], name: str, options: Mapping[str,
         options: as given, of which the loader has all.
 
     Raises:
-        UsageError: one is of another type; the message names it, its value, and what is wanted.
+        DataError: one is of another type; the message names it, its value, and what is wanted.
     """
     try:
         hints = typing.get_type_hints(loader)
@@ -40,7 +40,7 @@ def _checked(name: str, option: str, value: Any, hint: Any) -> Any:
     if any(_fits(value, kind) for kind in kinds):
         return value
     wanted = " or ".join(_told(kind) for kind in kinds)
-    raise UsageError(f"{option} = {value!r} of the data set {name!r}: give {wanted}")
+    raise DataError(f"{option} = {value!r} of the data set {name!r}: give {wanted}")
 
 
 def _fits(value: Any, kind: Any) -> bool:
