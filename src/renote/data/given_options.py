@@ -12,7 +12,13 @@ from typing import Any
 from renote.errors import DataError
 
 _WORDS = {"true": True, "yes": True, "false": False, "no": False}
-_WANTED = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a word", types.NoneType: "nothing"}
+_WANTED = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a finite number",
+    str: "a word",
+    types.NoneType: "nothing",
+}
 
 
 def checked_options(loader: Callable[..., Any], name: str, options: Mapping[str, Any]) -> dict[str, Any]:
