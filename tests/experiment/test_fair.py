@@ -186,8 +186,8 @@ def test_what_processes_did_is_kept_as_it_comes(tmp_path: Path, monkeypatch: pyt
     made = Lab(systems.get("gin"), "laptop", tmp_path / "lab", progress=False, processes=2)
     real, kept = Lab.keep, []
 
-    def stop(self: Lab, key: str, value: Any, seconds: float) -> None:
-        real(self, key, value, seconds)
+    def stop(self: Lab, key: str, value: Any, seconds: float, told: str | None = None) -> None:
+        real(self, key, value, seconds, told)
         kept.append(key)
         raise KeyboardInterrupt
 
@@ -196,8 +196,8 @@ def test_what_processes_did_is_kept_as_it_comes(tmp_path: Path, monkeypatch: pyt
         fair(made, systems.get("gin"), f"graphs:{folder}", protocol, hidden=4)
     assert len(json.loads((tmp_path / "lab" / "measurements.json").read_text())) == 1
 
-    def count(self: Lab, key: str, value: Any, seconds: float) -> None:
-        real(self, key, value, seconds)
+    def count(self: Lab, key: str, value: Any, seconds: float, told: str | None = None) -> None:
+        real(self, key, value, seconds, told)
         kept.append(key)
 
     monkeypatch.setattr(Lab, "keep", count)
