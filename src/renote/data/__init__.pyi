@@ -20,6 +20,7 @@ from .ratings_data import RatingData as RatingData
 from .registry import cards as cards
 from .registry import describe as describe
 from .registry import fetch as fetch
+from .registry import is_own as is_own
 from .registry import load as load
 from .registry import names as names
 from .registry import options_of as options_of

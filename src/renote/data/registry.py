@@ -82,6 +82,12 @@ OWN: dict[str, tuple[str, str]] = {
 """The user's own data, by the word before the colon: how it is written, and what is there."""
 
 
+def is_own(name: str) -> bool:
+    """Whether data of this name are the user's own in one of the forms of `OWN` that have a colon: their files may change, those of data sets cannot."""
+    word, colon, _ = name.partition(":")
+    return bool(colon) and word in OWN
+
+
 def names() -> list[str]:
     """Every name that `load` knows, in the order of a list."""
     return list(CARDS)

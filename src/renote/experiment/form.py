@@ -25,8 +25,8 @@ def form_of(data: Data, options: Mapping[str, Any] | None) -> dict[str, Any]:
     form: dict[str, Any] = {"name": data.name, "options": dict(options or {}), "classes": list(data.classes)}
     if isinstance(data, GraphData) and data.values is not None:
         form |= {"targets": list(data.targets), "units": list(data.units)}
-    # the files of one's own graphs and links may change, those of data sets cannot
-    if isinstance(data, FactData | RatingData) or (isinstance(data, GraphData | LinkData) and ":" in data.name):
+    own = data_sets.is_own(data.name)
+    if isinstance(data, FactData | RatingData) or (own and isinstance(data, NodeData | GraphData | LinkData)):
         form |= {"fingerprint": data.fingerprint}
     if isinstance(data, NodeData):
         form |= node_form(data)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from renote.data import NodeData
+from renote.data import NodeData, is_own
 from renote.errors import DataError
 from renote.graph import SparseFeatures
 from renote.graph.pattern import Pattern
@@ -25,8 +25,7 @@ def node_form(data: NodeData) -> dict[str, Any]:
         data: what is trained on.
     """
     form = {"features": list(data.features), "num_features": data.graph.num_features, "several": data.several}
-    form |= {"relations": list(data.relations)}
-    return form | ({"fingerprint": data.fingerprint} if _is_own(data.name) else {})
+    return form | {"relations": list(data.relations)}
 
 
 def with_classes(saved: Mapping[str, Any], data: NodeData) -> NodeData:
@@ -132,7 +131,7 @@ def refuse_other_columns(saved: Mapping[str, Any], data: NodeData) -> None:
     form = saved["data"]
     names, count = tuple(form.get("features", data.features)), form.get("num_features", data.graph.num_features)
     # a table always says what its columns are, be it that they have no names
-    both = (names and data.features) or (_is_own(form["name"]) and _is_own(data.name))
+    both = (names and data.features) or (is_own(form["name"]) and is_own(data.name))
     if data.graph.num_features == count and (names == data.features or not both):
         return
     missing, more = (
@@ -145,10 +144,6 @@ def refuse_other_columns(saved: Mapping[str, Any], data: NodeData) -> None:
         f"the run was trained on {form['name']}, whose nodes have {count} features, those of {data.name} have {data.graph.num_features}"
         f"{': it ' + ' and '.join(found) if both and found else ''}. Give each node the features of the training"
     )
-
-
-def _is_own(name: str) -> bool:
-    return name.startswith("graph:")
 
 
 def _listed(what: str, names: Collection[str]) -> str:

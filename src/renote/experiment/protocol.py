@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from renote.data import GraphData, split_fold, stratified_folds, with_folds
+from renote.data import GraphData, is_own, split_fold, stratified_folds, with_folds
 from renote.errors import UsageError
 from renote.experiment.lab import Lab
 from renote.experiment.run import completed, loaded_once, train
@@ -184,8 +184,8 @@ class _Fold:
 def _folds(lab: Lab, system: System[Any], data: str, protocol: Protocol, changes: Mapping[str, Any]) -> list[_Fold]:
     loaded = _with_folds(lab.data(data), data, system, protocol)
     graphs = f"{loaded.num_graphs} graphs, {loaded.graphs.num_nodes} nodes, {loaded.graphs.num_edges} edges"
-    # one's own files may change; what was kept of data sets has no more than their counts
-    contents = [loaded.contents] if ":" in data else []
+    # what was kept of data sets has no more than their counts
+    contents = [loaded.contents] if is_own(data) else []
 
     def cell(number: int, what: str, seed: int, options: Mapping[str, Any]) -> _Cell:
         config = dataclasses.asdict(system.configure(protocol.preset, **{**options, "seed": seed}))
