@@ -53,6 +53,11 @@ class Lab:
         """Whether this is the small size."""
         return self.size == "laptop"
 
+    @property
+    def preset(self) -> str:
+        """Of configurations at this size, where the paper's is that of the full one."""
+        return "laptop" if self.laptop else "paper"
+
     def say(self, text: str) -> None:
         """Tell of progress."""
         self._console.print(text, markup=False)

@@ -121,13 +121,12 @@ def mnist(lab: Lab) -> Outcome:
     from renote.experiment import contrast
 
     seeds = tuple(range(3 if lab.laptop else 10))
-    preset = "laptop" if lab.laptop else "paper"
     signals = systems.get("chebnet-signals")
     variants: dict[str, contrast.Variant] = {
         "chebnet": (signals, {}),
         "dense": (signals, {"features": (), "pooling": ()}),
     }
-    found = contrast.test_accuracies(lab, contrast.trained(lab, "mnist", variants, seeds, preset))
+    found = contrast.test_accuracies(lab, contrast.trained(lab, "mnist", variants, seeds, lab.preset))
     measured = {name: contrast.spread(values) for name, values in found.items()}
     note = (
         "28 × 28 pixels, each joined to its 8 nearest; two graph layers, each with pooling by 4 along the tree of greedy matchings; weights selected on a twelfth of the training "

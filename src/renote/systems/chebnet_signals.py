@@ -77,9 +77,7 @@ def filters(lab: Lab) -> Outcome:
     seeds = tuple(range(3 if lab.laptop else 10))
     shared = SHARED if lab.laptop else {**SHARED, "steps": 11_000}
     kinds: dict[str, contrast.Variant] = {name: (systems.get(name), changes) for name, changes in KINDS.items()}
-    found = contrast.test_accuracies(
-        lab, contrast.trained(lab, "mnist", kinds, seeds, "laptop" if lab.laptop else "paper", **shared)
-    )
+    found = contrast.test_accuracies(lab, contrast.trained(lab, "mnist", kinds, seeds, lab.preset, **shared))
     mean = {name: statistics.fmean(values) for name, values in found.items()}
     own = mean.pop("chebnet-signals")
     note = (

@@ -66,12 +66,11 @@ def accuracy(lab: Lab) -> Outcome:
 
     seeds = tuple(range(3))
     options: dict[str, Any] = {"n": 10_000, "n_test": 2_000} if lab.laptop else {}
-    preset = "laptop" if lab.laptop else "paper"
     rows: dict[str, list[float]] = {"monet": [], "one window": []}
     for seed in seeds:
         for name, changes in (("monet", {}), ("one window", {"kernels": 1})):
             rows[name].append(
-                lab.measure(f"{name}, seed {seed}", partial(_accuracy, lab, preset, options, changes, seed))
+                lab.measure(f"{name}, seed {seed}", partial(_accuracy, lab, lab.preset, options, changes, seed))
             )
     measured = experiment.summary({"superpixels": rows})
     found = {name: measured[f"superpixels {name}"] for name in rows}

@@ -220,8 +220,7 @@ ONE_HOP = ("pb", "ecoli")
 
 def _area(lab: Lab, data: str, seed: int) -> float:
     changes: dict[str, Any] = {"hops": 1} if data in ONE_HOP else {}
-    preset = "laptop" if lab.laptop else "paper"
-    run = lab.train(data, f"{data}-{seed}", preset=preset, data_options={"seed": seed}, seed=seed, **changes)
+    run = lab.train(data, f"{data}-{seed}", preset=lab.preset, data_options={"seed": seed}, seed=seed, **changes)
     return float(run.evaluate()["test_auc"])
 
 

@@ -51,7 +51,7 @@ def accuracy(lab: Lab) -> Outcome:
 
     seeds = tuple(range(3 if lab.laptop else 10))
     kinds: dict[str, contrast.Variant] = {"smooth": (None, {}), "free": (systems.get("spectral-cnn"), {})}
-    runs = contrast.trained(lab, "mnist", kinds, seeds, "laptop" if lab.laptop else "paper")
+    runs = contrast.trained(lab, "mnist", kinds, seeds, lab.preset)
     found: dict[str, dict[str, list[float]]] = {name: {"accuracy": [], "spread (pixels)": []} for name in runs}
     for name, of in runs.items():
         for seed, run in zip(seeds, of):

@@ -65,7 +65,7 @@ def accuracy(lab: Lab) -> Outcome:
 
     seeds = tuple(range(3 if lab.laptop else 10))
     variants: dict[str, contrast.Variant] = {name: (None, changes) for name, changes in VARIANTS.items()}
-    runs = contrast.trained(lab, "mnist", variants, seeds, "laptop" if lab.laptop else "paper")
+    runs = contrast.trained(lab, "mnist", variants, seeds, lab.preset)
     found = contrast.test_accuracies(lab, runs)
     sizes = {name: float(of[0].parameters) for name, of in runs.items()}
     measured: dict[str, Any] = {f"{name}, accuracy": contrast.spread(values) for name, values in found.items()}
