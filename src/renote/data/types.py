@@ -368,7 +368,7 @@ class GraphData:
         x, pattern, weight = self.graphs.x, self.graphs.adjacency.pattern, self.graphs.adjacency.weight
         tensors = {"rowptr": pattern.rowptr, "column": pattern.column, "graph": self.graphs.graph_of_node}
         tensors |= {f"fold {number}": part for number, part in enumerate(self.folds)}
-        tensors |= {"x": x if isinstance(x, Tensor) else x.values} if x is not None else {}
+        tensors |= {"x": x if isinstance(x, Tensor) else x.to_dense()} if x is not None else {}
         tensors |= {"weight": weight} if weight is not None else {}
         return fingerprint((self.fingerprint,), {name: value for name, value in tensors.items() if value is not None})
 
