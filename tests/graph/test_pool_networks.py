@@ -70,23 +70,36 @@ def test_a_dense_convolution_is_the_sparse_one() -> None:
     torch.testing.assert_close(found, sparse(features(joined), joined.adjacency))
 
 
+def doubled(layer: nn.Module, matrix: Tensor, x: Tensor) -> Tensor:
+    assert isinstance(layer, ImprovedConvolution)
+    return (kipf_matrix(matrix, 2.0) @ x @ layer.weight + layer.bias).clamp(min=0)
+
+
 def test_a_u_of_one_pool_is_its_formula() -> None:
     graph, module = drawn(6, 3), GraphUNet(4, 3, 1, 0.5).double()
     dense = graph.adjacency.to_dense().double()
-
-    def conv(layer: nn.Module, matrix: Tensor, x: Tensor) -> Tensor:
-        assert isinstance(layer, ImprovedConvolution)
-        return (kipf_matrix(matrix, 2.0) @ x @ layer.weight + layer.bias).clamp(min=0)
-
-    top = conv(module.first, dense, features(graph))
+    top = doubled(module.first, dense, features(graph))
     pool = module.pools[0]
     score = top @ pool.direction / pool.direction.norm()  # type: ignore[operator,union-attr]
     kept = score.topk(3).indices.sort().values
     square = with_loops(dense) @ with_loops(dense)
     square = (square - torch.diag(square.diagonal()) > 0).double()[kept][:, kept]
-    low = conv(module.down[0], square, top[kept] * score[kept].sigmoid()[:, None])
-    expected = conv(module.up[0], dense, top + torch.zeros_like(top).index_copy(0, kept, low))
+    low = doubled(module.down[0], square, top[kept] * score[kept].sigmoid()[:, None])
+    expected = doubled(module.up[0], dense, top + torch.zeros_like(top).index_copy(0, kept, low))
     torch.testing.assert_close(module(graph), expected)
+
+
+def test_a_u_without_pools_is_convolutions_and_skips() -> None:
+    graph, module = drawn(6, 3), GraphUNet(4, 3, 2, 0.5, pooling=False).double()
+    dense = graph.adjacency.to_dense().double()
+    levels = [doubled(module.first, dense, features(graph))]
+    for layer in module.down:
+        levels.append(doubled(layer, dense, levels[-1]))
+    x = levels.pop()
+    for layer in module.up:
+        x = doubled(layer, dense, levels.pop() + x)
+    torch.testing.assert_close(module(graph), x)
+    assert sum(p.numel() for p in module.parameters()) == 3 * 5 + 4 * 3 * 4
 
 
 def test_the_first_layers_of_sort_pool_walk_at_random() -> None:

@@ -121,6 +121,26 @@ def test_the_gate_lets_the_score_learn(name: str) -> None:
     assert all(float(p.grad.abs().sum()) > 0 for p in pool.parameters())  # type: ignore[union-attr]
 
 
+@each_pool
+def test_gradients_of_what_is_kept(name: str) -> None:
+    """Once and twice, of features, the score's parameters and gates; and those of the formula written densely."""
+    graph, module = drawn(7, 12, 3), made(name)
+    x, parameters = features(graph).requires_grad_(), list(module.parameters())
+
+    def kept(x: Tensor, *_: Tensor) -> tuple[Tensor, Tensor]:
+        found = module(graph.with_x(x))
+        return found.graph.x, found.gate
+
+    assert torch.autograd.gradcheck(kept, (x, *parameters))
+    assert torch.autograd.gradgradcheck(kept, (x, *parameters))
+    rows = kept(x)[0]
+    weight = torch.randn(rows.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    mine = torch.autograd.grad(rows, [x, *parameters], weight)
+    other = torch.autograd.grad(plain(module, graph)[0], [x, *parameters], weight)
+    for left, right in zip(mine, other, strict=True):
+        torch.testing.assert_close(left, right)
+
+
 def test_a_share_of_a_whole_number_is_not_rounded_up() -> None:
     for ratio, nodes, kept in ((0.1, 30, 3), (0.7, 10, 7), (0.5, 5, 3), (0.01, 3, 1), (1.0, 4, 4)):
         members = drawn(nodes, 0, 0).members

@@ -130,10 +130,11 @@ class Graph:
     @cached_property
     def members(self) -> Pattern:
         """Graphs × nodes: what a readout reduces over, as in `segment_mean(x, graph.members)`."""
-        graph_of_node = self.graph_of_node
+        device, graph_of_node = self.adjacency.device, self.graph_of_node
         if graph_of_node is None:
-            graph_of_node = torch.zeros(self.num_nodes, dtype=torch.long, device=self.adjacency.device)
-        return Pattern.from_segments(graph_of_node, self.num_graphs)
+            return Pattern.from_ends(torch.tensor([0, *[self.num_nodes] * self.num_graphs], device=device))
+        numbers = torch.arange(self.num_graphs + 1, dtype=graph_of_node.dtype, device=device)
+        return Pattern.from_ends(torch.searchsorted(graph_of_node, numbers))
 
     @cached_property
     def relations(self) -> tuple[Adjacency, ...]:

@@ -68,13 +68,19 @@ class Pattern:
     @classmethod
     def from_segments(cls, segment: Tensor, num_segments: int) -> Pattern:
         """Rows are segments; column i is item i, which lies in the row `segment[i]`."""
-        items = torch.arange(segment.shape[0], device=segment.device)
         if bool((segment[1:] >= segment[:-1]).all()):
-            index = index_dtype(num_segments, segment.shape[0])
-            pattern = cls(_rowptr(segment, num_segments, index), items.to(index), segment.shape[0])
-            pattern._in_order = True
-            return pattern
+            return cls.from_ends(_rowptr(segment, num_segments, index_dtype(num_segments, segment.shape[0])))
+        items = torch.arange(segment.shape[0], device=segment.device)
         return cls.from_pairs(segment, items, num_segments, segment.shape[0])[0]
+
+    @classmethod
+    def from_ends(cls, rowptr: Tensor) -> Pattern:
+        """Rows are segments of items in order: row r has those from `rowptr[r]` to `rowptr[r + 1]`, each in the column of its number."""
+        items = int(rowptr[-1])
+        index = index_dtype(len(rowptr), items)
+        pattern = cls(rowptr.to(index), torch.arange(items, dtype=index, device=rowptr.device), items)
+        pattern._in_order = True
+        return pattern
 
     @cached_property
     def count(self) -> Tensor:

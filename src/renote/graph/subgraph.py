@@ -67,12 +67,12 @@ def induced(graph: Graph, nodes: Tensor) -> Subgraph:
     if 8 * len(node) > graph.num_nodes:
         # looking at every edge is cheaper than listing those of most nodes
         edge, before = _inside(whole.pattern, there)
-        count = before.diff().index_select(0, node)
+        rowptr = torch.cat([before[:1], before.index_select(0, node + 1)])
     else:
         pattern, edge = whole.pattern.select(node)
         inside = there.index_select(0, pattern.column)
-        edge, count = edge[inside], torch.bincount(pattern.row[inside], minlength=len(node))
-    part = _part(graph, node, edge, count, nodes)
+        edge, rowptr = edge[inside], starts(torch.bincount(pattern.row[inside], minlength=len(node)))
+    part = _part(graph, node, edge, rowptr, nodes)
     part.graph.adjacency.pattern.symmetric_as(whole.pattern)
     return part
 
@@ -132,7 +132,7 @@ def neighborhood(
         counts.append(count)
     node = (hop >= 0).nonzero().squeeze(1)
     if not reached:
-        return _part(graph, node, node[:0], torch.zeros_like(node), nodes)
+        return _part(graph, node, node[:0], starts(torch.zeros_like(node)), nodes)
     place = torch.searchsorted(node, torch.cat(reached))
     count = torch.zeros_like(node).index_copy(0, place, torch.cat(counts))
     edge, order = edges[0], None
@@ -147,7 +147,7 @@ def neighborhood(
         drawn = repeated((count / degree.clamp(min=1)).double(), count)
         share = drawn if share is None else share * drawn
     kept = Whole(whole.looped_degree.index_select(0, node), share, _rows(whole.loop, node))
-    return _part(graph, node, edge, count, nodes, kept, weight)
+    return _part(graph, node, edge, starts(count), nodes, kept, weight)
 
 
 def rows_of(x: Tensor | SparseFeatures, node: Tensor) -> Tensor | SparseFeatures:
@@ -171,17 +171,16 @@ def _part(
     graph: Graph,
     node: Tensor,
     edge: Tensor,
-    count: Tensor,
+    rowptr: Tensor,
     nodes: Tensor,
     whole: Whole | None = None,
     weight: Tensor | None = None,
 ) -> Subgraph:
-    """The part of the edges `edge`, increasing, of which `count` arrive at each of `node`; `weight` is in the place of their own."""
+    """The part of the edges `edge`, increasing, those that arrive at `node[k]` from `rowptr[k]` to `rowptr[k + 1]`; `weight` is in the place of their own."""
     adjacency = graph.adjacency
     index = adjacency.pattern.rowptr.dtype
     place = torch.empty(graph.num_nodes, dtype=index, device=node.device)
     place[node] = torch.arange(len(node), dtype=index, device=node.device)
-    rowptr = starts(count).to(index)
     column = place.index_select(0, adjacency.source.index_select(0, edge))
     if adjacency.weight is not None:
         weight = adjacency.weight.index_select(0, edge) if weight is None else weight.to(adjacency.weight.dtype)
@@ -193,7 +192,7 @@ def _part(
     }
     part = Graph.part(
         None if graph.x is None else rows_of(graph.x, node),
-        Adjacency(Pattern(rowptr, column, len(node)), weight, whole=whole),
+        Adjacency(Pattern(rowptr.to(index), column, len(node)), weight, whole=whole),
         _rows(graph.edge_features, edge),
         _rows(graph.relation, edge),
         _rows(graph.graph_of_node, node),

@@ -42,6 +42,8 @@ class Config(NodeOptions):
     """Probability of dropout on what each convolution within the U reads."""
     squares: int = 1
     """How many pools, the first ones, connect nodes that two hops joined; the paper's all do, on dense matrices."""
+    pooling: bool = True
+    """Whether nodes are dropped; if not, the same convolutions and skip connections work on the whole graph (section 4.5), whatever `ratio` and `squares`."""
 
     def __post_init__(self) -> None:
         """Pools look at the whole graph."""
@@ -57,7 +59,13 @@ def build(config: Config, data: NodeData) -> NodeClassification:
     from renote import graph
 
     unet = graph.GraphUNet(
-        data.graph.num_features, config.hidden, config.layers, config.ratio, config.inner_dropout, config.squares
+        data.graph.num_features,
+        config.hidden,
+        config.layers,
+        config.ratio,
+        config.inner_dropout,
+        config.squares,
+        config.pooling,
     )
     network = graph.UNodes(unet, graph.ImprovedConvolution(config.hidden, data.num_classes), config.dropout)
     return graph.NodeClassification(network, data.graph, data.labels, data.splits)

@@ -100,7 +100,7 @@ class ScoreConvolution(KipfConvolution):
             or x.shape[-1] != self.in_features
         ):
             return super().forward(x, adjacency)
-        signal = (x @ self.weight).squeeze(1)
+        signal = x @ self.weight.squeeze(1) if isinstance(x, Tensor) else (x @ self.weight).squeeze(1)
         scale = adjacency.looped_degree.rsqrt().to(signal.dtype)
         signal = signal * scale
         messages = signal.index_select(0, adjacency.source)

@@ -10,10 +10,11 @@ The gate g is what lets the score learn. Gao & Ji (2019), "Graph U-Nets", arXiv 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from renote.errors import UsageError, unknown
@@ -22,7 +23,8 @@ from renote.graph.aggregate import check_width
 from renote.graph.conv.spatial import ScoreConvolution
 from renote.graph.graph import Graph
 from renote.graph.network import features_of
-from renote.graph.pattern import Pattern
+from renote.graph.pattern import Pattern, index_dtype
+from renote.graph.segment import product
 from renote.graph.subgraph import induced
 
 Gate = Literal["sigmoid", "tanh"]
@@ -61,12 +63,7 @@ class KeepPool(nn.Module):
 
     Shapes:
         graph: with dense x, (nodes, features). Output: `Kept`.
-
-    Attributes:
-        of_rows: whether a node's score is of its own features alone.
     """
-
-    of_rows: ClassVar[bool] = False
 
     def __init__(self, features: int, ratio: float = 0.5, gate: Gate = "tanh") -> None:
         super().__init__()
@@ -85,15 +82,14 @@ class KeepPool(nn.Module):
         x = features_of(graph)
         check_width(x, self.features, "pool")
         assert isinstance(x, Tensor)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.of_rows):
-            score = self.score(x, graph.adjacency)
+        score, direction = self.reach(x, graph.adjacency)
         part = induced(graph.with_x(None), highest(score, graph.members, self.ratio))
-        rows = x.index_select(0, part.node)
-        # made anew of the kept rows, so that the gradient passes through these alone
-        kept = self.score(rows, part.graph.adjacency) if self.of_rows else score.index_select(0, part.node)
-        gate = kept.tanh() if self.gate == "tanh" else kept.sigmoid()
-        found = part.graph.with_x(rows * gate[:, None])
-        return Kept(found, part.node, graph.num_nodes, gate)
+        rows, gate = _gated(x, score, direction, part.node, self.gate)
+        return Kept(part.graph.with_x(rows), part.node, graph.num_nodes, gate)
+
+    def reach(self, x: Tensor, adjacency: Adjacency) -> tuple[Tensor, Tensor | None]:
+        """(nodes,) the score, and (features,) the direction p if the score is X p / |p|, which then has no gradient of its own."""
+        return self.score(x, adjacency), None
 
     def extra_repr(self) -> str:
         """What `print` shows."""
@@ -112,8 +108,6 @@ class TopKPool(KeepPool):
         Gao & Ji (2019), eq. 2.
     """
 
-    of_rows: ClassVar[bool] = True
-
     def __init__(self, features: int, ratio: float = 0.5, gate: Gate = "sigmoid") -> None:
         super().__init__(features, ratio, gate)
         self.direction = nn.Parameter(torch.empty(features))
@@ -124,6 +118,10 @@ class TopKPool(KeepPool):
         # the direction is divided, and not the many products
         found: Tensor = x @ (self.direction / self.direction.norm())
         return found
+
+    def reach(self, x: Tensor, adjacency: Adjacency) -> tuple[Tensor, Tensor | None]:
+        """X p / |p|, and p."""
+        return self.score(x.detach(), adjacency).detach(), self.direction
 
 
 class SAGPool(KeepPool):
@@ -151,6 +149,15 @@ class SAGPool(KeepPool):
         return found.squeeze(1)
 
 
+class KeepAll(nn.Module):
+    """Every node is kept as it is: the place of a pool in a network without pooling."""
+
+    def forward(self, graph: Graph) -> Kept:
+        """The graph itself."""
+        nodes = torch.arange(graph.num_nodes, device=graph.adjacency.device)
+        return Kept(graph, nodes, graph.num_nodes, torch.ones(graph.num_nodes, device=nodes.device))
+
+
 def highest(score: Tensor, members: Pattern, ratio: float) -> Tensor:
     """(nodes,) bool, the ⌈ratio · n⌉ nodes of each graph with the highest scores; of equal ones the lower numbers.
 
@@ -161,33 +168,98 @@ def highest(score: Tensor, members: Pattern, ratio: float) -> Tensor:
     """
     # what is no number is kept, and found by the check of what is left
     score = score.detach().nan_to_num(torch.inf, torch.inf, -torch.inf)
-    count, first = members.count.long(), members.rowptr.long()
-    # what rounding adds to a whole number must not become a node
-    most = (count.double() * ratio - 1e-7).ceil_().long()
-    longest = int(count.max()) if len(count) else 0
-    if not longest:
-        return torch.zeros(len(score), dtype=torch.bool, device=score.device)
-    graph = members.row.long()
-    place = torch.arange(len(score), device=score.device) - first.index_select(0, graph)
-    if longest * len(count) <= 8 * len(score) + 4096:
-        # a row a graph: short sorts side by side; what fills rows up is lower than all
-        rows = score.new_full((len(count), longest), -torch.inf)
-        rows.view(-1).index_copy_(0, graph * longest + place, score)
-        least = _sorted(rows).gather(1, (longest - most.clamp(min=1))[:, None]).squeeze(1)
-        kept = score >= least.index_select(0, graph)
-        if int(kept.sum()) == int(most.sum()):
+    if score.device.type == "cpu":
+        count = members.count.numpy()
+        most = _share(count, ratio)
+        kept = _side_by_side(score, count, most)
+        if kept is not None:
             return kept
-    # some are equal
+        limit = torch.from_numpy(most)
+    else:
+        limit = torch.from_numpy(_share(members.count.cpu().numpy(), ratio)).to(score.device)
+    graph, first = members.row.long(), members.rowptr.long()
+    place = torch.arange(len(score), device=score.device) - first.index_select(0, graph)
     order = score.sort(descending=True, stable=True).indices
     order = order[graph.index_select(0, order).sort(stable=True).indices]
     kept = torch.empty(len(score), dtype=torch.bool, device=score.device)
-    kept[order] = place < most.index_select(0, graph)
+    kept[order] = place < limit.index_select(0, graph)
     return kept
 
 
-def _sorted(rows: Tensor) -> Tensor:
-    if rows.device.type != "cpu":
-        return rows.sort(dim=1).values
-    # PyTorch sorts the places along with the values: thirty times slower
-    known = rows if rows.dtype in (torch.float32, torch.float64) else rows.float()
-    return torch.from_numpy(np.sort(known.numpy(), axis=1)).to(rows.dtype)
+def _share(count: NDArray[Any], ratio: float) -> NDArray[np.int64]:
+    # what rounding adds to a whole number must not become a node
+    return np.ceil(count * ratio - 1e-7).astype(np.int64)
+
+
+def _side_by_side(score: Tensor, count: NDArray[Any], most: NDArray[np.int64]) -> Tensor | None:
+    """`highest` by short sorts of values alone, a row a graph; None where sizes differ too much, or scores at the limit are equal."""
+    longest = int(count.max(initial=0))
+    if not longest or longest * len(count) > 8 * len(score) + 4096:
+        return None
+    # NumPy sorts values without their places, thirty times faster than PyTorch
+    values = (score if score.dtype in (torch.float32, torch.float64) else score.float()).numpy()
+    there = np.arange(longest) < count[:, None]
+    # what fills rows up is lower than all
+    rows = np.full(there.shape, -np.inf, values.dtype)
+    rows[there] = values
+    rows.sort(axis=1)
+    # an empty graph's is looked up and not used
+    limit = rows[np.arange(len(count)), longest - most.clip(1)]
+    kept = values >= np.repeat(limit, count)
+    return torch.from_numpy(kept) if np.count_nonzero(kept) == most.sum() else None
+
+
+def _gated(x: Tensor, score: Tensor, direction: Tensor | None, node: Tensor, gate: Gate) -> tuple[Tensor, Tensor]:
+    """(kept, features) g(score_i) x_i, and (kept,) the gates; arguments as `KeepPool.reach` and `Kept` tell them."""
+    found: tuple[Tensor, Tensor] = _Gated.apply(x, score, direction, node, gate)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Gated(torch.autograd.Function):
+    """y_i = g_i x_i for the kept nodes i, whose gradient is made by one sparse product and few passes over the rows.
+
+    dx_i = g_i dy_i + s_i p / |p|,   s_i = g'(score_i) (dy_i · x_i + dg_i),   zero for other nodes; the second term where scores are x_i · p / |p|
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, score: Tensor, direction: Tensor | None, node: Tensor, gate: Gate
+    ) -> tuple[Tensor, Tensor]:
+        kept = score.index_select(0, node)
+        kept = kept.tanh_() if gate == "tanh" else kept.sigmoid_()
+        rows = x.index_select(0, node)
+        ctx.save_for_backward(x, direction, node, kept)
+        ctx.rows, ctx.gate = rows, gate
+        return rows * kept[:, None], kept
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, grad_gate: Tensor) -> tuple[Tensor | None, ...]:
+        x, direction, node, gate = ctx.saved_tensors
+        # through these there is no second gradient
+        rows = x.index_select(0, node) if torch.is_grad_enabled() else ctx.rows
+        slope = 1 - gate.square() if ctx.gate == "tanh" else gate * (1 - gate)
+        of_kept = ((grad * rows).sum(1) + grad_gate) * slope
+        of_x = of_score = None
+        if direction is None:
+            if ctx.needs_input_grad[0]:
+                of_x = product(_spread(node, len(x)), gate, grad)
+            if ctx.needs_input_grad[1]:
+                of_score = x.new_zeros(len(x)).index_copy(0, node, of_kept)
+            return of_x, of_score, None, None, None
+        norm = direction.norm()
+        unit = direction / norm
+        if ctx.needs_input_grad[0]:
+            values, table = torch.stack([gate, of_kept], 1).view(-1), torch.cat([grad, unit[None]])
+            of_x = product(_spread(node, len(x), 1), values, table)
+        turned = rows.t() @ of_kept
+        return of_x, None, (turned - (turned @ unit) * unit) / norm, None, None
+
+
+def _spread(node: Tensor, num_nodes: int, shared: int = 0) -> Pattern:
+    """Nodes × kept: row `node[k]` has the column k, and one that all rows have, the last, if there is a `shared` one."""
+    kept, index = len(node), index_dtype(num_nodes, (1 + shared) * len(node))
+    rowptr = torch.zeros(num_nodes + 1, dtype=index, device=node.device)
+    rowptr[node + 1] = 1 + shared
+    column = torch.full((kept, 1 + shared), kept, dtype=index, device=node.device)
+    column[:, 0] = torch.arange(kept, dtype=index, device=node.device)
+    return Pattern(rowptr.cumsum(0, dtype=index), column.view(-1), kept + shared)

@@ -20,7 +20,7 @@ from renote.graph.graph import Graph
 from renote.graph.network import drop_features, features_of
 from renote.graph.pattern import Pattern
 from renote.graph.pool.cluster import DenseGraphs, dense_diff_pool, diff_pool
-from renote.graph.pool.keep import KeepPool, SAGPool, TopKPool
+from renote.graph.pool.keep import KeepAll, Kept, SAGPool, TopKPool
 from renote.graph.pool.sort import sort_pool
 from renote.graph.segment import squared
 
@@ -267,9 +267,10 @@ class GraphUNet(nn.Module):
         ratio: of the nodes that a pool keeps.
         dropout: probability, on what each convolution reads after the first.
         squares: how many pools, the first ones, connect nodes that two hops joined, so that what is left hangs together.
+        pooling: whether nodes are dropped; if not, the same convolutions and skip connections work on the whole graph, `squares` having no place.
 
     Source:
-        Gao & Ji (2019), sections 3.2 to 3.5.
+        Gao & Ji (2019), sections 3.2 to 3.5; section 4.5 without pooling.
     """
 
     def __init__(
@@ -280,26 +281,26 @@ class GraphUNet(nn.Module):
         ratio: float = 0.5,
         dropout: float = 0.0,
         squares: int = 1,
+        pooling: bool = True,
     ) -> None:
         super().__init__()
         if depth < 1:
             raise UsageError(f"depth is {depth}: a U has at least one pool")
         self.first = ImprovedConvolution(features, hidden)
-        self.pools = nn.ModuleList(TopKPool(hidden, ratio) for _ in range(depth))
+        self.pools = nn.ModuleList(TopKPool(hidden, ratio) if pooling else KeepAll() for _ in range(depth))
         self.down = nn.ModuleList(ImprovedConvolution(hidden, hidden) for _ in range(depth))
         self.up = nn.ModuleList(ImprovedConvolution(hidden, hidden) for _ in range(depth))
-        self.dropout, self.squares = dropout, squares
+        self.dropout, self.squares = dropout, squares if pooling else 0
 
     def forward(self, graph: Graph) -> Tensor:
         """(nodes, hidden)."""
         x = self.first(features_of(graph), graph.adjacency).relu()
         graph, above = graph.with_x(x), []
         for number, (pool, convolution) in enumerate(zip(self.pools, self.down)):
-            assert isinstance(pool, KeepPool)
             edges = graph.adjacency
             if number < self.squares:
                 edges = edges.keep("two hops", partial(two_hops, edges))
-            kept = pool(graph.with_adjacency(edges))
+            kept: Kept = pool(graph.with_adjacency(edges))
             above.append((graph, kept))
             x = convolution(self._dropped(features_of(kept.graph)), kept.graph.adjacency).relu()
             graph = kept.graph.with_x(x)
