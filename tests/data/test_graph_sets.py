@@ -155,6 +155,7 @@ def own(**changes: Any) -> GraphData:
     [
         ({"labels": torch.zeros(5, dtype=torch.long)}, r"labels of shape \(5,\).*for 6 graphs"),
         ({"labels": torch.tensor([0, 1, 2, 0, 0, 0])}, "graph 2 has the label 2 and there are 2 names"),
+        ({"names": ("one",)}, "1 names for 6 graphs: give each one"),
         ({"train": torch.tensor([0, 5])}, "graph 5 of the split 'train' has no label"),
         ({"train": torch.tensor([0]), "test": torch.tensor([0])}, "graph 0 is 2 times in the split"),
         ({"test": torch.tensor([6])}, "'test' names graphs outside 0 … 5"),
@@ -185,6 +186,7 @@ def folder(tmp_path: Path, labels: str = "graph,label\none,x\ntwo,y\nthree,x\n",
 def test_a_folder_of_edge_lists(tmp_path: Path) -> None:
     found = graphs(folder(tmp_path), validation_fraction=0.0, test_fraction=0.0)
     assert found.classes == ("x", "y")
+    assert found.names == ("one", "two", "three")
     assert found.labels.tolist() == [0, 1, 0]
     one, two, three = unbatch(found.graphs)
     assert one.adjacency.to_dense().tolist() == [[0, 1, 0], [1, 0, 1], [0, 1, 0]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,7 @@ def test_a_run_is_kept_goes_on_and_predicts_from_files(name: str, tmp_path: Path
     table = (tmp_path / "table.csv").read_text().splitlines()
     assert table[0] == "graph,class,probability"
     assert [row.split(",")[:2] for row in table[1:]] == [
-        [str(k), run.data.classes[c]] for k, c in enumerate(run.predict().tolist())
+        [f"g{k}", run.data.classes[c]] for k, c in enumerate(run.predict().tolist())
     ]
     assert len(table) == 25
     whole = systems.get(name).train(
@@ -205,6 +206,27 @@ def test_they_are_compared(mirror: Path) -> None:
     found = compare([systems.get("gin")], data.load("mutag"), 2, steps=40)
     assert "153 training, 17 validation, 18 test graphs" in found["protocol"]
     assert found["rows"][0]["metric"] == "test accuracy (%)"
+
+
+def test_graphs_are_told_by_their_names(tmp_path: Path) -> None:
+    named = own([cycle(4), star(4)] * 4, names=tuple(f"town{k}" for k in range(8)))
+    run = trained("gin", named, steps=2)
+    assert (run.node_number("town3"), len(run.predict())) == (3, 8)
+    with pytest.raises(UsageError, match="node = '3': no graph of own has this name; give one, such as 'town0'"):
+        run.node_number("3")
+    values = dataclasses.replace(
+        named, classes=(), labels=torch.full((8,), -1), values=torch.ones(8, 1).double(), targets=("size",)
+    )
+    told = train(systems.get("gin"), values, systems.get("gin").configure(**{**SMALL, "steps": 2}), progress=False)
+    for each, columns in ((run, ["graph", "class", "probability"]), (told, ["graph", "size"])):
+        each.write_predictions(tmp_path / "table.csv")
+        rows = [row.split(",") for row in (tmp_path / "table.csv").read_text().splitlines()]
+        assert rows[0] == columns
+        assert [row[0] for row in rows[1:]] == list(named.names)
+        # without names the numbers
+        each.data = dataclasses.replace(each.data, names=())
+        each.write_predictions(tmp_path / "table.csv")
+        assert (tmp_path / "table.csv").read_text().splitlines()[8].startswith("7,")
 
 
 def test_a_picture_of_graphs_says_which_are_wrong() -> None:

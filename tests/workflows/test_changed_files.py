@@ -54,6 +54,15 @@ def test_parts_of_other_files_are_not_those_of_the_training(
     assert json.loads(within("evaluate", run, "--json")[0])["measures"] == before
 
 
+def test_graphs_in_another_order_are_not_those_of_the_training(tmp_path: Path) -> None:
+    """Their labels and parts are the same by number, but other graphs have these numbers."""
+    run, name = str(tmp_path / "run"), graphs(tmp_path / "own", 20)
+    within("train", "gin", "--data", name, "--out", run, *FEW)
+    table = tmp_path / "own" / "labels.csv"
+    table.write_text(table.read_text().replace("g00,", "?,").replace("g02,", "g00,").replace("?,", "g02,"))
+    assert "are not those that the run was trained on" in within("evaluate", run, status=1)[1]
+
+
 def test_runs_of_before_go_on(tmp_path: Path) -> None:
     run, name = tmp_path / "run", graphs(tmp_path / "own", 20)
     within("train", "gin", "--data", name, "--out", str(run), *FEW)

@@ -43,7 +43,7 @@ def show(name: Positional[str], node: str | None = None, out: str | None = None,
 
     Args:
         name: Name of a system (renote list), or a run folder: of one that attends (gat, gaan, dual-primal, graph-bert), has filters (chebnet, monet, all for signals), or that predicts links, classes of graphs, or items.
-        node: Of a run: the node it is about, by default the first test node, or links of all nodes; its id where a table of nodes has ids, else its number; of many graphs the first to draw; of recommendations the user.
+        node: Of a run: the node it is about, by default the first test node, or links of all nodes; its id where a table of nodes has ids, else its number; of many graphs the first to draw, by the name of its file where they are a folder of your own; of recommendations the user.
         out: Of a run: the picture (.png, .svg, .pdf); picture.png by default.
     """
     import dataclasses

@@ -93,15 +93,15 @@ def load(
     nothing = torch.empty(0, dtype=torch.long)
     if "split" in table.columns:
         parts = given_split(table, labels, "graph")
-        return GraphData(card.name, card, graphs, labels, *parts, classes)
+        return GraphData(card.name, card, graphs, labels, *parts, classes, names=names)
     given = _given_folds(table, labels) if "fold" in table.columns else ()
     if folds and not given:
         given = stratified_folds(labels, folds, seed)
     if given:
-        data = GraphData(card.name, card, graphs, labels, nothing, nothing, nothing, classes, given)
+        data = GraphData(card.name, card, graphs, labels, nothing, nothing, nothing, classes, given, names=names)
         return split_fold(data, fold, seed, validation_fraction)
     parts = partition(labels, validation_fraction, test_fraction, seed) if classes else (nothing,) * 3
-    return GraphData(card.name, card, graphs, labels, *parts, classes)
+    return GraphData(card.name, card, graphs, labels, *parts, classes, names=names)
 
 
 def _nodes(path: Path, names: tuple[str, ...]) -> dict[str, tuple[dict[str, int], Tensor]]:

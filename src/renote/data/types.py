@@ -297,9 +297,10 @@ class GraphData:
         values: (graphs, targets) of floating point, which becomes float64, NaN where unknown; then there are no classes. None if there are none.
         targets: names of the values' columns.
         units: that each is measured in, maybe empty.
+        names: of the graphs by number; empty if they have none.
 
     Raises:
-        DataError: as `NodeData`; values of another shape or type, with classes, or unknown in a part; or a fold lacks a class that is there, or has a graph of another fold.
+        DataError: as `NodeData`; names are not as many as graphs; values of another shape or type, with classes, or unknown in a part; or a fold lacks a class that is there, or has a graph of another fold.
     """
 
     name: str
@@ -314,8 +315,11 @@ class GraphData:
     values: Tensor | None = None
     targets: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.names and len(self.names) != self.num_graphs:
+            raise DataError(f"{len(self.names)} names for {self.num_graphs} graphs: give each one")
         labels = checked_labels(self.labels, self.num_graphs, self.num_classes, "graph")
         object.__setattr__(self, "labels", labels)
         known = labels if self.values is None else self._values_checked()
@@ -358,9 +362,10 @@ class GraphData:
 
     @property
     def fingerprint(self) -> str:
-        """Of classes, labels, values and parts: what was measured on these tells nothing of others."""
+        """Of names, classes, labels, values and parts: what was measured on these tells nothing of others."""
         values = {} if self.values is None else {"values": self.values}
-        return fingerprint((self.classes, self.targets), {"labels": self.labels} | values | self.splits)
+        names = [self.names] if self.names else []  # what has none is told as it always was
+        return fingerprint((self.classes, self.targets, *names), {"labels": self.labels} | values | self.splits)
 
     @property
     def contents(self) -> str:

@@ -72,7 +72,7 @@ class GraphRun(Run):
         return self.module.logits().argmax(1)
 
     def write_predictions(self, path: Path) -> int:
-        """Write a table with a row a graph: graph, class, probability.
+        """Write a table with a row a graph: graph (its name, if it has one), class, probability.
 
         Args:
             path: of the .csv file.
@@ -80,7 +80,8 @@ class GraphRun(Run):
         Returns:
             The number of rows.
         """
-        return write_table(path, "graph", self.probabilities(), self.data.classes)
+        names = self.data.names or None
+        return write_table(path, "graph", self.probabilities(), self.data.classes, names=names)
 
     def picture(self, node: int | None = None) -> Figure:
         """A dozen graphs with their predicted classes.
@@ -124,7 +125,7 @@ class GraphValueRun(Run):
         return self.module.predict().cpu()
 
     def write_predictions(self, path: Path) -> int:
-        """Write a table with a row a graph: its number and its values; of molecules the line or row of their file and the SMILES before these.
+        """Write a table with a row a graph: its name, or its number where it has none, and its values; of molecules the line or row of their file and the SMILES before these.
 
         Args:
             path: of the .csv file.
@@ -135,7 +136,7 @@ class GraphValueRun(Run):
         data, values = self.data, self.predict()
         if isinstance(data, MoleculeData):
             return write_values(path, {"row": data.rows, "smiles": data.smiles}, data.targets, values)
-        return write_values(path, {"graph": range(len(values))}, data.targets, values)
+        return write_values(path, {"graph": data.names or range(len(values))}, data.targets, values)
 
     def draw_contributions(self, most: int = 12, target: str | None = None) -> Figure:
         """Molecules with the values that are predicted, and their atoms coloured by what each adds: the prediction less that with the atom's features set to 0.

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from renote import data as data_sets
-from renote.data import FORMS, Data, NodeData
+from renote.data import FORMS, Data, GraphData, NodeData
 from renote.errors import CheckpointError, UsageError
 from renote.experiment import environment
 from renote.experiment.form import data_like, data_of, form_of, refuse_others, tuples, with_outputs
@@ -88,7 +88,7 @@ class Run:
         raise UsageError(f"{self.folder} holds {self.system.name}, which predicts nothing: use renote {self.instead}")
 
     def node_number(self, node: str) -> int:
-        """The number of what the command line names: of a node by its name, where nodes have names; else the number itself.
+        """The number of what the command line names: of a node or graph by its name, where these have names; else the number itself.
 
         Args:
             node: name or number.
@@ -96,12 +96,13 @@ class Run:
         Raises:
             UsageError: there is no such name, or it is no number.
         """
-        names = self.data.names if isinstance(self.data, NodeData) else ()
+        names = self.data.names if isinstance(self.data, NodeData | GraphData) else ()
         if node in names:
             return names.index(node)
         if names:
+            what, told = ("graph", "name") if isinstance(self.data, GraphData) else ("node", "id")
             raise UsageError(
-                f"node = {node!r}: no node of {self.data.name} has this id; give one, such as {names[0]!r}"
+                f"node = {node!r}: no {what} of {self.data.name} has this {told}; give one, such as {names[0]!r}"
             )
         try:
             return int(node)
