@@ -215,11 +215,15 @@ def test_a_folder_with_nodes_splits_and_folds(tmp_path: Path) -> None:
         (inside / f"{name}.csv").write_text(text)
     assert [fold.tolist() for fold in graphs(f"graphs:{inside}").folds] == [[0, 1, 2, 3], [4, 5, 6, 7]]
     (inside / "labels.csv").write_text("graph,label,fold\n" + rows.replace(",0\n", ",\n"))
-    with pytest.raises(DataError, match="names 1 folds"):
+    with pytest.raises(DataError, match="names 1 fold: there must"):
         graphs(f"graphs:{inside}")
     (inside / "labels.csv").write_text("graph,label\n" + rows.replace(",0\n", "\n").replace(",1\n", "\n"))
     assert len(graphs(f"graphs:{inside}", folds=4, fold=2).folds) == 4
-    with pytest.raises(DataError, match="class 0 has 4 members for 5 folds"):
+    with pytest.raises(DataError, match="fold = 99, but the graphs have no folds: give folds=10 or so, or a column"):
+        graphs(f"graphs:{inside}", fold=99)
+    with pytest.raises(DataError, match="fold is 99: graphs:.* has 4 folds, numbered from 1"):
+        graphs(f"graphs:{inside}", folds=4, fold=99)
+    with pytest.raises(DataError, match="class 'x' has 4 members for 5 folds"):
         graphs(f"graphs:{inside}", folds=5)
 
 
@@ -241,6 +245,18 @@ def test_a_folder_with_nodes_splits_and_folds(tmp_path: Path) -> None:
             {"labels": "graph,label,split\none,x,train\ntwo,,test\nthree,x,\n"},
             "the graph is in the split 'test' and has no label",
         ),
+        (
+            {"labels": "graph,label,split,fold\none,x,train,1\ntwo,y,,\nthree,x,,\n"},
+            "the columns 'split' and 'fold': keep",
+        ),
+        (
+            {"one": "source,target,weight\na,b,2\n"},
+            "the edges of one.csv have the column 'weight', those of two.csv have none",
+        ),
+        (
+            {"nodes": "graph,id,w,label\none,a,1,2\n"},
+            "nodes.csv has the column 'label', which is not read here: graphs have",
+        ),
         ({"one": "source,target,relation\na,b,likes\n"}, "one.csv has the column 'relation': edges of several types"),
         ({"one": "source,target,length\na,b,2\n"}, r"one.csv has the columns \['length'\], which are not read"),
         ({"nodes": "graph,id,w\none,a,1\n"}, "the source 'b' is not an id in .*nodes.csv"),
@@ -252,6 +268,26 @@ def test_a_folder_with_nodes_splits_and_folds(tmp_path: Path) -> None:
 def test_what_is_wrong_with_a_folder_is_named(tmp_path: Path, changes: dict[str, str], message: str) -> None:
     with pytest.raises(DataError, match=message):
         graphs(folder(tmp_path, **changes))
+
+
+def test_two_tables_of_one_name_are_refused(tmp_path: Path) -> None:
+    name = folder(tmp_path)
+    (tmp_path / "two.tsv").write_text("source\ttarget\na\tb\n")
+    with pytest.raises(DataError, match=r"has two.csv and two.tsv: both would be 'two'; keep one"):
+        graphs(name)
+    (tmp_path / "two.csv").unlink()
+    assert graphs(name).graphs.num_edges == 2 * 4
+    (tmp_path / "labels.parquet").write_text("")
+    with pytest.raises(DataError, match=r"has labels.csv and labels.parquet"):
+        graphs(name)
+
+
+def test_parts_are_told_once(tmp_path: Path) -> None:
+    name = folder(tmp_path, "graph,label,split\none,x,train\ntwo,y,train\nthree,x,test\n")
+    with pytest.raises(DataError, match="folds = 3, but .*labels.csv has a column 'split'"):
+        graphs(name, folds=3)
+    with pytest.raises(DataError, match="fold = 1, but the graphs have no folds"):
+        graphs(name, fold=1)
 
 
 def test_a_folder_that_is_none(tmp_path: Path) -> None:

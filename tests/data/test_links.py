@@ -158,6 +158,14 @@ def test_own_files(tmp_path: Path) -> None:
         data.load("links:")
 
 
+def test_columns_of_links_that_nobody_reads_are_refused(tmp_path: Path) -> None:
+    edges = tmp_path / "friends.csv"
+    edges.write_text("source,target,Weight,since\na,b,2,1999\n")
+    told = r"friends.csv has the columns \['weight', 'since'\], which are not read: links have source, target; take the others out, or"
+    with pytest.raises(DataError, match=told):
+        data.load(f"links:{edges}")
+
+
 def test_attributes_of_the_users_nodes(tmp_path: Path) -> None:
     edges, nodes = tmp_path / "friends.csv", tmp_path / "people.csv"
     edges.write_text("source,target\n" + "".join(f"p{a},p{(a + d) % 12}\n" for a in range(12) for d in (1, 2)))

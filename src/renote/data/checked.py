@@ -1,8 +1,9 @@
-"""What labels and parts must be like: checked once, for all data that have them."""
+"""What labels, parts and tables must be like: checked once, for all data that have them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -53,3 +54,23 @@ def checked_parts(splits: Mapping[str, Tensor], labels: Tensor, what: str) -> di
             f"{what} {place} is {int(times[place])} times in the split ({names}): put each {what} in one part, once"
         )
     return found
+
+
+def checked_columns(path: Path, columns: Iterable[str], read: Collection[str], what: str, mend: str) -> None:
+    """Refuse columns of a table that nobody reads: what they say would be lost, and a misspelt one, without a word.
+
+    Args:
+        path: of the table.
+        columns: that it has.
+        read: those that are looked at.
+        what: the rows are, for the message.
+        mend: what else to do than to take the others out.
+
+    Raises:
+        DataError: there are others.
+    """
+    others = [column for column in columns if column not in read]
+    if others:
+        raise DataError(
+            f"{path} has the columns {others}, which are not read: {what} have {', '.join(read)}; take the others out, {mend}"
+        )

@@ -1,10 +1,10 @@
 """The user's own graphs with a class each: `graphs:PATH`, a folder of tables of edges with a table of labels.
 
     PATH/labels.csv     columns `graph` and `label`, optionally `split` or `fold`; an empty label is unknown
-    PATH/NAME.csv       the edges of the graph NAME: `source`, `target`, optionally `weight`
+    PATH/NAME.csv       the edges of the graph NAME: `source`, `target`, optionally `weight`, in all of them or in none
     PATH/nodes.csv      optional: `graph`, `id`, and every other column a feature
 
-Without a table of nodes, those of a graph are the ends of its edges, and their degrees are their features.
+Each may be a .tsv or .parquet file in its place. Without a table of nodes, those of a graph are the ends of its edges, and their degrees are their features.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from renote.graph import Graph, batch
 
 _ENDINGS = (".csv", ".tsv", ".parquet", ".pq")
 _OWN = ("labels", "nodes")
+_NOT_OF_NODES = ("label", "labels", "split")
 
 
 def load(
@@ -32,7 +33,7 @@ def load(
     *,
     directed: bool = False,
     folds: int = 0,
-    fold: int = 1,
+    fold: int | None = None,
     validation_fraction: float = 0.1,
     test_fraction: float = 0.1,
     seed: int = 0,
@@ -43,7 +44,7 @@ def load(
         path: the folder.
         directed: messages go from source to target only; else in both directions.
         folds: of a cross-validation, each class in all of them, if the labels have no column `fold`; 0 for none.
-        fold: which is tested on, from 1, if there are folds.
+        fold: which is tested on, from 1; None for the first, if there are folds.
         validation_fraction: share of each class, of what is not tested on if there are folds; unless the labels have a column `split`.
         test_fraction: share of each class, if there are neither folds nor a column `split`.
         seed: of what is drawn.
@@ -54,7 +55,7 @@ def load(
     folder = Path(path).expanduser()
     if not folder.is_dir():
         raise DataError(f"the folder {str(folder)!r} {'is a file' if folder.is_file() else 'does not exist'}")
-    files = {file.stem: file for file in sorted(folder.iterdir()) if file.suffix.lower() in _ENDINGS}
+    files = _files(folder)
     if "labels" not in files:
         raise DataError(f"{folder} has no labels.csv: it must give each graph's name and label (columns graph, label)")
     table = Table.read(files["labels"], required=("graph", "label"))
@@ -72,8 +73,16 @@ def load(
     if not names:
         raise DataError(f"{files['labels']} names no graph")
     labels, classes = labels_of(table.text("label"))
+    _check_parts(table, folds, fold)
     nodes = _nodes(files["nodes"], names) if "nodes" in files else None
-    graphs = batch([_graph(files[name], None if nodes is None else nodes[name], directed) for name in names])
+    each = [_graph(files[name], None if nodes is None else nodes[name], directed) for name in names]
+    weighted = [graph.adjacency.weight is not None for graph in each]
+    if any(weighted) and not all(weighted):
+        there, missing = (files[names[weighted.index(which)]].name for which in (True, False))
+        raise DataError(
+            f"{folder}: the edges of {there} have the column 'weight', those of {missing} have none: give all tables of edges one, or none"
+        )
+    graphs = batch(each)
     if graphs.x is None:
         graphs = graphs.with_x(all_degrees(graphs.adjacency))
     card = Card(
@@ -96,18 +105,53 @@ def load(
         return GraphData(card.name, card, graphs, labels, *parts, classes, names=names)
     given = _given_folds(table, labels) if "fold" in table.columns else ()
     if folds and not given:
-        given = stratified_folds(labels, folds, seed)
+        given = stratified_folds(labels, folds, seed, classes)
     if given:
         data = GraphData(card.name, card, graphs, labels, nothing, nothing, nothing, classes, given, names=names)
-        return split_fold(data, fold, seed, validation_fraction)
+        return split_fold(data, 1 if fold is None else fold, seed, validation_fraction)
     parts = partition(labels, validation_fraction, test_fraction, seed) if classes else (nothing,) * 3
     return GraphData(card.name, card, graphs, labels, *parts, classes, names=names)
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """The tables of a folder by their names without the ending, each once."""
+    files: dict[str, Path] = {}
+    for file in sorted(folder.iterdir()):
+        if file.suffix.lower() not in _ENDINGS:
+            continue
+        if file.stem in files:
+            raise DataError(
+                f"{folder} has {files[file.stem].name} and {file.name}: both would be {file.stem!r}; keep one, or give it another name"
+            )
+        files[file.stem] = file
+    return files
+
+
+def _check_parts(table: Table, folds: int, fold: int | None) -> None:
+    """What tells the parts is told in one way, and a fold is only asked for where there are folds."""
+    given = [column for column in ("split", "fold") if column in table.columns]
+    if len(given) > 1:
+        raise DataError(
+            f"{table.path} has the columns 'split' and 'fold': keep 'split' for the parts, 'fold' for cross-validation"
+        )
+    if folds and given == ["split"]:
+        raise DataError(f"folds = {folds}, but {table.path} has a column 'split', which tells the parts: leave one out")
+    if fold is not None and not folds and given != ["fold"]:
+        raise DataError(
+            f"fold = {fold}, but the graphs have no folds: give folds=10 or so, or a column 'fold' in {table.path}"
+        )
 
 
 def _nodes(path: Path, names: tuple[str, ...]) -> dict[str, tuple[dict[str, int], Tensor]]:
     """For each graph the numbers of its nodes by id, and their features."""
     table = Table.read(path, required=("graph", "id"))
-    columns = [column for column in table.columns if column not in ("graph", "id", "label")]
+    for column in _NOT_OF_NODES:
+        if column in table.columns:
+            raise DataError(
+                f"{path} has the column {column!r}, which is not read here: graphs have classes and parts, told in the table of labels; "
+                "take it out, or give a feature another name"
+            )
+    columns = [column for column in table.columns if column not in ("graph", "id")]
     if not columns:
         raise DataError(f"{path} has no column of features: add some, or leave the file out and degrees are taken")
     values = torch.from_numpy(np.stack([table.numbers(column) for column in columns], 1)).float()
@@ -140,5 +184,7 @@ def _given_folds(table: Table, labels: Tensor) -> tuple[Tensor, ...]:
             raise DataError(f"{table.at(row)}: the graph is in the fold {cell} and has no label")
     numbers = sorted({int(cell) for cell in cells if cell})
     if len(numbers) < 2:
-        raise DataError(f"{table.path} names {len(numbers)} folds: there must be at least two")
+        raise DataError(
+            f"{table.path} names {len(numbers)} fold{'s' * (len(numbers) != 1)}: there must be at least two"
+        )
     return tuple(torch.tensor([r for r, cell in enumerate(cells) if cell and int(cell) == k]) for k in numbers)

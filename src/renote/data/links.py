@@ -1,6 +1,6 @@
 """A graph whose missing links are looked for, and the user's own: `links:EDGES.csv` (or .tsv, .parquet).
 
-    EDGES.csv           columns `source`, `target`; a link has no direction, and is listed once or in both
+    EDGES.csv           columns `source`, `target`, and no others; a link has no direction, and is listed once or in both
     nodes=NODES.csv     optional: `id` of each node, and a column a number that is known of it
     pairs=PAIRS.csv     optional: `source`, `target` of pairs to score; with a column `label` (1 or 0, empty where unknown), those with one are tested on
 
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from renote.data.card import Card
-from renote.data.checked import checked_labels, checked_parts
+from renote.data.checked import checked_columns, checked_labels, checked_parts
 from renote.data.fingerprint import fingerprint
 from renote.data.table import Table, attributes_of, numbered_ids
 from renote.errors import DataError
@@ -28,6 +28,7 @@ from renote.graph import Adjacency, Graph, common_neighbors, has_link, resource_
 from renote.graph.pattern import repeated
 
 CLASSES = ("no link", "link")
+_ENDS = ("source", "target")
 _MOST_PATHS = 2e7
 
 
@@ -149,8 +150,10 @@ def load(
         DataError: a file, column or value is missing or wrong; the message names it.
     """
     file = Path(path).expanduser()
-    table = Table.read(file, required=("source", "target"))
-    ends = [table.text(column) for column in ("source", "target")]
+    table = Table.read(file, required=_ENDS)
+    mend = "or take links of several types as facts, facts:FILE.tsv; weights are not looked at by what predicts links"
+    checked_columns(file, table.columns, _ENDS, "links", mend)
+    ends = [table.text(column) for column in _ENDS]
     described = None if nodes is None else _described(Path(nodes).expanduser(), table)
     names = tuple(sorted({*ends[0], *ends[1], *(described[0] if described else ())}))
     number = {name: k for k, name in enumerate(names)}
@@ -174,7 +177,7 @@ def _described(path: Path, edges: Table) -> tuple[dict[str, int], Tensor]:
     """The row of each node by name, and the attributes of each row."""
     table = Table.read(path, required=("id",))
     row_of = numbered_ids(table)
-    for column in ("source", "target"):
+    for column in _ENDS:
         for row, name in enumerate(edges.text(column)):
             if name not in row_of:
                 raise DataError(
@@ -184,9 +187,9 @@ def _described(path: Path, edges: Table) -> tuple[dict[str, int], Tensor]:
 
 
 def _given(path: Path, number: dict[str, int], edges: Path, links: Tensor) -> tuple[Tensor, Tensor]:
-    table = Table.read(path, required=("source", "target"))
+    table = Table.read(path, required=_ENDS)
     columns = []
-    for column in ("source", "target"):
+    for column in _ENDS:
         names = table.text(column)
         for row, name in enumerate(names):
             if name not in number:

@@ -123,13 +123,14 @@ def folds(count: int, number: int, seed: int) -> list[tuple[Tensor, Tensor]]:
     ]
 
 
-def stratified_folds(labels: Tensor, number: int, seed: int) -> tuple[Tensor, ...]:
+def stratified_folds(labels: Tensor, number: int, seed: int, classes: Sequence[str] = ()) -> tuple[Tensor, ...]:
     """Cross-validation: the test part of each fold, in which each class has its share.
 
     Args:
         labels: (n,) int64; what has the label -1 is in no part.
         number: of folds.
         seed: of the order.
+        classes: names of the classes, for messages.
 
     Returns:
         An index tensor a fold, increasing.
@@ -138,13 +139,14 @@ def stratified_folds(labels: Tensor, number: int, seed: int) -> tuple[Tensor, ..
         DataError: fewer than two folds, or a class with fewer members than folds.
     """
     if number < 2:
-        raise DataError(f"{number} folds: there must be at least two")
+        raise DataError(f"folds is {number}: there must be at least two")
     known = (labels >= 0).nonzero().squeeze(1)
     counts = torch.bincount(labels[known])
     scarce = ((counts > 0) & (counts < number)).nonzero().squeeze(1)
     if scarce.numel():
+        label, count = int(scarce[0]), int(counts[scarce[0]])
         raise DataError(
-            f"class {int(scarce[0])} has {int(counts[scarce[0]])} members for {number} folds: each needs one; make fewer folds"
+            f"class {repr(classes[label]) if classes else label} has {count} member{'s' * (count != 1)} for {number} folds: each needs one; make fewer folds"
         )
     order = known[torch.randperm(len(known), generator=torch.Generator().manual_seed(seed))]
     # classes one after the other, so that what is left over of each does not always go to the first fold
@@ -198,7 +200,9 @@ def split_fold(data: GraphData, fold: int, seed: int = 0, validation_fraction: f
         DataError: there is no such fold, or nothing is left to train on.
     """
     if not 1 <= fold <= len(data.folds):
-        raise DataError(f"fold is {fold}: {data.name} has {len(data.folds)}, numbered from 1")
+        raise DataError(
+            f"fold is {fold}: {data.name} has {len(data.folds) or 'no'} folds{', numbered from 1' * bool(data.folds)}"
+        )
     if not 0 <= validation_fraction < 1:
         raise DataError(f"validation_fraction is {validation_fraction}: it must be at least 0 and below 1")
     test = data.folds[fold - 1]

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from renote.data import parquet
 from renote.data.card import Card
+from renote.data.checked import checked_columns
 from renote.data.split import partition
 from renote.data.types import NodeData
 from renote.errors import DataError, unknown
@@ -315,12 +316,8 @@ def typed_edges(
     Returns:
         The edges; the relation (edges,) of each, in their order, and the relations' names by number, sorted as classes are: None and none without that column.
     """
-    others = [column for column in edges.columns if column not in _OF_EDGES]
-    if others:
-        raise DataError(
-            f"{edges.path} has the columns {others}, which are not read: edges have {', '.join(_OF_EDGES)}; "
-            "take the others out, or make a NodeData in Python whose graph has edge_features"
-        )
+    mend = "or make a NodeData in Python whose graph has edge_features"
+    checked_columns(edges.path, edges.columns, _OF_EDGES, "edges", mend)
     relation, relations = _relation(edges)
     ends: list[NDArray[np.int64]] = []
     for column in ("source", "target"):

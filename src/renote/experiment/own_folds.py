@@ -60,5 +60,7 @@ def split_of(data: GraphData, repetition: int, fold: int, validates: bool) -> Gr
         fold: which is tested on, from 1.
         validates: whether a ninth of the rest is validated on.
     """
-    folds = data.folds if data.folds and not repetition else stratified_folds(data.labels, FOLDS, repetition)
+    folds = (
+        data.folds if data.folds and not repetition else stratified_folds(data.labels, FOLDS, repetition, data.classes)
+    )
     return split_fold(with_folds(data, folds), fold, repetition, 1 / (FOLDS - 1) if validates else 0.0)

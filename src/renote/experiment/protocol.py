@@ -204,7 +204,9 @@ def _folds(lab: Lab, system: System[Any], data: str, protocol: Protocol, changes
 def _with_folds(loaded: Any, data: str, system: System[Any], protocol: Protocol) -> GraphData:
     if not isinstance(loaded, GraphData) or not loaded.num_classes:
         raise UsageError(f"{data} is not graphs with a class each: choose other data, e.g. {system.data}")
-    return loaded if loaded.folds else with_folds(loaded, stratified_folds(loaded.labels, protocol.folds, 0))
+    if loaded.folds:
+        return loaded
+    return with_folds(loaded, stratified_folds(loaded.labels, protocol.folds, 0, loaded.classes))
 
 
 def _done(lab: Lab, cell: _Cell) -> Any:
