@@ -187,9 +187,24 @@ def test_classes_of_other_graphs_are_those_of_the_run() -> None:
         with_outputs(saved, given, "graphs")
 
 
-def test_what_cannot_be_trained_on_is_refused() -> None:
+def test_graphs_of_one_class_teach_nothing(tmp_path: Path) -> None:
+    told = "all graphs in the split 'train' of own \\(2\\) are of the class 'star': there is nothing to tell apart"
+    with pytest.raises(DataError, match=told):
+        trained("gin", own([star(4), star(5), cycle(4), star(6)], [1, 1, 0, 1]), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    # to predict, and to measure, graphs of one class are as good as any
+    trained("gin", RINGS_AND_STARS, tmp_path / "run", steps=2)
+    again: Any = systems.load_run(tmp_path / "run", own([star(4), star(5), star(6), star(7)], [1] * 4))
+    assert again.evaluate().keys() == {"train_accuracy", "validation_accuracy", "test_accuracy"}
+    # values are no classes, and may be alike
+    values = own([star(4)] * 4, [-1] * 4, classes=(), values=torch.ones(4, 1).double(), targets=("size",))
+    train(systems.get("gin"), values, systems.get("gin").configure(**{**SMALL, "steps": 2}), progress=False)
+
+
+def test_what_cannot_be_trained_on_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="the split 'train' is empty"):
-        trained("gin", own([cycle(4), star(4)], train=torch.empty(0, dtype=torch.long)))
+        trained("gin", own([cycle(4), star(4)], train=torch.empty(0, dtype=torch.long)), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
     with pytest.raises(
         UsageError, match="gin needs graphs with a class each, or values, but digits is samples to generate"
     ):

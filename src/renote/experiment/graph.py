@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from renote.data import GraphData, MoleculeData
-from renote.errors import UsageError, unknown
+from renote.errors import DataError, UsageError, unknown
 from renote.experiment.predictions import write_table, write_values
 from renote.experiment.run import Run
 from renote.graph import GraphClassification, GraphRegression, GraphTask, pick, unbatch
@@ -30,9 +30,6 @@ class GraphLearner(PlainLearner):
     Args:
         task: network, graphs, what they have, and splits.
         config: batch size and seed.
-
-    Raises:
-        UsageError: there are no graphs to train on.
     """
 
     module: GraphTask
@@ -44,8 +41,6 @@ class GraphLearner(PlainLearner):
 
     def batch(self, step: int, generator: torch.Generator) -> Batch | None:
         """The numbers of the step's graphs."""
-        if not len(self._train):
-            raise UsageError("the split 'train' is empty: there are no graphs to train on")
         return {"graph": self._train[self.order.indices(step)]}
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
@@ -55,6 +50,37 @@ class GraphLearner(PlainLearner):
     def validate(self) -> Mapping[str, float]:
         """Loss and accuracy, or errors, on the validation graphs."""
         return self.module.validate()
+
+
+def graph_learner(system: Any, config: TrainOptions, data: GraphData) -> GraphLearner:
+    """The network of a system for graphs, with batches of the training graphs.
+
+    Raises:
+        UsageError: the graphs have neither classes nor values; or are no molecules, and the system looks at SMILES.
+    """
+    if not data.outputs:
+        raise UsageError(
+            f"the graphs of {data.name} have neither classes nor values to learn: choose other data, or for a table of molecules target=COLUMN"
+        )
+    if system.reads_smiles and not isinstance(data, MoleculeData):
+        raise UsageError(f"{system.name} reads SMILES, which {data.name} has not: choose molecules, e.g. {system.data}")
+    return GraphLearner(system.build(config, data), config)
+
+
+def check_training(data: GraphData) -> None:
+    """What a training on these graphs needs, and a prediction of theirs does not.
+
+    Raises:
+        DataError: no graph is trained on, or all of them are of one class.
+    """
+    if not len(data.train):
+        raise DataError(f"the split 'train' is empty: there are no graphs of {data.name} to train on")
+    found = data.labels[data.train].unique()
+    if data.values is None and len(found) < 2:
+        raise DataError(
+            f"all graphs in the split 'train' of {data.name} ({len(data.train)}) are of the class {data.classes[int(found[0])]!r}: there is nothing to tell apart; "
+            "give graphs of at least two classes a label, and have some of each trained on"
+        )
 
 
 class GraphRun(Run):

@@ -357,17 +357,15 @@ class GraphSystem(System["Any"]):
         Raises:
             UsageError: the graphs have neither classes nor values; or are no molecules, and the system looks at SMILES.
         """
-        from renote.data import MoleculeData
-        from renote.experiment.graph import GraphLearner
+        from renote.experiment.graph import graph_learner
 
-        if not data.outputs:
-            raise UsageError(
-                f"the graphs of {data.name} have neither classes nor values to learn: choose other data, or for a table of molecules target=COLUMN"
-            )
-        if self.reads_smiles and not isinstance(data, MoleculeData):
-            raise UsageError(f"{self.name} reads SMILES, which {data.name} has not: choose molecules, e.g. {self.data}")
+        return graph_learner(self, config, data)
 
-        return GraphLearner(self.build(config, data), config)
+    def check(self, config: Any, data: GraphData) -> None:
+        """Some graphs are trained on, of two classes at least where they have classes."""
+        from renote.experiment.graph import check_training
+
+        check_training(data)
 
     def run(self, config: TrainOptions, data: GraphData, learner: Learner, folder: Path | None) -> Any:
         """A run that can predict."""
