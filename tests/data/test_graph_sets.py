@@ -156,6 +156,7 @@ def own(**changes: Any) -> GraphData:
         ({"labels": torch.zeros(5, dtype=torch.long)}, r"labels of shape \(5,\).*for 6 graphs"),
         ({"labels": torch.tensor([0, 1, 2, 0, 0, 0])}, "graph 2 has the label 2 and there are 2 names"),
         ({"names": ("one",)}, "1 names for 6 graphs: give each one"),
+        ({"features": ("w", "w")}, "1 names of features for 2 columns: give each its own"),
         ({"train": torch.tensor([0, 5])}, "graph 5 of the split 'train' has no label"),
         ({"train": torch.tensor([0]), "test": torch.tensor([0])}, "graph 0 is 2 times in the split"),
         ({"test": torch.tensor([6])}, "'test' names graphs outside 0 … 5"),
@@ -206,6 +207,7 @@ def test_a_folder_with_nodes_splits_and_folds(tmp_path: Path) -> None:
     assert two.num_nodes == 1
     assert isinstance(three.x, torch.Tensor)
     assert three.x.tolist() == [[9, 1], [2, 3]]
+    assert found.features == ("w", "h")
     assert (found.train.tolist(), found.test.tolist(), found.labels.tolist()) == ([0], [1], [0, 1, -1])
     many = {f"g{k}": "source,target\na,b\n" for k in range(8)}
     rows = "".join(f"g{k},{'xy'[k % 2]},{k // 4}\n" for k in range(8))
@@ -268,6 +270,23 @@ def test_a_folder_with_nodes_splits_and_folds(tmp_path: Path) -> None:
 def test_what_is_wrong_with_a_folder_is_named(tmp_path: Path, changes: dict[str, str], message: str) -> None:
     with pytest.raises(DataError, match=message):
         graphs(folder(tmp_path, **changes))
+
+
+def test_degrees_from_some_on_share_a_column(tmp_path: Path) -> None:
+    star = "source,target\n" + "".join(f"hub,n{k}\n" for k in range(300))
+    found = graphs(folder(tmp_path, one=star))
+    x = found.graphs.x
+    assert isinstance(x, torch.Tensor)
+    assert x.shape[1] == 256
+    assert x[:301].argmax(1).unique(return_counts=True)[1].tolist() == [300, 1]
+    assert int(x[:301].argmax(1).max()) == 255
+    assert (found.features[0], found.features[-2:]) == ("degree 0", ("degree 254", "degree 255 or more"))
+    few = graphs(f"graphs:{tmp_path}", degrees=2)
+    assert few.features == ("degree 0", "degree 1", "degree 2 or more")
+    assert isinstance(few.graphs.x, torch.Tensor)
+    assert torch.equal(few.graphs.x.argmax(1), x.argmax(1).clamp(max=2))
+    with pytest.raises(UsageError, match="highest is -1"):
+        graphs(f"graphs:{tmp_path}", degrees=-1)
 
 
 def test_two_tables_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,14 @@ def test_a_run_is_kept_goes_on_and_predicts_from_files(name: str, tmp_path: Path
 def test_other_graphs_need_the_same_features(tmp_path: Path) -> None:
     trained("gin", RINGS_AND_STARS, tmp_path / "run", steps=2)
     other = own([Graph(torch.ones(2, 3), Adjacency.from_edges([], [], 2))] * 4)
+    with pytest.raises(
+        DataError, match="own, whose nodes have 4 features, those of own have 3. Give each node the feat"
+    ):
+        systems.load_run(tmp_path / "run", other)
+    config = tmp_path / "run" / "config.json"
+    saved = json.loads(config.read_text())
+    # runs of before did not keep the number
+    config.write_text(json.dumps({**saved, "data": {k: v for k, v in saved["data"].items() if k != "num_features"}}))
     with pytest.raises(CheckpointError):
         systems.load_run(tmp_path / "run", other)
     again = systems.load_run(tmp_path / "run", own([cycle(4), star(4)] * 4))

@@ -56,6 +56,17 @@ def checked_parts(splits: Mapping[str, Tensor], labels: Tensor, what: str) -> di
     return found
 
 
+def checked_features(names: Collection[str], columns: int) -> None:
+    """Refuse names of features that are not one for each column, or name two alike; there may be none.
+
+    Args:
+        names: of the columns.
+        columns: how many there are.
+    """
+    if names and len(set(names)) != columns:
+        raise DataError(f"{len(set(names))} names of features for {columns} columns: give each its own")
+
+
 def checked_columns(path: Path, columns: Iterable[str], read: Collection[str], what: str, mend: str) -> None:
     """Refuse columns of a table that nobody reads: what they say would be lost, and a misspelt one, without a word.
 

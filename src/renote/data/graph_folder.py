@@ -4,7 +4,8 @@
     PATH/NAME.csv       the edges of the graph NAME: `source`, `target`, optionally `weight`, in all of them or in none
     PATH/nodes.csv      optional: `graph`, `id`, and every other column a feature
 
-Each may be a .tsv or .parquet file in its place. Without a table of nodes, those of a graph are the ends of its edges, and their degrees are their features.
+Each may be a .tsv or .parquet file in its place. Without a table of nodes, those of a graph are the ends of its edges, and their degrees are their features: a column for each up to 254, and one
+for 255 and more; fewer where no degree is as high.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from torch import Tensor
 from renote.data.card import Card
 from renote.data.split import partition, split_fold, stratified_folds
 from renote.data.table import Table, adjacency_of, given_split, labels_of, undirected_count
-from renote.data.tu import all_degrees
 from renote.data.types import GraphData
 from renote.errors import DataError
-from renote.graph import Graph, batch
+from renote.graph import Graph, batch, degree_features
 
 _ENDINGS = (".csv", ".tsv", ".parquet", ".pq")
 _OWN = ("labels", "nodes")
+_MOST_DEGREES = 255
 _NOT_OF_NODES = ("label", "labels", "split")
 
 
@@ -37,6 +38,7 @@ def load(
     validation_fraction: float = 0.1,
     test_fraction: float = 0.1,
     seed: int = 0,
+    degrees: int | None = None,
 ) -> GraphData:
     """Graphs with classes.
 
@@ -48,6 +50,7 @@ def load(
         validation_fraction: share of each class, of what is not tested on if there are folds; unless the labels have a column `split`.
         test_fraction: share of each class, if there are neither folds nor a column `split`.
         seed: of what is drawn.
+        degrees: where degrees are the features, that from which on they share a column; None for the highest there is, 255 at most.
 
     Raises:
         DataError: a file, column or value is missing or wrong, a graph has no row in the table of labels or a row no graph; the message names it.
@@ -74,7 +77,7 @@ def load(
         raise DataError(f"{files['labels']} names no graph")
     labels, classes = labels_of(table.text("label"))
     _check_parts(table, folds, fold)
-    nodes = _nodes(files["nodes"], names) if "nodes" in files else None
+    nodes, features = _nodes(files["nodes"], names) if "nodes" in files else (None, ())
     each = [_graph(files[name], None if nodes is None else nodes[name], directed) for name in names]
     weighted = [graph.adjacency.weight is not None for graph in each]
     if any(weighted) and not all(weighted):
@@ -84,7 +87,10 @@ def load(
         )
     graphs = batch(each)
     if graphs.x is None:
-        graphs = graphs.with_x(all_degrees(graphs.adjacency))
+        highest = int(graphs.adjacency.pattern.count.max()) if graphs.num_nodes else 0
+        highest = min(highest, _MOST_DEGREES) if degrees is None else degrees
+        graphs = graphs.with_x(degree_features(graphs.adjacency, highest).to_dense())
+        features = degree_names(highest)
     card = Card(
         name=f"graphs:{path}",
         title=f"Graphs of the folder {folder.name}",
@@ -102,15 +108,22 @@ def load(
     nothing = torch.empty(0, dtype=torch.long)
     if "split" in table.columns:
         parts = given_split(table, labels, "graph")
-        return GraphData(card.name, card, graphs, labels, *parts, classes, names=names)
+        return GraphData(card.name, card, graphs, labels, *parts, classes, names=names, features=features)
     given = _given_folds(table, labels) if "fold" in table.columns else ()
     if folds and not given:
         given = stratified_folds(labels, folds, seed, classes)
     if given:
-        data = GraphData(card.name, card, graphs, labels, nothing, nothing, nothing, classes, given, names=names)
+        data = GraphData(
+            card.name, card, graphs, labels, nothing, nothing, nothing, classes, given, names=names, features=features
+        )
         return split_fold(data, 1 if fold is None else fold, seed, validation_fraction)
     parts = partition(labels, validation_fraction, test_fraction, seed) if classes else (nothing,) * 3
-    return GraphData(card.name, card, graphs, labels, *parts, classes, names=names)
+    return GraphData(card.name, card, graphs, labels, *parts, classes, names=names, features=features)
+
+
+def degree_names(highest: int) -> tuple[str, ...]:
+    """Names of the columns of degrees, the last for all from `highest` on."""
+    return (*(f"degree {degree}" for degree in range(highest)), f"degree {highest} or more")
 
 
 def _files(folder: Path) -> dict[str, Path]:
@@ -142,8 +155,8 @@ def _check_parts(table: Table, folds: int, fold: int | None) -> None:
         )
 
 
-def _nodes(path: Path, names: tuple[str, ...]) -> dict[str, tuple[dict[str, int], Tensor]]:
-    """For each graph the numbers of its nodes by id, and their features."""
+def _nodes(path: Path, names: tuple[str, ...]) -> tuple[dict[str, tuple[dict[str, int], Tensor]], tuple[str, ...]]:
+    """For each graph the numbers of its nodes by id, and their features; and the names of these."""
     table = Table.read(path, required=("graph", "id"))
     for column in _NOT_OF_NODES:
         if column in table.columns:
@@ -164,7 +177,7 @@ def _nodes(path: Path, names: tuple[str, ...]) -> dict[str, tuple[dict[str, int]
             raise DataError(f"{table.at(row)}: the node {node!r} of the graph {graph!r} appears before")
         ids[graph][node] = len(ids[graph])
         rows[graph].append(row)
-    return {name: (ids[name], values[torch.tensor(rows[name]).long()]) for name in names}
+    return {name: (ids[name], values[torch.tensor(rows[name]).long()]) for name in names}, tuple(columns)
 
 
 def _graph(path: Path, nodes: tuple[dict[str, int], Tensor] | None, directed: bool) -> Graph:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from renote.data.card import Card
-from renote.data.checked import checked_labels, checked_parts
+from renote.data.checked import checked_features, checked_labels, checked_parts
 from renote.data.colours import COLOURS, UNKNOWN, Colour
 from renote.data.fingerprint import fingerprint
 from renote.data.form import GraphForm
@@ -220,10 +220,7 @@ class NodeData:
     features: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.features and len(set(self.features)) != self.graph.num_features:
-            raise DataError(
-                f"{len(set(self.features))} names of features for {self.graph.num_features} columns: give each its own"
-            )
+        checked_features(self.features, self.graph.num_features)
         if self.labels.dim() == 2:
             labels = self._several_checked()
         else:
@@ -298,6 +295,7 @@ class GraphData:
         targets: names of the values' columns.
         units: that each is measured in, maybe empty.
         names: of the graphs by number; empty if they have none.
+        features: names of the columns of `graphs.x`, each once; empty if they have none.
 
     Raises:
         DataError: as `NodeData`; names are not as many as graphs; values of another shape or type, with classes, or unknown in a part; or a fold lacks a class that is there, or has a graph of another fold.
@@ -316,8 +314,10 @@ class GraphData:
     targets: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        checked_features(self.features, self.graphs.num_features)
         if self.names and len(self.names) != self.num_graphs:
             raise DataError(f"{len(self.names)} names for {self.num_graphs} graphs: give each one")
         labels = checked_labels(self.labels, self.num_graphs, self.num_classes, "graph")

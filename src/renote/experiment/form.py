@@ -11,6 +11,7 @@ import torch
 
 from renote import data as data_sets
 from renote.data import FORMS, Data, FactData, GraphData, LinkData, MeshData, NodeData, RatingData, SampleData
+from renote.data.graph_folder import degree_names
 from renote.errors import CheckpointError, DataError
 from renote.experiment.node_form import node_form, numbers_of_classes, with_classes, with_columns, with_relations
 
@@ -28,7 +29,7 @@ def form_of(data: Data, options: Mapping[str, Any] | None) -> dict[str, Any]:
     own = data_sets.is_own(data.name)
     if isinstance(data, FactData | RatingData) or (own and isinstance(data, NodeData | GraphData | LinkData)):
         form |= {"fingerprint": data.fingerprint}
-    if isinstance(data, NodeData):
+    if isinstance(data, NodeData | GraphData):
         form |= node_form(data)
     if isinstance(data, SampleData):
         dtype = str(data.train.dtype).removeprefix("torch.")
@@ -113,6 +114,7 @@ def with_outputs(saved: Mapping[str, Any], data: Data, kind: str, other: bool = 
         return with_columns(saved, with_relations(saved, labelled))
     if not isinstance(data, GraphData):
         return data
+    data = with_columns(saved, data)
     targets, classes = tuple(saved["data"].get("targets", ())), tuple(saved["data"]["classes"])
     if targets:
         units = tuple(saved["data"].get("units", ()))
@@ -206,16 +208,21 @@ _OF_TABLES = ("directed", "features")
 
 
 def _node_options(saved: Mapping[str, Any], name: str | os.PathLike[str]) -> dict[str, Any]:
-    """Of a graph of the user's the options that a run's was read by, and of the run's own graph all; of other data nothing."""
+    """Of a graph of the user's, or a folder of them, the options that a run's was read by, and of the run's own all; of other data nothing."""
     form, name = saved["data"], os.fspath(name)
     card = data_sets.cards().get(name)
-    own = name.startswith("graph:")
-    if not own and (card is None or card.kind != "nodes"):
+    word = name.partition(":")[0] if name.startswith(("graph:", "graphs:")) else None
+    if word is None and (card is None or card.kind != "nodes"):
         return {}
     if name == form["name"]:
         return dict(form["options"])
-    both = own and form["name"].startswith("graph:")
-    return {key: value for key, value in form["options"].items() if both and key in _OF_TABLES}
+    if word is None or not form["name"].startswith(f"{word}:"):
+        return {}
+    options = {key: value for key, value in form["options"].items() if key in _OF_TABLES}
+    highest = len(form.get("features", ())) - 1
+    if word == "graphs" and form.get("features") == list(degree_names(highest)):
+        options["degrees"] = highest  # a degree that the training did not meet is its highest
+    return options
 
 
 def _molecule_options(saved: Mapping[str, Any], name: str | os.PathLike[str]) -> dict[str, Any]:

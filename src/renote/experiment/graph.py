@@ -75,7 +75,7 @@ def check_training(data: GraphData) -> None:
     """
     if not len(data.train):
         raise DataError(f"the split 'train' is empty: there are no graphs of {data.name} to train on")
-    found = data.labels[data.train].unique()
+    found = torch.unique(data.labels[data.train])
     if data.values is None and len(found) < 2:
         raise DataError(
             f"all graphs in the split 'train' of {data.name} ({len(data.train)}) are of the class {data.classes[int(found[0])]!r}: there is nothing to tell apart; "

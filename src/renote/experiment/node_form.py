@@ -1,31 +1,36 @@
-"""The form of a graph with node classes: what the number of a class, of a relation or of a column means, kept with a run, and what other graphs are brought to."""
+"""The form of graphs: what the number of a class, of a relation or of a column means, kept with a run, and what other graphs are brought to."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
-from renote.data import NodeData, is_own
+from renote.data import GraphData, NodeData, is_own
 from renote.errors import DataError
-from renote.graph import SparseFeatures
+from renote.graph import Graph, SparseFeatures
 from renote.graph.pattern import Pattern
 
 KEPT_SINCE = ("features", "num_features", "several", "relations", "fingerprint")
 """What the runs of before did not keep."""
 _TOLD = 5
+D = TypeVar("D", NodeData, GraphData)
 
 
-def node_form(data: NodeData) -> dict[str, Any]:
-    """What a run folder says of a graph beside its name and classes.
+def node_form(data: NodeData | GraphData) -> dict[str, Any]:
+    """What a run folder says of a graph, or of many, beside name and classes.
 
     Args:
         data: what is trained on.
     """
-    form = {"features": list(data.features), "num_features": data.graph.num_features, "several": data.several}
-    return form | {"relations": list(data.relations)}
+    form: dict[str, Any] = {"features": list(data.features), "num_features": _graph_of(data).num_features}
+    return form | ({"several": data.several, "relations": list(data.relations)} if isinstance(data, NodeData) else {})
+
+
+def _graph_of(data: NodeData | GraphData) -> Graph:
+    return data.graph if isinstance(data, NodeData) else data.graphs
 
 
 def with_classes(saved: Mapping[str, Any], data: NodeData) -> NodeData:
@@ -82,25 +87,27 @@ def numbers_of_classes(name: str, classes: Sequence[str], saved: Mapping[str, An
     return [number[label] for label in classes]
 
 
-def with_columns(saved: Mapping[str, Any], data: NodeData) -> NodeData:
-    """The same graph, its columns of features in the order of a run, if they have the same names.
+def with_columns(saved: Mapping[str, Any], data: D) -> D:
+    """The same data, their columns of features in the order of a run, if they have the same names.
 
     Args:
         saved: what the run folder says.
-        data: any graph.
+        data: any graph, or many.
     """
     names = tuple(saved["data"].get("features", ()))
     if data.features == names or set(data.features) != set(names):
         return data
     place = {name: k for k, name in enumerate(data.features)}
-    order, x = torch.tensor([place[name] for name in names]), data.graph.x
+    graph = _graph_of(data)
+    order, x = torch.tensor([place[name] for name in names]), graph.x
     if isinstance(x, SparseFeatures):
         column = order.argsort()[x.pattern.column.long()]
         pattern, entry = Pattern.from_pairs(x.pattern.row, column, *x.shape)
         x = SparseFeatures(pattern, x.values if entry is None else x.values[entry])
     elif x is not None:
         x = x[:, order]
-    return dataclasses.replace(data, graph=data.graph.with_x(x), features=names)
+    changed: dict[str, Any] = {"graph" if isinstance(data, NodeData) else "graphs": graph.with_x(x)}
+    return dataclasses.replace(data, features=names, **changed)
 
 
 def with_relations(saved: Mapping[str, Any], data: NodeData) -> NodeData:
@@ -118,21 +125,21 @@ def with_relations(saved: Mapping[str, Any], data: NodeData) -> NodeData:
     return dataclasses.replace(data, graph=dataclasses.replace(data.graph, relation=number[relation]), relations=names)
 
 
-def refuse_other_columns(saved: Mapping[str, Any], data: NodeData) -> None:
+def refuse_other_columns(saved: Mapping[str, Any], data: NodeData | GraphData) -> None:
     """Weights are of columns: those of the training must be there, and no others.
 
     Args:
         saved: what the run folder says.
-        data: any graph, its columns in the run's order if they can be.
+        data: any graph, or many, their columns in the run's order if they can be.
 
     Raises:
         DataError: there are other columns, or another number of them; the message names what is missing and what is not known.
     """
-    form = saved["data"]
-    names, count = tuple(form.get("features", data.features)), form.get("num_features", data.graph.num_features)
+    form, here = saved["data"], _graph_of(data).num_features
+    names, count = tuple(form.get("features", data.features)), form.get("num_features", here)
     # a table always says what its columns are, be it that they have no names
     both = (names and data.features) or (is_own(form["name"]) and is_own(data.name))
-    if data.graph.num_features == count and (names == data.features or not both):
+    if here == count and (names == data.features or not both):
         return
     missing, more = (
         [n for n in one if n not in set(other)] for one, other in ((names, data.features), (data.features, names))
@@ -141,7 +148,7 @@ def refuse_other_columns(saved: Mapping[str, Any], data: NodeData) -> None:
         f"{verb} {_listed('column', there)}" for verb, there in (("lacks", missing), ("has besides", more)) if there
     ]
     raise DataError(
-        f"the run was trained on {form['name']}, whose nodes have {count} features, those of {data.name} have {data.graph.num_features}"
+        f"the run was trained on {form['name']}, whose nodes have {count} features, those of {data.name} have {here}"
         f"{': it ' + ' and '.join(found) if both and found else ''}. Give each node the features of the training"
     )
 

@@ -234,7 +234,7 @@ def open_run(
     if is_shipped(folder):
         restore_shipped(folder, learner.module)
     elif any(True for _ in learner.module.parameters()):
-        if isinstance(loaded, NodeData):
+        if isinstance(loaded, NodeData | GraphData) and not getattr(system, "reads_smiles", False):
             refuse_other_columns(saved, loaded)
         load_weights(folder / "checkpoints", learner.module)
     run: Run = system.run(config, loaded, learner, folder)
