@@ -141,6 +141,34 @@ def test_from_the_command_line(tmp_path: Path, mirror: Path, capsys: pytest.Capt
         run_command([*line, "--grid", "learn_epsilon=true"])
 
 
+def test_data_are_read_with_their_options(tmp_path: Path) -> None:
+    """As `train` reads them; what is kept of other options is not theirs."""
+    name = f"graphs:{write_graphs(tmp_path / 'graphs')}"
+    line = ["fair", "gin", "--data", name, "--grid", "hidden=4", "--epochs", "1", "--no-baseline"]
+    line += ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "fair.json")]
+    for folds in (2, 3):
+        run_command([*line, "--data-option", f"folds={folds}", "directed=true"])
+        found = json.loads((tmp_path / "fair.json").read_text())
+        assert len(found["rows"][0]["accuracies"]) == folds
+        assert found["protocol"].endswith(f"data with folds = {folds}, directed = True.")
+        assert "1 point of a grid" in found["protocol"]
+    kept = cells(tmp_path / "work")
+    assert len(kept) == 2 + 3
+    assert all(", data with folds = " in key and "directed = True, gin" in key for key in kept)
+    # in a process of its own, too
+    protocol = Protocol(epochs=1, patience=20, data_options={"folds": 3, "directed": True})
+    (value,) = [cell["value"] for key, cell in kept.items() if "fold 3 of 3" in key]
+    again = FAIR._named(systems.get("gin"), name, protocol, 3, 100, {"hidden": 4})
+    assert again == value
+    for option, message in (
+        ("fold=3", "data option fold = 3: here every fold is tested on in turn"),
+        ("fodls=3", "option of the data set"),
+        ("folds=1", "folds is 1: there must be at least two"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            run_command([*line, "--data-option", option])
+
+
 def test_the_claim_is_judged_by_where_the_baseline_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from renote.systems import errica
 

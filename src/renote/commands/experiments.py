@@ -198,6 +198,7 @@ def compare_samplers(
 def fair(
     names: Positional[tuple[str, ...]],
     data: str = "proteins",
+    data_option: tuple[str, ...] = (),
     grid: tuple[str, ...] = ("learning_rate=0.001,0.01",),
     runs: int = 1,
     epochs: int = 100,
@@ -217,6 +218,7 @@ def fair(
     Args:
         names: The systems.
         data: Graphs with classes; folds of their own are the outer ones, else ten are made.
+        data_option: Options of the data set's loader as KEY=VALUE, e.g. features=degree, or folds=5 for a folder of your own.
         grid: Values of options to choose among as KEY=VALUE,VALUE; several keys are combined.
         runs: How often each fold trains and tests what it chose.
         epochs: Passes over the training graphs, at most.
@@ -240,7 +242,8 @@ def fair(
         raise UsageError("a system is named twice: name each once")
     target = result_path(out)
     chosen = [systems.get(name) for name in asked]
-    protocol = experiment.Protocol(parse_grid(grid), runs, epochs, patience, preset=preset)
+    options = parse_options(data_option)
+    protocol = experiment.Protocol(parse_grid(grid), runs, epochs, patience, preset=preset, data_options=options)
     folder = Path(work) / re.sub(r"[^\w.-]+", "-", data)
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)

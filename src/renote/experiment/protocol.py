@@ -10,17 +10,20 @@ import hashlib
 import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from renote.data import GraphData, is_own, split_fold, stratified_folds, with_folds
 from renote.errors import UsageError
+from renote.experiment.compare import told_options
+from renote.experiment.form import tuples
 from renote.experiment.lab import Lab
 from renote.experiment.run import completed, loaded_once, train
 from renote.experiment.system import System
 from renote.experiment.workers import workers
 
+_OF_PARTS = {"fold", "split", "validation_fraction", "test_fraction"}
 FIRST_FINAL = 100
 """Seeds of the final runs begin here: none of them is that of the selection."""
 
@@ -37,6 +40,7 @@ class Protocol:
         folds: how many outer folds, if the data has none of its own.
         validation_fraction: share of what is not tested on that selects and stops.
         preset: of every configuration.
+        data_options: of the data set's loader.
     """
 
     grid: tuple[Mapping[str, Any], ...] = ({},)
@@ -46,6 +50,7 @@ class Protocol:
     folds: int = 10
     validation_fraction: float = 0.1
     preset: str = "laptop"
+    data_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.grid:
@@ -55,12 +60,16 @@ class Protocol:
                 raise UsageError(f"{name} = {getattr(self, name)}: it must be at least {least}")
         if not 0 < self.validation_fraction < 1:
             raise UsageError(f"validation_fraction = {self.validation_fraction} must lie between 0 and 1")
+        for name in _OF_PARTS & self.data_options.keys():
+            raise UsageError(
+                f"data option {name} = {self.data_options[name]}: here every fold is tested on in turn, and what it validates on is drawn of the others; leave it out"
+            )
 
     def told(self) -> str:
         """In a sentence."""
         return (
-            f"Every outer fold chooses among {len(self.grid)} points of a grid by accuracy on an inner hold-out of {100 * self.validation_fraction:g} %, then trains "
-            f"{self.runs} times anew with another hold-out, at most {self.epochs} epochs, stopped after {self.patience} without a lower validation loss."
+            f"Every outer fold chooses among {len(self.grid)} point{'s' * (len(self.grid) != 1)} of a grid by accuracy on an inner hold-out of {100 * self.validation_fraction:g} %, then trains "
+            f"{self.runs} time{'s' * (self.runs != 1)} anew with another hold-out, at most {self.epochs} epochs, stopped after {self.patience} without a lower validation loss{told_options(self.data_options)}."
         )
 
 
@@ -182,7 +191,7 @@ class _Fold:
 
 
 def _folds(lab: Lab, system: System[Any], data: str, protocol: Protocol, changes: Mapping[str, Any]) -> list[_Fold]:
-    loaded = _with_folds(lab.data(data), data, system, protocol)
+    loaded = _with_folds(lab.data(data, **protocol.data_options), data, system, protocol)
     graphs = f"{loaded.num_graphs} graphs, {loaded.graphs.num_nodes} nodes, {loaded.graphs.num_edges} edges"
     # what was kept of data sets has no more than their counts
     contents = [loaded.contents] if is_own(data) else []
@@ -192,7 +201,7 @@ def _folds(lab: Lab, system: System[Any], data: str, protocol: Protocol, changes
         settings = json.dumps([config, graphs, *contents], sort_keys=True, default=str)
         told = ", ".join(f"{key} {value}" for key, value in sorted(options.items()))
         key = (
-            f"{data}, {system.name} ({protocol.preset}{', ' * bool(told)}{told}), fold {number} of {len(loaded.folds)}, {what}, "
+            f"{data}{told_options(protocol.data_options)}, {system.name} ({protocol.preset}{', ' * bool(told)}{told}), fold {number} of {len(loaded.folds)}, {what}, "
             f"seed {seed}, {protocol.epochs} epochs, patience {protocol.patience}, validation {protocol.validation_fraction:g}, "
             f"all settings {hashlib.sha256(settings.encode()).hexdigest()[:12]}"
         )
@@ -219,7 +228,8 @@ def _named(
     system: System[Any], data: str, protocol: Protocol, fold: int, seed: int, changes: Mapping[str, Any]
 ) -> dict[str, float]:
     """`_trained` in a process of its own, which loads the data when it first needs them."""
-    return _trained(system, _with_folds(loaded_once(data), data, system, protocol), protocol, fold, seed, changes)
+    loaded = loaded_once(data, tuple(tuples(protocol.data_options).items()))
+    return _trained(system, _with_folds(loaded, data, system, protocol), protocol, fold, seed, changes)
 
 
 def _trained(

@@ -159,9 +159,9 @@ def load_data(name: str | os.PathLike[str], options: Mapping[str, Any] | None = 
 
 
 @lru_cache(maxsize=4)
-def loaded_once(name: str) -> Any:
-    """`load_data`, kept: for many trainings on the same data in one process, none of which changes it."""
-    return load_data(name)
+def loaded_once(name: str, options: tuple[tuple[str, Any], ...] = ()) -> Any:
+    """`load_data`, kept: for many trainings on the same data in one process, none of which changes it; the options as pairs, of what can be hashed."""
+    return load_data(name, dict(options))
 
 
 def train(
