@@ -44,3 +44,17 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(names)}."
     return UsageError(f"unknown {kind} {name!r}. {hint}")
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things in a message.
+
+    Args:
+        number: of them.
+        what: one of them is, of a word that takes an s.
+
+    Example:
+        >>> counted(1, "pair"), counted(2, "pair")
+        ('1 pair', '2 pairs')
+    """
+    return f"{number:d} {what}{'s' * (number != 1)}"

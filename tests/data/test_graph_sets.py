@@ -142,6 +142,11 @@ def test_stratified_folds_share_each_class(sizes: list[int], number: int, seed: 
         assert max(counts) - min(counts) <= 1
 
 
+def test_a_class_with_too_few_members_is_named() -> None:
+    with pytest.raises(DataError, match="class 'y' has 1 member for 2 folds"):
+        stratified_folds(torch.tensor([0, 0, 1]), 2, 0, ("x", "y"))
+
+
 def own(**changes: Any) -> GraphData:
     union = batch([Graph(torch.ones(n, 2), Adjacency.from_edges([], [], n)) for n in (1, 2, 0, 3, 1, 1)])
     nothing = torch.empty(0, dtype=torch.long)
@@ -239,6 +244,10 @@ def test_a_folder_with_nodes_splits_and_folds(tmp_path: Path) -> None:
         ({"labels": "graph,label\none,x\ntwo,y\nthree,x\nfour,x\n"}, "line 5: there is no table of edges four.csv"),
         ({"labels": "graph,label\none,x\none,x\ntwo,y\nthree,x\n"}, "line 3: the graph 'one' appears before"),
         ({"labels": "graph,class\none,x\n"}, "the column 'label' is missing"),
+        (
+            {"labels": "graph,label,fold\none,x,1\ntwo,y,2\nthree,x,2\n"},
+            "fold 1 of graphs:.* has no graph of the class 'y'",
+        ),
         (
             {"labels": "graph,label,fold\none,x,1\ntwo,y,one\nthree,x,2\n"},
             "line 3: the fold 'one' is not a whole number",

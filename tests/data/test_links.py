@@ -73,8 +73,18 @@ def test_negatives_are_all_pairs_alike() -> None:
 def test_what_cannot_be_split() -> None:
     full = torch.tensor(list(itertools.combinations(range(5), 2)))
     names = list("abcde")
-    with pytest.raises(DataError, match="10 pairs without a link are wanted and there are 0.*lower negatives"):
+    told = "own: beside its links 10 pairs without one are wanted, and 0 of 10 can be drawn, as 10 have a link: the graph is"
+    with pytest.raises(DataError, match=told):
         split_links(CARD, full, names)
+    # what is told to be enough is
+    for links, test_fraction, fits in ((8, 0.0, 0.25), (7, 0.3, 0.28), (9, 0.0, 0.11)):
+        told = (
+            f"{links} pairs without one are wanted, and {10 - links} of 10 can be drawn.*: lower negatives, to {fits}$"
+        )
+        with pytest.raises(DataError, match=told):
+            split_links(CARD, full[:links], names, test_fraction)
+        found = split_links(CARD, full[:links], names, test_fraction, negatives=fits)
+        assert int((found.labels == 0).sum()) == 10 - links
     with pytest.raises(DataError, match="test_fraction is 1"):
         split_links(CARD, ring(5), names, 1)
     with pytest.raises(DataError, match="negatives is 0"):
@@ -148,7 +158,10 @@ def test_own_files(tmp_path: Path) -> None:
         ("source,target,label\np0,p5,maybe\n", r"line 2: the label 'maybe' is neither 1"),
         ("source,target\np0,p0\n", "line 2: the pair is of one node"),
         ("source,target\np1,p0\n", r"line 2: the pair is a link in .*friends.csv already"),
-        ("source,target\np0,p5\np5,p0\n", "is listed twice"),
+        (
+            "source,target\np0,p5\np3,p9\np5,p0\n",
+            r"pairs.csv, line 4: the pair of 'p5' and 'p0' is listed before: list each",
+        ),
         ("source,target\np0,q\n", "line 2: the target 'q' has no link in"),
     ):
         pairs.write_text(text)
@@ -156,6 +169,22 @@ def test_own_files(tmp_path: Path) -> None:
             data.load(f"links:{edges}", pairs=str(pairs))
     with pytest.raises(UsageError, match="names no path: write links:EDGES.csv"):
         data.load("links:")
+
+
+def test_pairs_of_a_small_dense_graph_leave_too_few_without_a_link(tmp_path: Path) -> None:
+    edges, pairs = tmp_path / "friends.csv", tmp_path / "pairs.csv"
+    full = list(itertools.combinations("abcde", 2))
+    edges.write_text("source,target\n" + "".join(f"{a},{b}\n" for a, b in full[:5]))
+    pairs.write_text("source,target\n" + "".join(f"{a},{b}\n" for a, b in full[5:9]))
+    told = (
+        "friends.csv: beside its links 5 pairs without one are wanted, and 1 of 10 can be drawn, as 5 have a link "
+        "and 4 more stand in the table of pairs: lower negatives, to 0.2, or take some out of that table"
+    )
+    with pytest.raises(DataError, match=told):
+        data.load(f"links:{edges}", pairs=str(pairs), test_fraction=0)
+    pairs.write_text("source,target\n" + "".join(f"{a},{b}\n" for a, b in full[5:]))
+    with pytest.raises(DataError, match="1 pair without one is wanted, and 0 of .*: take some out of that table$"):
+        data.load(f"links:{edges}", pairs=str(pairs), test_fraction=0, negatives=0.2)
 
 
 def test_columns_of_links_that_nobody_reads_are_refused(tmp_path: Path) -> None:

@@ -256,6 +256,19 @@ def test_wrong_usage_has_status_2_and_says_what_to_do(arguments: list[str], mess
     assert not list(tmp_path.iterdir())
 
 
+def test_what_is_shown_is_a_system_or_a_run_folder(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    for name, message in (
+        (
+            "runs/nowhere",
+            "the folder 'runs/nowhere' does not exist: name the run folder that a training wrote (its --out)",
+        ),
+        ("nowhere", "There is no run folder of that name either."),
+        ("notes.txt", "notes.txt is a file: name a system"),
+    ):
+        assert message in within("show", name, "--out", "x.png", status=2, cwd=tmp_path)[1]
+
+
 def test_wrong_samples_are_refused(digits_run: Path, tmp_path: Path) -> None:
     for options, message in (
         (["--class", "10"], "0 to 9"),

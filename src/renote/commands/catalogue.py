@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,7 @@ def show(name: Positional[str], node: str | None = None, out: str | None = None,
             )
         _show_run(name, node, out or "picture.png")
         return
-    system = systems.get(name)
+    system = _system(name)
     for option, value in {"node": node, "out": out}.items():
         if value is not None:
             raise UsageError(
@@ -94,6 +95,22 @@ def show(name: Positional[str], node: str | None = None, out: str | None = None,
     sheet.print()
     print_table(("option", "paper", "laptop"), [[key, *map(str, values)] for key, values in options.items()])
     sheet.print(f"\ntry: renote train {system.name} --data {system.data} --out runs/{system.name}", markup=False)
+
+
+def _system(name: str) -> System[Any]:
+    """The system of that name; what looks like a folder is told to be missing."""
+    try:
+        return systems.get(name)
+    except UsageError as error:
+        if Path(name).exists():
+            raise UsageError(
+                f"{name} is a file: name a system (renote list), or the run folder that a training wrote"
+            ) from error
+        if "/" in name or os.sep in name:
+            raise UsageError(
+                f"the folder {name!r} does not exist: name the run folder that a training wrote (its --out), or a system (renote list)"
+            ) from error
+        raise UsageError(f"{error} There is no run folder of that name either.") from error
 
 
 def _show_run(run: str, node: str | None, out: str) -> None:

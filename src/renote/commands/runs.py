@@ -9,7 +9,7 @@ from tyro.conf import Positional, arg
 
 from renote import systems
 from renote.commands.terminal import Json, number, parse_options, picture_path, print_json, print_table, say
-from renote.errors import UsageError
+from renote.errors import UsageError, counted
 from renote.experiment import shipped
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def sample(
         where = " and ".join(map(str, evaluate.write_graphs(samples, graphs, path)))
     else:
         evaluate.write_samples(samples if path.suffix.lower() == ".npy" else loaded.data.shown(samples), path)
-    say(f"{n} samples in {where}")
+    say(f"{counted(n, 'sample')} in {where}")
     if film is not None:
         frames = loaded.clean_film(min(n, 8), seed=seed, label=class_, **options)
         evaluate.write_film_of(loaded.data, frames, Path(film))
@@ -132,7 +132,9 @@ def restore(
     else:
         evaluate.write_samples(read.shown(torch.cat(shown)), path, columns=len(clean))
     errors = [float((each.clamp(-1, 1) - clean).square().mean().sqrt()) / 2 for each in (degraded, restored)]
-    say(f"{len(clean)} samples in {path}; error of the range: {errors[0]:.3f} degraded, {errors[1]:.3f} restored")
+    say(
+        f"{counted(len(clean), 'sample')} in {path}; error of the range: {errors[0]:.3f} degraded, {errors[1]:.3f} restored"
+    )
     if film is not None:
         evaluate.write_film_of(read, frames, Path(film))
         say(f"the way back in {film}")
@@ -165,7 +167,7 @@ def predict(
         raise UsageError(
             f"picture = {picture}: only values of molecules are drawn, and {run} tells classes; leave picture out"
         )
-    say(f"{loaded.write_predictions(Path(out))} predictions in {out}")
+    say(f"{counted(loaded.write_predictions(Path(out)), 'prediction')} in {out}")
     if target is not None and isinstance(loaded, experiment.GraphValueRun):
         evaluate.save_figure(loaded.draw_contributions(molecules), target)
         say(f"what each atom adds, the prediction less that without the atom's features: {target}")
@@ -192,7 +194,7 @@ def recommend(
     loaded = systems.load_run(run)
     if not isinstance(loaded, experiment.RecommendRun):
         raise UsageError(f"{run} holds {loaded.system.name}, which recommends nothing: use renote predict or sample")
-    say(f"{loaded.write_recommendations(Path(out), user or None, k)} recommendations in {out}")
+    say(f"{counted(loaded.write_recommendations(Path(out), user or None, k), 'recommendation')} in {out}")
     if not user:
         _remark(loaded)
 
@@ -233,7 +235,7 @@ def complete(
             raise UsageError("ask by a relation and a head or a tail, or by a file of questions")
         asked = [(head or "?", relation, tail or "?")]
     found = loaded.complete(asked, k)
-    say(f"{loaded.write_answers(Path(out), asked, found)} answers in {out}")
+    say(f"{counted(loaded.write_answers(Path(out), asked, found), 'answer')} in {out}")
     if len(asked) == 1:
         print_table((" ".join(asked[0]), "probability"), [[name, number(share)] for name, share in found[0]])
 
@@ -329,7 +331,7 @@ def _draw_molecules(run: SampleRun, count: int, target: Path) -> dict[str, Any]:
 
     made, real = run.sample(count, progress=True), run.training_data()
     evaluate.save_figure(evaluate.draw_made(made, real), target)
-    say(f"properties of {count} molecules, beside those of real ones: {target}")
+    say(f"properties of {counted(count, 'molecule')}, beside those of real ones: {target}")
     return evaluate.graph_measures(made, real)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from renote.errors import DataError
+from renote.errors import DataError, counted
 from renote.graph.task.node import numbers_of
 
 
@@ -23,7 +23,7 @@ def checked_labels(labels: Tensor, count: int, classes: int, what: str) -> Tenso
     """
     if labels.shape != (count,) or labels.dtype.is_floating_point or labels.dtype.is_complex:
         raise DataError(
-            f"labels of shape {tuple(labels.shape)} and {labels.dtype} for {count} {what}s: one integer each"
+            f"labels of shape {tuple(labels.shape)} and {labels.dtype} for {counted(count, what)}: one integer each"
         )
     labels = labels.long()
     if count and int(labels.max()) >= classes:

@@ -20,7 +20,7 @@ from renote.data.card import Card
 from renote.data.split import partition, split_fold, stratified_folds
 from renote.data.table import Table, adjacency_of, given_split, labels_of, undirected_count
 from renote.data.types import GraphData
-from renote.errors import DataError
+from renote.errors import DataError, counted
 from renote.graph import Graph, batch, degree_features
 
 _ENDINGS = (".csv", ".tsv", ".parquet", ".pq")
@@ -197,7 +197,5 @@ def _given_folds(table: Table, labels: Tensor) -> tuple[Tensor, ...]:
             raise DataError(f"{table.at(row)}: the graph is in the fold {cell} and has no label")
     numbers = sorted({int(cell) for cell in cells if cell})
     if len(numbers) < 2:
-        raise DataError(
-            f"{table.path} names {len(numbers)} fold{'s' * (len(numbers) != 1)}: there must be at least two"
-        )
+        raise DataError(f"{table.path} names {counted(len(numbers), 'fold')}: there must be at least two")
     return tuple(torch.tensor([r for r, cell in enumerate(cells) if cell and int(cell) == k]) for k in numbers)

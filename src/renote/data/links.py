@@ -23,7 +23,7 @@ from renote.data.card import Card
 from renote.data.checked import checked_columns, checked_labels, checked_parts
 from renote.data.fingerprint import fingerprint
 from renote.data.table import Table, attributes_of, numbered_ids
-from renote.errors import DataError
+from renote.errors import DataError, counted
 from renote.graph import Adjacency, Graph, common_neighbors, has_link, resource_allocation
 from renote.graph.pattern import repeated
 
@@ -204,6 +204,13 @@ def _given(path: Path, number: dict[str, int], edges: Path, links: Tensor) -> tu
                 raise DataError(f"{table.at(row)}: the label {cell!r} is neither 1, a link, nor 0, none, nor empty")
             labels[row] = int(cell) if cell else -1
     pairs = torch.tensor(columns, dtype=torch.long).T
+    _, first = np.unique(encode(pairs).numpy(), return_index=True)
+    again = np.setdiff1d(np.arange(len(pairs)), first)
+    if len(again):
+        ends = " and ".join(repr(table.text(column)[again[0]]) for column in _ENDS)
+        raise DataError(
+            f"{table.at(again[0])}: the pair of {ends} is listed before: list each once, in either direction"
+        )
     for row in (pairs[:, 0] == pairs[:, 1]).nonzero()[:1, 0].tolist():
         raise DataError(f"{table.at(row)}: the pair is of one node: a link is between two")
     for row in torch.isin(encode(pairs), encode(links[links[:, 0] != links[:, 1]])).nonzero()[:1, 0].tolist():
@@ -260,6 +267,7 @@ def split_links(
     if given is not None:
         forbidden = torch.unique(torch.cat([codes, encode(given[0])]))
     counts = [math.ceil(negatives * kept), math.ceil(negatives * len(taken))]
+    _check_enough(card.name, counts, len(held), nodes * (nodes - 1) // 2, len(codes), len(forbidden) - len(codes))
     none = _draw(nodes, forbidden, sum(counts), generator)
     trained_none, taken_none = none[: counts[0]], none[counts[0] :]
     valid, valid_none = (int(validation_fraction * len(part)) for part in (trained, trained_none))
@@ -276,7 +284,7 @@ def split_links(
     pairs, label = decode(torch.cat(rows)), torch.cat(labels)
     if not len(numbers[0]):
         raise DataError(
-            f"{card.name} has {len(codes)} links, of which none is left to train on: take out a smaller share"
+            f"{card.name} has {counted(len(codes), 'link')}, of which none is left to train on: take out a smaller share"
         )
     observed = adjacency_of(decode(trained), nodes)
     if given is not None:
@@ -314,15 +322,34 @@ def decode(codes: Tensor) -> Tensor:
     return torch.stack([codes - high * (high - 1) // 2, high], 1)
 
 
+def _check_enough(name: str, counts: Sequence[int], links: int, total: int, joined: int, asked: int) -> None:
+    """There are as many pairs without a link to draw as are wanted.
+
+    Args:
+        name: of the data, for the message.
+        counts: pairs to draw for each part.
+        links: for each of which some are wanted.
+        total: all pairs of nodes.
+        joined: those with a link.
+        asked: those without one that are to be scored or tested on, which are not drawn.
+    """
+    wanted, free = sum(counts), total - joined - asked
+    if wanted <= free:
+        return
+    others = f" and {asked} more stand in the table of pairs" * bool(asked)
+    # the share of each part is rounded up
+    fits = math.floor(100 * (free - sum(map(bool, counts)) + 1) / max(1, links)) / 100
+    mend = [f"lower negatives, to {fits:g}"] * (fits > 0) + ["take some out of that table"] * bool(asked)
+    raise DataError(
+        f"{name}: beside its links {counted(wanted, 'pair')} without one {'is' if wanted == 1 else 'are'} wanted, and {free} of {total} can be drawn, "
+        f"as {joined} have a link{others}: {', or '.join(mend) or 'the graph is too dense to tell links from what is none'}"
+    )
+
+
 def _draw(nodes: int, forbidden: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """Codes of different pairs, uniformly among those that are not forbidden (sorted)."""
     total = nodes * (nodes - 1) // 2
-    free = total - len(forbidden)
-    if count > free:
-        raise DataError(
-            f"{count} pairs without a link are wanted and there are {free}: the graph is too dense for so many; lower negatives"
-        )
-    if count > free // 4:
+    if count > (total - len(forbidden)) // 4:
         rest = torch.ones(total, dtype=torch.bool)
         rest[forbidden] = False
         found = rest.nonzero().squeeze(1)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from renote.data.types import GraphData, NodeData
-from renote.errors import DataError, UsageError
+from renote.errors import DataError, UsageError, counted
 
 
 def stratified(labels: Tensor, fraction: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -93,7 +93,7 @@ def per_class(
     if scarce.numel():
         number = int(scarce[0])
         raise DataError(
-            f"class {repr(classes[number]) if classes else number} has {int(counts[number])} labelled nodes: {train_per_class} to train and "
+            f"class {repr(classes[number]) if classes else number} has {counted(int(counts[number]), 'labelled node')}: {train_per_class} to train and "
             f"{validation_per_class} to validate leave none to test. Split at random instead (--split random, or a loader's split=random), or lower "
             "train_per_class or validation_per_class where the loader has them"
         )
@@ -146,7 +146,7 @@ def stratified_folds(labels: Tensor, number: int, seed: int, classes: Sequence[s
     if scarce.numel():
         label, count = int(scarce[0]), int(counts[scarce[0]])
         raise DataError(
-            f"class {repr(classes[label]) if classes else label} has {count} member{'s' * (count != 1)} for {number} folds: each needs one; make fewer folds"
+            f"class {repr(classes[label]) if classes else label} has {counted(count, 'member')} for {number} folds: each needs one; make fewer folds"
         )
     order = known[torch.randperm(len(known), generator=torch.Generator().manual_seed(seed))]
     # classes one after the other, so that what is left over of each does not always go to the first fold

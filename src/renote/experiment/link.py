@@ -109,7 +109,7 @@ class LinkRun(Run):
             raise UsageError(f"{self.data.name} asks for no pairs{of}: there is no link to draw")
         numbers = numbers[:_DRAWN]
         scores = self.scores(numbers.to(self.module.pairs.device)).cpu()
-        title = f"{self.system.name} on {self.data.name}: the {len(numbers)} likeliest links"
+        title = f"{self.system.name} on {self.data.name}: the {len(numbers)} likeliest link{'s' * (len(numbers) > 1)}"
         names = [self.data.named(k) for k in range(self.data.graph.num_nodes)]
         return draw_links(self.data.graph, self.data.pairs[numbers], scores, names, title)
 

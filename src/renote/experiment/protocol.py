@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from renote.data import GraphData, is_own, split_fold, stratified_folds, with_folds
-from renote.errors import UsageError
+from renote.errors import UsageError, counted
 from renote.experiment.compare import told_options
 from renote.experiment.form import tuples
 from renote.experiment.lab import Lab
@@ -68,8 +68,8 @@ class Protocol:
     def told(self) -> str:
         """In a sentence."""
         return (
-            f"Every outer fold chooses among {len(self.grid)} point{'s' * (len(self.grid) != 1)} of a grid by accuracy on an inner hold-out of {100 * self.validation_fraction:g} %, then trains "
-            f"{self.runs} time{'s' * (self.runs != 1)} anew with another hold-out, at most {self.epochs} epochs, stopped after {self.patience} without a lower validation loss{told_options(self.data_options)}."
+            f"Every outer fold chooses among {counted(len(self.grid), 'point')} of a grid by accuracy on an inner hold-out of {100 * self.validation_fraction:g} %, then trains "
+            f"{counted(self.runs, 'time')} anew with another hold-out, at most {self.epochs} epochs, stopped after {self.patience} without a lower validation loss{told_options(self.data_options)}."
         )
 
 

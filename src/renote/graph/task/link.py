@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from renote.errors import DataError, UsageError, unknown
+from renote.errors import DataError, UsageError, counted, unknown
 from renote.graph.graph import Graph
 from renote.graph.task.node import groups_of, in_precision_of, numbers_of
 from renote.nets.evaluation import evaluation
@@ -173,7 +173,7 @@ def hits_at(scores: Tensor, labels: Tensor, k: int) -> float:
     labels = _checked(scores, labels)
     none = scores[~labels]
     if not 1 <= k <= len(none):
-        raise UsageError(f"k is {k}: hits are counted above the k-th of {len(none)} pairs without a link")
+        raise UsageError(f"k is {k}: hits are counted above the k-th of {counted(len(none), 'pair')} without a link")
     return float((scores[labels] > none.topk(k).values[-1]).double().mean())
 
 
