@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from renote.data.card import Card
 from renote.data.split import partition, split_fold, stratified_folds
-from renote.data.table import Table, adjacency_of, given_split, labels_of, undirected_count
+from renote.data.table import Table, adjacency_of, attributes_of, feature_columns, labels_of, undirected_count
+from renote.data.table_split import given_split
 from renote.data.types import GraphData
 from renote.errors import DataError, counted
 from renote.graph import Graph, batch, degree_features
@@ -164,10 +164,10 @@ def _nodes(path: Path, names: tuple[str, ...]) -> tuple[dict[str, tuple[dict[str
                 f"{path} has the column {column!r}, which is not read here: graphs have classes and parts, told in the table of labels; "
                 "take it out, or give a feature another name"
             )
-    columns = [column for column in table.columns if column not in ("graph", "id")]
+    columns = feature_columns(table)
     if not columns:
         raise DataError(f"{path} has no column of features: add some, or leave the file out and degrees are taken")
-    values = torch.from_numpy(np.stack([table.numbers(column) for column in columns], 1)).float()
+    values = attributes_of(table)
     ids: dict[str, dict[str, int]] = {name: {} for name in names}
     rows: dict[str, list[int]] = {name: [] for name in names}
     for row, (graph, node) in enumerate(zip(table.text("graph"), table.text("id"))):

@@ -24,7 +24,8 @@ from renote.data.chemistry import rdkit
 from renote.data.fingerprints import scaffolds
 from renote.data.molecules import Molecules, Skipped, read_smiles, to_graphs
 from renote.data.split import partition
-from renote.data.table import Table, given_split, labels_of
+from renote.data.table import Table, labels_of
+from renote.data.table_split import given_split
 from renote.data.types import GraphData
 from renote.errors import DataError, unknown
 

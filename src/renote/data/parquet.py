@@ -24,6 +24,10 @@ class Column:
     def __len__(self) -> int:
         return len(self._cells)
 
+    def take(self, rows: NDArray[np.int64]) -> Column:
+        """Some rows, in an order."""
+        return Column(self._cells.take(rows))
+
     def text(self) -> tuple[str, ...]:
         """A text a row; `""` where the value is missing or NaN. A whole number reads the same, whichever type it has."""
         return tuple(map(_text, self._cells.to_pylist()))

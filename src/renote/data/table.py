@@ -2,7 +2,7 @@
 
 Edges have the columns `source`, `target` and optionally `weight` and `relation`, the name of an edge's type; nodes have `id`, `label`, optionally `split`, and
 every other column is a feature. An empty label is unknown; without that column, nodes can be clustered or predicted, and `split` is not looked at. Where a node may be of several classes, `labels` has their
-names with | between them in the place of `label`.
+names with | between them in the place of `label`. Where the nodes are of several graphs, `graph` names that of each, and whole graphs are trained on, validated on or tested on.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from torch import Tensor
 from renote.data import parquet
 from renote.data.card import Card
 from renote.data.checked import checked_columns
-from renote.data.split import partition
+from renote.data.table_split import by_graph, parts_of, refuse_crossing
 from renote.data.types import NodeData
 from renote.errors import DataError, unknown
 from renote.graph import Adjacency, Graph, SparseFeatures, degree_features, identity_features
 
 SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test"}
-_NOT_FEATURES = ("id", "label", "labels", "split")
+_NOT_FEATURES = ("id", "label", "labels", "split", "graph")
 _OF_EDGES = ("source", "target", "weight", "relation")
 _OWN_NAMES = {*_NOT_FEATURES, *_OF_EDGES, "user", "item", "rating", "head", "tail"}
 
@@ -41,14 +41,14 @@ def load(
     test_fraction: float = 0.2,
     seed: int = 0,
 ) -> NodeData:
-    """A graph with node features and classes.
+    """A graph with node features and classes, or several as one in parts, where the nodes have a column `graph`.
 
     Args:
         path: `EDGES.csv,NODES.csv`, each with a header line; commas, semicolons or tabs between columns. Either may be a `.parquet` file.
         directed: messages go from source to target only; else in both directions, along edges of the same relation.
         features: `"table"`, the columns of numbers; `"identity"`, a column of its own for each node, so that a network's first layer learns a
-            vector for each; `"degree"`, that of the node, one column for each up to 255; None takes the table's where it has any, else the identity.
-        validation_fraction: share of each class, if the nodes have no column `split`.
+            vector for each; `"degree"`, that of the node, one column for each up to 255; None takes the table's where it has any, else the identity, of several graphs the degree.
+        validation_fraction: share of each class, or of the graphs, if the nodes have no column `split`.
         test_fraction: share of each class, likewise.
         seed: of that split.
 
@@ -56,20 +56,16 @@ def load(
         DataError: a file, column or value is missing or wrong; the message names the file and the line.
     """
     edges_path, nodes_path = _two_paths(path)
-    nodes = Table.read(nodes_path, required=("id",))
+    nodes, graph_of_node, graphs = by_graph(Table.read(nodes_path, required=("id",)))
     ids, number = nodes.text("id"), numbered_ids(nodes)
 
     labels, known, classes = _labels(nodes)
     edges = Table.read(edges_path, required=("source", "target"))
     adjacency, relation, relations = typed_edges(edges, number, nodes_path, directed)
+    if graph_of_node is not None:
+        refuse_crossing(edges, number, graph_of_node, graphs)
     x, columns = _features(nodes, adjacency, features)
-    train, validation, test = (
-        [torch.empty(0, dtype=torch.long)] * 3
-        if not classes
-        else given_split(nodes, known)
-        if "split" in nodes.columns
-        else partition(known, validation_fraction, test_fraction, seed)
-    )
+    parts = parts_of(nodes, known, graph_of_node, validation_fraction, test_fraction, seed)
     count = adjacency.num_edges if directed else undirected_count(adjacency)
     repeated = len(edges.lines) - count
     card = Card(
@@ -85,13 +81,11 @@ def load(
             "edges": count,
             **({"repeated rows": repeated} if repeated else {}),
             **({"relations": len(relations)} if relations else {}),
-            "train": len(train),
-            "validation": len(validation),
-            "test": len(test),
+            **({"graphs": len(graphs)} if graphs else {}),
+            **{name: len(part) for name, part in zip(("train", "validation", "test"), parts)},
         },
     )
-    graph = Graph(x=x, adjacency=adjacency, relation=relation)
-    parts = (train, validation, test)
+    graph = Graph(x, adjacency, relation=relation, graph_of_node=graph_of_node, num_graphs=len(graphs) or 1)
     return NodeData(card.name, card, graph, labels, *parts, classes, names=ids, relations=relations, features=columns)
 
 
@@ -126,10 +120,10 @@ def _labels(nodes: Table) -> tuple[Tensor, Tensor, tuple[str, ...]]:
 
 def _features(nodes: Table, adjacency: Adjacency, kind: str | None) -> tuple[Tensor | SparseFeatures, tuple[str, ...]]:
     """Features, and the names of their columns; those of the identity are the nodes', those of degrees have none."""
-    columns = tuple(column for column in nodes.columns if column not in _NOT_FEATURES)
+    columns = feature_columns(nodes)
     if kind is None:
-        # as in section 4.1 of Kipf & Welling (2017), where X is the identity
-        kind = "table" if columns else "identity"
+        # as in section 4.1 of Kipf & Welling (2017), where X is the identity; which says nothing of another graph's nodes
+        kind = "table" if columns else "degree" if "graph" in nodes.columns else "identity"
     if kind == "identity":
         return identity_features(adjacency.num_nodes), nodes.text("id")
     if kind == "degree":
@@ -149,13 +143,20 @@ def numbered_ids(nodes: Table) -> dict[str, int]:
     number = dict(zip(ids, range(len(ids))))
     if len(number) < len(ids):
         place = next(k for k, name in enumerate(ids) if number[name] != k)
-        raise DataError(f"{nodes.at(place)}: the id {ids[place]!r} appears again further down")
+        raise DataError(
+            f"{nodes.at(place)}: the id {ids[place]!r} appears again: give each node its own, also if they are of several graphs"
+        )
     return number
 
 
+def feature_columns(nodes: Table) -> tuple[str, ...]:
+    """The columns of numbers: all but those that have a meaning of their own."""
+    return tuple(column for column in nodes.columns if column not in _NOT_FEATURES)
+
+
 def attributes_of(nodes: Table) -> Tensor:
-    """(rows, columns) the columns of numbers, all but those that have a meaning of their own; the message of a `DataError` names file, line and column."""
-    columns = [column for column in nodes.columns if column not in _NOT_FEATURES]
+    """(rows, columns) the columns of numbers; the message of a `DataError` names file, line and column."""
+    columns = feature_columns(nodes)
     if not columns:
         raise DataError(f"{nodes.path} has no column of attributes: add one, a number in each row")
     for column in columns:
@@ -212,6 +213,15 @@ class Table:
         body = [row for _, row in rows[1:]]
         cells = [tuple(map(str.strip, column)) for column in zip(*body)] if body else [() for _ in header]
         return cls(path, dict(zip(header, cells)), tuple(line for line, _ in rows[1:]))
+
+    def take(self, rows: NDArray[np.int64]) -> Table:
+        """Some rows in an order, each with the line where it is."""
+        places = rows.tolist()
+        columns = {
+            name: cells.take(rows) if isinstance(cells, parquet.Column) else tuple(cells[place] for place in places)
+            for name, cells in self.columns.items()
+        }
+        return Table(self.path, columns, [self.lines[place] for place in places], self.unit)
 
     def at(self, row: int) -> str:
         """Where a row is, for a message."""
@@ -380,18 +390,3 @@ def labels_of(cells: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:
     classes = tuple(sorted(found, key=int) if whole else sorted(found))
     number = {"": -1, **dict(zip(classes, range(len(classes))))}
     return torch.tensor([number[cell] for cell in cells], dtype=torch.int64), classes
-
-
-def given_split(nodes: Table, labels: Tensor, what: str = "node") -> tuple[Tensor, Tensor, Tensor]:
-    """The parts that the column `split` names; `what` a row is, for messages."""
-    cells = nodes.splits(empty=True)
-    for row, cell in enumerate(cells):
-        if cell and labels[row] < 0:
-            raise DataError(f"{nodes.at(row)}: the {what} is in the split {cell!r} and has no label")
-    parts = np.array(cells)
-    train, validation, test = (
-        torch.from_numpy(np.flatnonzero(parts == part)) for part in ("train", "validation", "test")
-    )
-    if not len(train):
-        raise DataError(f"{nodes.path}: no {what} has the split 'train'")
-    return train, validation, test
