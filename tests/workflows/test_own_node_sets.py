@@ -116,6 +116,10 @@ def test_graphs_without_columns_of_features_have_degrees(tmp_path: Path) -> None
     found = loaded(tables(tmp_path, [{key: node[key] for key in keys} for node in rows()]))
     assert isinstance(found.graph.x, SparseFeatures)
     assert found.graph.x.to_dense()[:3].argmax(1).tolist() == [1, 2, 1]
+    within("train", "gcn", "--data", found.name, "--out", str(tmp_path / "run"), *TRAIN)
+    # of one more graph too, whose table need not say that it is one
+    one = tables(tmp_path / "one", [{"id": node["id"]} for node in rows()])
+    within("predict", str(tmp_path / "run"), "--data", one, "--out", str(tmp_path / "p.csv"))
 
 
 @pytest.mark.parametrize(

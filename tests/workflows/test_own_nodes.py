@@ -176,8 +176,22 @@ def test_relations_of_another_graph_are_found_by_name(system: str, tmp_path: Pat
     with torch.no_grad():
         expected = own.module.network.eval()(loaded.data.graph).softmax(1)
     torch.testing.assert_close(loaded.probabilities(), expected)
-    with pytest.raises(CheckpointError, match="does not fit"):
-        systems.load_run(run, typed(tmp_path / "other", ["hates"] * 7))
+    # those that it has no weights for are named
+    hated = typed(tmp_path / "other", ["hates", *["owes"] * 6])
+    told = (
+        "has the relation 'hates', but the run was trained on .* which has the relations 'knows', 'owes', 'sees': take"
+    )
+    with pytest.raises(DataError, match=told):
+        systems.load_run(run, hated)
+    assert "has the relation 'hates'" in within("evaluate", run, "--data", hated, status=2)[1]
+    with pytest.raises(DataError, match="the edges of .* have no relation, but .* the relations 'knows', 'owes', 'se"):
+        systems.load_run(run, tables(tmp_path / "other", OWN))
+    untyped = trained(tmp_path / "untyped", system=system)
+    hated = typed(tmp_path / "other", ["hates"] * 7)
+    with pytest.raises(DataError, match="which has no relations: leave the column 'relation' out"):
+        systems.load_run(untyped, hated)
+    # and nobody asks for them who does not look at them
+    assert len(predicted(tmp_path, trained(tmp_path / "blind", OWN), "--data", hated)) == 7
 
 
 def test_a_graph_without_labels_is_predicted(tmp_path: Path) -> None:

@@ -219,9 +219,12 @@ def _node_options(saved: Mapping[str, Any], name: str | os.PathLike[str]) -> dic
     if word is None or not form["name"].startswith(f"{word}:"):
         return {}
     options = {key: value for key, value in form["options"].items() if key in _OF_TABLES}
-    highest = len(form.get("features", ())) - 1
-    if word == "graphs" and form.get("features") == list(degree_names(highest)):
-        options["degrees"] = highest  # a degree that the training did not meet is its highest
+    names = form.get("features", ())
+    if word == "graphs" and names == list(degree_names(len(names) - 1)):
+        options["degrees"] = len(names) - 1  # a degree that the training did not meet is its highest
+    elif word == "graph" and form.get("num_features") and not form.get("features", True):
+        # columns without names are those of degrees, which several graphs have without being told
+        options = {"features": "degree"} | options
     return options
 
 

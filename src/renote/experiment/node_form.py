@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
+from torch import nn
 
 from renote.data import GraphData, NodeData, is_own
 from renote.errors import DataError
@@ -111,7 +112,7 @@ def with_columns(saved: Mapping[str, Any], data: D) -> D:
 
 
 def with_relations(saved: Mapping[str, Any], data: NodeData) -> NodeData:
-    """The same graph, its relations numbered as in a run; those that this does not know come last, where it has no weights for them.
+    """The same graph, its relations numbered as in a run; those that this does not know come last, and `refuse_other_relations` tells of them.
 
     Args:
         saved: what the run folder says.
@@ -123,6 +124,33 @@ def with_relations(saved: Mapping[str, Any], data: NodeData) -> NodeData:
     names = (*names, *(name for name in data.relations if name not in names))
     number = torch.tensor([names.index(name) for name in data.relations])
     return dataclasses.replace(data, graph=dataclasses.replace(data.graph, relation=number[relation]), relations=names)
+
+
+def refuse_other_relations(saved: Mapping[str, Any], data: NodeData, module: nn.Module) -> None:
+    """Weights are of relations: none may be there that the training had not; of a system that looks at them.
+
+    Args:
+        saved: what the run folder says.
+        data: any graph.
+        module: network and task.
+
+    Raises:
+        DataError: there are others, or edges have none where the training had several; the message names them.
+    """
+    form = saved["data"]
+    if "relations" not in form or not any(getattr(part, "relations", 0) for part in module.modules()):
+        return
+    names, trained = form["relations"], f"the run was trained on {form['name']}, which has"
+    others = [name for name in data.relations if name not in names]
+    if others:
+        mend = "take the edges of others out" if names else "leave the column 'relation' out"
+        raise DataError(
+            f"{data.name} has {_listed('relation', others)}, but {trained} {_listed('relation', names)}: {mend}, or train anew"
+        )
+    if len(names) > 1 and data.graph.relation is None:
+        raise DataError(
+            f"the edges of {data.name} have no relation, but {trained} {_listed('relation', names)}: name that of each in the column 'relation'"
+        )
 
 
 def refuse_other_columns(saved: Mapping[str, Any], data: NodeData | GraphData) -> None:
@@ -155,7 +183,7 @@ def refuse_other_columns(saved: Mapping[str, Any], data: NodeData | GraphData) -
 
 def _listed(what: str, names: Collection[str]) -> str:
     """A few names for a message, and how many there are."""
-    plural = {"class": "classes", "column": "columns"}[what]
+    plural = {"class": "classes"}.get(what, f"{what}s")
     if not names:
         return f"no {plural}"
     shown = ", ".join(repr(name) for name in list(names)[:_TOLD])

@@ -18,7 +18,7 @@ from renote.data import FORMS, Data, GraphData, NodeData
 from renote.errors import CheckpointError, UsageError
 from renote.experiment import environment
 from renote.experiment.form import data_like, data_of, form_of, refuse_others, tuples, with_outputs
-from renote.experiment.node_form import KEPT_SINCE, refuse_other_columns
+from renote.experiment.node_form import KEPT_SINCE, refuse_other_columns, refuse_other_relations
 from renote.experiment.shipped import is_shipped, read_card, restore_shipped
 from renote.experiment.system import System
 from renote.train import Trained, Trainer, TrainOptions, choose_device, load_weights
@@ -236,6 +236,7 @@ def open_run(
     elif any(True for _ in learner.module.parameters()):
         if isinstance(loaded, NodeData | GraphData) and not getattr(system, "reads_smiles", False):
             refuse_other_columns(saved, loaded)
+            refuse_other_relations(saved, loaded, learner.module)
         load_weights(folder / "checkpoints", learner.module)
     run: Run = system.run(config, loaded, learner, folder)
     run.module.to(choose_device("cpu" if config.device == "cpu" else "auto"))
