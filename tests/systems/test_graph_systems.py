@@ -59,7 +59,7 @@ RINGS_AND_STARS = own([make(5 + k // 2 % 7) for k in range(56) for make in (cycl
 
 def trained(name: str, given: GraphData, out: Path | None = None, **changes: Any) -> GraphRun:
     system = systems.get(name)
-    run = train(system, given, system.configure(**{**SMALL, **changes}), out, progress=False)
+    run = train(system, given, system.configure(**system.config.used({**SMALL, **changes})), out, progress=False)
     assert isinstance(run, GraphRun)
     shares = run.probabilities()
     assert shares.shape == (given.num_graphs, given.num_classes)
@@ -129,8 +129,9 @@ def test_a_run_is_kept_goes_on_and_predicts_from_files(name: str, tmp_path: Path
         (folder / f"g{k}.csv").write_text("source,target\n" + "".join(f"n{a},n{b}\n" for a, b in ends))
         rows.append(f"g{k},{('star', 'ring')[k % 2] if k < 22 else ''}")
     (folder / "labels.csv").write_text("\n".join(rows) + "\n")
-    out = str(tmp_path / "run")
-    line = ["train", name, "--data", f"graphs:{folder}", "--out", out, "--hidden", "8", "--batch-size", "6"]
+    out, used = str(tmp_path / "run"), systems.get(name).config.used
+    line = ["train", name, "--data", f"graphs:{folder}", "--out", out, "--batch-size", "6"]
+    line += ["--hidden", "8"] if used({"hidden": 8}) else []
     line += ["--learning-rate-schedule", "constant"]  # another would know of the last step
     run_command([*line, "--steps", "4", "--validate-every", "2", "--patience", "0"])
     run_command([*line, "--steps", "8", "--validate-every", "2", "--patience", "0", "--resume"])
@@ -146,15 +147,17 @@ def test_a_run_is_kept_goes_on_and_predicts_from_files(name: str, tmp_path: Path
     whole = systems.get(name).train(
         f"graphs:{folder}",
         progress=False,
-        **{
-            **SMALL,
-            "hidden": 8,
-            "batch_size": 6,
-            "steps": 8,
-            "validate_every": 2,
-            "learning_rate": systems.get(name).configure().learning_rate,
-            "learning_rate_schedule": "constant",
-        },
+        **used(
+            {
+                **SMALL,
+                "hidden": 8,
+                "batch_size": 6,
+                "steps": 8,
+                "validate_every": 2,
+                "learning_rate": systems.get(name).configure().learning_rate,
+                "learning_rate_schedule": "constant",
+            }
+        ),
     )
     torch.testing.assert_close(whole.probabilities(), run.probabilities())
 

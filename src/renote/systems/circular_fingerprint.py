@@ -27,6 +27,7 @@ class Config(MoleculeOptions):
 
     from_one = ("bits",)
     from_zero = ("radius",)
+    unused = ("layers",)
 
     radius: int = 2
     """Of the neighbourhoods, in bonds."""

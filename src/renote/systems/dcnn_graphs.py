@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Config(GraphOptions):
-    """As the node classifier: AdaGrad at 0.05, ended when the validation loss no longer falls. It has no hidden layers: `hidden` and `layers` are not looked at."""
+    """As the node classifier: AdaGrad at 0.05, ended when the validation loss no longer falls."""
+
+    unused = ("hidden", "layers")
 
     optimizer: Optimizer = "adagrad"
     learning_rate: float = 0.05
