@@ -97,14 +97,14 @@ class PeerNetwork(nn.Module):
 
 
 class PeerMixture(nn.Module):
-    """PyTorch Geometric's mixture layer behind a learned map of the coordinates, as MoNet's section 5.2 has it; the graph's loops are in the place of a root's own weights."""
+    """PyTorch Geometric's mixture layer behind a learned map of the coordinates, as MoNet's section 5.2 has it: a sum over neighbours, equation 9, where the layer takes a mean by default; the graph's loops are in the place of a root's own weights."""
 
     def __init__(self, in_features: int, out_features: int, kernels: int, projected: int) -> None:
         super().__init__()
         from torch_geometric.nn import GMMConv
 
         self.project = nn.Linear(2, projected)
-        self.convolution = GMMConv(in_features, out_features, projected, kernels, root_weight=False)
+        self.convolution = GMMConv(in_features, out_features, projected, kernels, aggr="add", root_weight=False)
         self.convolution.root = None  # which the layer asks for all the same
 
     def forward(self, x: Tensor, index: Tensor, edge_attr: Tensor) -> Tensor:
@@ -113,27 +113,29 @@ class PeerMixture(nn.Module):
 
 
 class PeerSign(nn.Module):
-    """An inception layer over the signals of PyTorch Geometric's SIGN transform, as its example has it, and dense layers."""
+    """An inception layer over the signals of PyTorch Geometric's SIGN transform of the graph with loops, which that does not add, and dense layers, each behind a PReLU as the paper's are."""
 
     def __init__(self, config: Any, data: NodeData) -> None:
         super().__init__()
         from torch_geometric.data import Data
         from torch_geometric.transforms import SIGN
 
-        given = Data(x=_dense(data.graph), edge_index=data.graph.adjacency.edge_index(), num_nodes=data.graph.num_nodes)
+        index = data.graph.adjacency.with_self_loops().edge_index()
+        given = Data(x=_dense(data.graph), edge_index=index, num_nodes=data.graph.num_nodes)
         read = SIGN(config.hops)(given)
         self.signals = [read.x, *(read[f"x{hop}"] for hop in range(1, config.hops + 1))]
         self.maps = nn.ModuleList(nn.Linear(data.graph.num_features, config.hidden) for _ in self.signals)
         widths = [len(self.signals) * config.hidden, *[config.hidden] * (config.layers - 2), data.num_classes]
         self.dense = nn.ModuleList(nn.Linear(i, o) for i, o in itertools.pairwise(widths))
+        self.activations = nn.ModuleList(nn.PReLU() for _ in self.dense)
         self.config = config
 
     def forward(self, graph: Graph) -> Tensor:
         config = self.config
         signals = [functional.dropout(signal, config.input_dropout, self.training) for signal in self.signals]
         x = torch.cat([of(signal) for of, signal in zip(self.maps, signals, strict=True)], 1)
-        for layer in self.dense:
-            x = layer(functional.dropout(x.relu(), config.dropout, self.training))
+        for activation, layer in zip(self.activations, self.dense, strict=True):
+            x = layer(functional.dropout(activation(x), config.dropout, self.training))
         return x
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
@@ -169,8 +171,9 @@ def peer(name: str, config: Any, data: NodeData) -> nn.Module:
         return PeerNetwork([*heads, last], config.dropout, functional.elu)
     whole = [*hidden, config.hidden]
     if name == "graphsage":
-        sage = [SAGEConv(i, o, normalize=True) for i, o in itertools.pairwise(whole)]
-        return PeerNetwork(sage, config.dropout, head=nn.Linear(config.hidden, classes))
+        # the layer's own lengths are those before the ReLU, the paper's those after it
+        sage = [SAGEConv(i, o) for i, o in itertools.pairwise(whole)]
+        return PeerNetwork(sage, config.dropout, _of_unit_length, head=nn.Linear(config.hidden, classes))
     if name == "jk-net":
         layers = [GCNConv(i, o, cached=True) for i, o in itertools.pairwise(whole)]
         jump = JumpingKnowledge(config.jump, config.hidden, config.layers)
@@ -250,6 +253,10 @@ def _row(kept: Mapping[str, Mapping[str, float]], data: str, name: str, seeds: S
             "steps": statistics.median(one["steps"] for one in of),
         }
     return row
+
+
+def _of_unit_length(x: Tensor) -> Tensor:
+    return functional.normalize(x.relu(), dim=-1)
 
 
 def _dense(graph: Graph) -> Tensor:
