@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmarks.harness import Ledger
 from renote import data as data_sets
 from renote import systems
 from renote.data import NodeData
@@ -214,20 +214,20 @@ def compare(names: Sequence[str], sets: Sequence[str], seeds: Sequence[int], wor
         work: folder of what was measured.
         out: folder of `accuracy.json`.
     """
-    ledger = work / "accuracy.json"
-    kept: dict[str, dict[str, float]] = json.loads(ledger.read_text()) if ledger.exists() else {}
+    ledger = Ledger(work / "accuracy.json")
     console = Console(stderr=True)
     for data_name in sets:
         data = data_sets.load(data_name)
         assert isinstance(data, NodeData)
         for name, seed, library in itertools.product(names, seeds, ("renote", "pyg")):
-            key = f"{data_name} {name} {library} {seed}"
-            if key not in kept:
-                kept[key] = trained(name, library, data, seed)
-                work.mkdir(parents=True, exist_ok=True)
-                write_json(ledger, kept)
-                console.print(f"{key}: {kept[key]['accuracy']:.1f} % in {kept[key]['seconds']:.1f} s")
-    rows = [_row(kept, data_name, name, seeds) for data_name in sets for name in names]
+            key = _key(data_name, name, library, seed)
+            if ledger.find(key):
+                continue
+            row = trained(name, library, data, seed)
+            ledger.add({**key, **row})
+            told = f"{data_name} {name} {library} {seed}"
+            console.print(f"{told}: {row['accuracy']:.1f} % in {row['seconds']:.1f} s")
+    rows = [_row(ledger, data_name, name, seeds) for data_name in sets for name in names]
     document = {
         **environment.describe(),
         "day": time.strftime("%Y-%m-%d", time.gmtime()),
@@ -240,10 +240,14 @@ def compare(names: Sequence[str], sets: Sequence[str], seeds: Sequence[int], wor
     return document
 
 
-def _row(kept: Mapping[str, Mapping[str, float]], data: str, name: str, seeds: Sequence[int]) -> dict[str, Any]:
+def _key(data: str, name: str, library: str, seed: int) -> dict[str, Any]:
+    return {"data": data, "system": name, "library": library, "seed": seed}
+
+
+def _row(ledger: Ledger, data: str, name: str, seeds: Sequence[int]) -> dict[str, Any]:
     row: dict[str, Any] = {"data": data, "system": name}
     for library in ("renote", "pyg"):
-        of = [kept[f"{data} {name} {library} {seed}"] for seed in seeds]
+        of = [one for seed in seeds if (one := ledger.find(_key(data, name, library, seed)))]
         values = [one["accuracy"] for one in of]
         row[library] = {
             "values": values,

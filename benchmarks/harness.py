@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import json
 import multiprocessing
 import os
 import signal
@@ -14,6 +15,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 from unittest import mock
@@ -21,6 +23,7 @@ from unittest import mock
 import torch
 
 from renote.errors import RenoteError
+from renote.train.checkpoint import write_json
 
 KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "-1"}
 """Environment in which glibc's allocator keeps what is freed, as `renote.allocator` tells it to."""
@@ -112,6 +115,28 @@ def _serve(connection: Connection, build: Callable[..., Mapping[str, Callable[..
             except Exception as error:
                 answer = False, str(error) if isinstance(error, RenoteError) else repr(error)
             connection.send(answer)
+
+
+class Ledger:
+    """Rows that were measured, kept as they come: a benchmark that was stopped goes on from what is there.
+
+    Args:
+        path: of the file of rows; its folder is made when the first comes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
+
+    def find(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The row that was measured with these settings, or None."""
+        return next((row for row in self.rows if key.items() <= row.items()), None)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Keep one more."""
+        self.rows.append(dict(row))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(self.path, self.rows)
 
 
 def median_ms(seconds: Sequence[float]) -> float:

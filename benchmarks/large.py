@@ -22,6 +22,7 @@ from typing import Any
 import psutil
 from rich.console import Console
 
+from benchmarks.harness import Ledger
 from renote.experiment import environment
 from renote.train.checkpoint import write_json
 
@@ -117,13 +118,11 @@ def large(nodes: int, degree: float, steps: int, work: Path, out: Path) -> dict[
     data = ["--data", "power-law"]
     for option in (f"nodes={nodes}", f"degree={degree:g}"):
         data += ["--data-option", option]
-    ledger = work / "large.json"
-    rows: list[dict[str, Any]] = json.loads(ledger.read_text()) if ledger.exists() else []
-    work.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger(work / "large.json")
     for way, counts in PROCESSES.items():
         for processes in counts:
             key = {"way": way, "processes": processes, "nodes": nodes, "degree": degree, "steps": steps}
-            if any(key.items() <= row.items() for row in rows):
+            if ledger.find(key):
                 continue
             folder = work / f"{way.replace(' ', '-')}-{processes}"
             shutil.rmtree(folder, ignore_errors=True)
@@ -137,13 +136,12 @@ def large(nodes: int, degree: float, steps: int, work: Path, out: Path) -> dict[
                 check=True,
             )
             row["measures"] = json.loads(told.stdout)["measures"]
-            rows.append(row)
-            write_json(ledger, rows)
+            ledger.add(row)
             console.print(
                 f"{way}, {processes} process(es), {row['seconds']:.0f} s, {row['peak_megabytes'] / 1000:.1f} GB, {row['measures']['test_accuracy']:.2f} %"
             )
-            write(rows, out)
-    return write(rows, out)
+            write(ledger.rows, out)
+    return write(ledger.rows, out)
 
 
 def write(rows: Sequence[dict[str, Any]], out: Path) -> dict[str, Any]:

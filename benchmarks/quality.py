@@ -19,7 +19,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.contestants import CONTESTANTS
-from benchmarks.harness import Worker
+from benchmarks.harness import Ledger, Worker
 from renote.errors import UsageError
 from renote.experiment import environment
 from renote.train.checkpoint import write_json
@@ -116,8 +116,7 @@ def compare(
     """
     console = Console(stderr=True, highlight=False)
     work.mkdir(parents=True, exist_ok=True)
-    ledger = work / "measurements.json"
-    rows: list[dict[str, Any]] = json.loads(ledger.read_text()) if ledger.exists() else []
+    ledger = Ledger(work / "measurements.json")
     with contextlib.ExitStack() as stack:
         workers = {
             library: stack.enter_context(
@@ -142,7 +141,7 @@ def compare(
                 "features": about[libraries[0]]["features"],
                 "held_out": held_out,
                 "libraries": about,
-                "rows": [row for row in rows if row["samples"] == samples and row["library"] in libraries],
+                "rows": [row for row in ledger.rows if row["samples"] == samples and row["library"] in libraries],
             }
 
         for mark in sorted(minutes):
@@ -157,14 +156,13 @@ def compare(
                     break
             for library in libraries:
                 key = {"library": library, "minutes": mark, "samples": samples}
-                if any(key.items() <= row.items() for row in rows):
+                if ledger.find(key):
                     continue
                 if states[library]["seconds"] > 1.02 * 60 * mark + 10:
                     console.print(f"{library} has trained beyond {mark:g} minutes: that mark is left out")
                     continue
                 found = workers[library]("measure", samples)
-                rows.append({**key, **found})
-                write_json(ledger, rows)
+                ledger.add({**key, **found})
                 console.print(f"{library} at {mark:g} minutes: Fréchet distance {found['frechet_distance']:.3f}")
                 write(document(), out)
     return write(document(), out)

@@ -8,7 +8,6 @@ command goes on from what is there.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import statistics
 import time
@@ -20,7 +19,7 @@ import psutil
 import torch
 from rich.console import Console
 
-from benchmarks.harness import Worker
+from benchmarks.harness import Ledger, Worker
 from renote import data as data_sets
 from renote import systems
 from renote.data import NodeData
@@ -125,23 +124,20 @@ def scale(
         out: folder of the result and its figure.
     """
     console = Console(stderr=True, highlight=False)
-    ledger = work / "scale.json"
-    rows: list[dict[str, Any]] = json.loads(ledger.read_text()) if ledger.exists() else []
+    ledger = Ledger(work / "scale.json")
     for size in sorted(edges):
         for way in ways:
             key = {"way": way, "edges": size, "threads": threads, "partition": partition}
-            if any(key.items() <= row.items() for row in rows):
+            if ledger.find(key):
                 continue
             with Worker(_build, way, 2 * size, threads, partition) as worker:
-                rows.append({**key, **worker("measure")})
-            work.mkdir(parents=True, exist_ok=True)
-            write_json(ledger, rows)
-            last = rows[-1]
+                row = {**key, **worker("measure")}
+            ledger.add(row)
             console.print(
-                f"{way}, {size:,} edges: {last['epoch_seconds']:.2f} s an epoch, {last['peak_megabytes']:.0f} MB"
+                f"{way}, {size:,} edges: {row['epoch_seconds']:.2f} s an epoch, {row['peak_megabytes']:.0f} MB"
             )
-            write(rows, out)
-    return write(rows, out)
+            write(ledger.rows, out)
+    return write(ledger.rows, out)
 
 
 def growth(rows: Sequence[Mapping[str, Any]], what: str) -> float | None:

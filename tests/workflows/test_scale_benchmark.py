@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from benchmarks import scale
+from benchmarks.harness import Ledger
 
 
 class Here:
@@ -53,3 +54,15 @@ def test_every_way_is_measured() -> None:
         row = scale._work(way, loaded, "random")
         assert row["steps"] >= 1
         assert 0 <= row["validation_accuracy"] <= 100
+
+
+def test_a_ledger_keeps_rows_as_they_come(tmp_path: Path) -> None:
+    path, key = tmp_path / "new" / "rows.json", {"way": "sign", "edges": 5}
+    assert Ledger(path).find(key) is None
+    Ledger(path).add({**key, "seconds": 2.0, "measures": {"accuracy": 50.0}})
+    again = Ledger(path)
+    again.add({**key, "edges": 6})
+    assert Ledger(path).rows == again.rows
+    assert len(again.rows) == 2
+    assert again.find(key) == again.rows[0]
+    assert again.find({**key, "threads": 1}) is None
