@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,13 @@ def test_labels_do_not_flow_along_negative_weights(tmp_path: Path) -> None:
     _, error = within("train", "label-propagation", "--data", data, "--out", str(run), status=2)
     assert "has a negative weight" in error
     assert not run.exists()
+
+
+def test_presets_are_shown_by_what_they_change() -> None:
+    out = " ".join(within("show", "gat")[0].split())
+    assert "preset pubmed: output_heads 8, learning_rate 0.01, weight_decay 0.001" in out
+    assert "preset ppi: as paper" in within("show", "cluster-gcn")[0]
+    assert json.loads(within("show", "gat", "--json")[0])["presets"]["pubmed"]["output_heads"] == 8
 
 
 def test_pictures_take_the_options_they_are_given(tmp_path: Path) -> None:

@@ -87,6 +87,8 @@ def test_a_node_is_drawn_by_its_id(tmp_path: Path) -> None:
     _, err = within("show", run, "--node", "4", "--out", str(tmp_path / "n4.png"), status=2)
     assert "node = '4': no node of graph:" in err
     assert "such as 'n0'" in err
+    _, err = within("show", trained(tmp_path / "chebnet", OWN, system="chebnet"), "--node", "n4", status=2)
+    assert "node = n4: filters are the same at all nodes" in err
 
 
 def test_without_names_a_node_has_a_number(tmp_path: Path) -> None:

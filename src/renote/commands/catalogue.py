@@ -73,6 +73,7 @@ def show(name: Positional[str], node: str | None = None, out: str | None = None,
             "parts": list(system.parts),
             "data": system.data,
             "options": {key: {"paper": values[0], "laptop": values[1]} for key, values in options.items()},
+            "presets": {name: dict(changes) for name, changes in system.presets.items()},
             "notes": system.notes,
             "measured_by": system.measured_by and dict(zip(("system", "claim"), system.measured_by)),
         }
@@ -94,6 +95,10 @@ def show(name: Positional[str], node: str | None = None, out: str | None = None,
         sheet.print(f"\n{system.notes}", markup=False)
     sheet.print()
     print_table(("option", "paper", "laptop"), [[key, *map(str, values)] for key, values in options.items()])
+    for preset, changes in system.presets.items():
+        if preset != "laptop":
+            told = ", ".join(f"{key} {value}" for key, value in changes.items())
+            sheet.print(f"preset {preset}: {told or 'as paper'}", markup=False)
     sheet.print(f"\ntry: renote train {system.name} --data {system.data} --out runs/{system.name}", markup=False)
 
 

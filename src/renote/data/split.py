@@ -169,9 +169,9 @@ def split_nodes(data: NodeData, seed: int, validation_fraction: float = 0.2, tes
     """The same graph with its labelled nodes split anew; arguments as `partition`.
 
     Raises:
-        DataError: a share is negative, nothing is left to train on, or nodes are of several classes.
+        DataError: a share is negative, nothing is left to train on, nodes are of several classes, or the parts are whole graphs.
     """
-    _of_one_class(data)
+    _refuse_own_split(data)
     train, validation, test = partition(data.labels, validation_fraction, test_fraction, seed)
     return dataclasses.replace(data, train=train, validation=validation, test=test)
 
@@ -180,9 +180,9 @@ def split_per_class(data: NodeData, seed: int, train_per_class: int = 20, valida
     """The same graph, split anew by `per_class`.
 
     Raises:
-        DataError: as there, or nodes are of several classes.
+        DataError: as there, nodes are of several classes, or the parts are whole graphs.
     """
-    _of_one_class(data)
+    _refuse_own_split(data)
     train, validation, test = per_class(data.labels, train_per_class, validation_per_class, seed, data.classes)
     return dataclasses.replace(data, train=train, validation=validation, test=test)
 
@@ -244,7 +244,11 @@ def split_graphs(graph_of_node: Tensor, graphs: int) -> dict[str, Tensor]:
     return {name: part.nonzero().squeeze(1) for name, part in parts.items()}
 
 
-def _of_one_class(data: NodeData) -> None:
+def _refuse_own_split(data: NodeData) -> None:
+    if data.inductive:
+        raise DataError(
+            f"the parts of {data.name} are whole graphs, of which those that are tested on are never seen in training: keep its own split"
+        )
     if data.several:
         raise DataError(
             f"the nodes of {data.name} are of several classes each, so there is no share of each class: keep its own split"

@@ -223,7 +223,8 @@ class NodeRun(Run):
                 "chebnet has filters, monet windows"
             )
         if node is not None:
-            raise UsageError(f"node = {node}: filters are the same at all nodes; leave it out")
+            given = self.data.names[node] if 0 <= node < len(self.data.names) else node
+            raise UsageError(f"node = {given}: filters are the same at all nodes; leave it out")
         return figure
 
     @property

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 class Config(NodeOptions):
     """Chiang et al. (2019), section 4 and its tables for PPI: 400 epochs, 50 clusters of which a step takes one."""
 
+    from_zero = ("enhancement",)
+
     steps: int = 20_000
     weight_decay: float = 0.0
     validate_every: int = 50

@@ -29,6 +29,7 @@ class Config(NodeOptions):
     """Zhang et al. (2020), section 4.1.3, for Cora; presets for the others."""
 
     from_one = ("heads", "pretrain_nodes")
+    from_zero = ("context", "role_rounds", "pretrain_steps")
     rates = ("attention_dropout", "input_dropout")
 
     steps: int = 150

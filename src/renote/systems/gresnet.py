@@ -40,7 +40,7 @@ class Config(NodeOptions):
     residual: Term = "graph-raw"
     """The term that every layer adds."""
     heads: int = 8
-    """Attention heads of a hidden layer, `hidden` features each."""
+    """Of convolution = attention: heads of a hidden layer, `hidden` features each."""
 
 
 def build(config: Config, data: NodeData) -> NodeClassification:

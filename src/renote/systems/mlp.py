@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Config(NodeOptions):
-    """As for GCN, so that only the edges differ."""
+    """As for GCN, so that only the edges differ, but for all 200 epochs: nothing ends them early."""
 
 
 def build(config: Config, data: NodeData) -> NodeClassification:
-    """Two linear maps, dropout before each."""
+    """Linear maps, ReLU between them, dropout before each."""
     from renote import graph
 
     network = graph.MLP(data.graph.num_features, config.hidden, data.num_classes, config.layers, config.dropout)
