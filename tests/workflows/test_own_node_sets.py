@@ -93,6 +93,18 @@ def test_tables_train_as_the_layout_of_the_protein_graphs_does(system: str, tmp_
     assert [cells[1:] for cells in again[1:]] == told[0]
 
 
+def test_a_node_that_is_known_to_be_of_no_class_is_trained_on(tmp_path: Path) -> None:
+    nodes = [{**node, "labels": "|" if node["id"] == "a1" else node["labels"]} for node in rows()]
+    found = loaded(tables(tmp_path, nodes))
+    assert found.labels[:3].tolist() == [[True, False], [False, False], [True, True]]
+    assert found.train.tolist() == [0, 1, 2, 3, 4, 5]
+    nodes[0]["labels"] = ""  # which is unknown
+    with pytest.raises(DataError, match="line 2: the node is in the split 'train' and has no label"):
+        loaded(tables(tmp_path, nodes))
+    with pytest.raises(DataError, match="no node has a label; fill the column 'labels'"):
+        loaded(tables(tmp_path, [{**node, "labels": "|"} for node in nodes]))
+
+
 def test_without_a_split_whole_graphs_are_drawn(tmp_path: Path) -> None:
     nodes = [{**node, "labels": "" if node["id"] == "a0" else node["labels"]} for node in rows(split=False)]
     name = tables(tmp_path, nodes)

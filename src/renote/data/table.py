@@ -2,7 +2,7 @@
 
 Edges have the columns `source`, `target` and optionally `weight` and `relation`, the name of an edge's type; nodes have `id`, `label`, optionally `split`, and
 every other column is a feature. An empty label is unknown; without that column, nodes can be clustered or predicted, and `split` is not looked at. Where a node may be of several classes, `labels` has their
-names with | between them in the place of `label`. Where the nodes are of several graphs, `graph` names that of each, and whole graphs are trained on, validated on or tested on.
+names with | between them in the place of `label`, or | alone where it is known to be of none. Where the nodes are of several graphs, `graph` names that of each, and whole graphs are trained on, validated on or tested on.
 """
 
 from __future__ import annotations
@@ -98,14 +98,14 @@ def _labels(nodes: Table) -> tuple[Tensor, Tensor, tuple[str, ...]]:
         )
     # without a column of labels the nodes can be clustered, if not classified
     cells = nodes.text(given[0]) if given else [""] * len(nodes.lines)
-    if given and not any(cells):
+    if given and not any(cell.strip("|") for cell in cells):
         raise DataError(
             f"{nodes.path}: no node has a label; fill the column {given[0]!r} where it is known, or leave it out"
         )
     if given != ["labels"]:
         labels, classes = labels_of(cells)
         return labels, labels, classes
-    of_node = [[name.strip() for name in cell.split("|")] if cell else [] for cell in cells]
+    of_node = [[name.strip() for name in cell.split("|")] if cell.strip("|") else [] for cell in cells]
     for row, names in enumerate(of_node):
         if "" in names:
             raise DataError(
@@ -115,7 +115,7 @@ def _labels(nodes: Table) -> tuple[Tensor, Tensor, tuple[str, ...]]:
     node = torch.tensor([row for row, names in enumerate(of_node) for _ in names])
     several = torch.zeros(len(of_node), len(classes), dtype=torch.bool)
     several[node, number] = True
-    return several, several.any(1).long() - 1, classes
+    return several, torch.tensor([0 if cell else -1 for cell in cells]), classes
 
 
 def _features(nodes: Table, adjacency: Adjacency, kind: str | None) -> tuple[Tensor | SparseFeatures, tuple[str, ...]]:
