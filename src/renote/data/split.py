@@ -245,13 +245,13 @@ def split_graphs(graph_of_node: Tensor, graphs: int) -> dict[str, Tensor]:
 
 
 def _refuse_own_split(data: NodeData) -> None:
-    if data.inductive:
-        raise DataError(
-            f"the parts of {data.name} are whole graphs, of which those that are tested on are never seen in training: keep its own split"
-        )
     if data.several:
         raise DataError(
             f"the nodes of {data.name} are of several classes each, so there is no share of each class: keep its own split"
+        )
+    if data.inductive:
+        raise DataError(
+            f"the parts of {data.name} are whole graphs, of which those that are tested on are never seen in training: keep its own split"
         )
 
 
