@@ -236,6 +236,7 @@ def open_run(
     elif any(True for _ in learner.module.parameters()):
         if isinstance(loaded, NodeData | GraphData) and not getattr(system, "reads_smiles", False):
             refuse_other_columns(saved, loaded)
+        if isinstance(loaded, NodeData):
             refuse_other_relations(saved, loaded, learner.module)
         load_weights(folder / "checkpoints", learner.module)
     run: Run = system.run(config, loaded, learner, folder)
