@@ -115,7 +115,7 @@ SYSTEM = GraphSystem(
         ),
     ),
     notes="The claim does not hold at laptop size by one of three sets: 86.0 ± 1.1 on mutag and 74.5 on nci1 are where 85.8 and 74.4 are published, 72.6 ± 1.2 on proteins is below 75.5 by more than its deviation. "
-    "k is the size that 40 % of the graphs exceed, as in the authors' code; with the 60 % of the paper's text, measured before, it was 83.6, 73.4 and 72.4. On nci1 it has a quarter of the epochs that --size full takes. "
+    "k is the size that 40 % of the graphs exceed, as in the authors' code; with the 60 % of the paper's text, measured before, it was 83.6, 73.4 and 72.4. On nci1 it has a quarter of the epochs that --size full takes. That the published figure of proteins is not reached again is known: under the fair protocol Errica et al. found 72.9. "
     "What it reaches under the fair protocol is the claim fair of errica.",
     presets={"laptop": {"steps": 1500, "learning_rate": 1e-3, "patience": 10}},
 )
