@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from renote.data import LinkData
-from renote.errors import UsageError
+from renote.errors import UsageError, counted
 from renote.experiment.predictions import write_values
 from renote.experiment.run import Run
 from renote.graph import LinkPrediction
@@ -109,7 +109,7 @@ class LinkRun(Run):
             raise UsageError(f"{self.data.name} asks for no pairs{of}: there is no link to draw")
         numbers = numbers[:_DRAWN]
         scores = self.scores(numbers.to(self.module.pairs.device)).cpu()
-        title = f"{self.system.name} on {self.data.name}: the {len(numbers)} likeliest link{'s' * (len(numbers) > 1)}"
+        title = f"{self.system.name} on {self.data.name}: the {counted(len(numbers), 'likeliest link')}"
         names = [self.data.named(k) for k in range(self.data.graph.num_nodes)]
         return draw_links(self.data.graph, self.data.pairs[numbers], scores, names, title)
 

@@ -168,15 +168,12 @@ def highest(score: Tensor, members: Pattern, ratio: float) -> Tensor:
     """
     # what is no number is kept, and found by the check of what is left
     score = score.detach().nan_to_num(torch.inf, torch.inf, -torch.inf)
-    if score.device.type == "cpu":
-        count = members.count.numpy()
-        most = _share(count, ratio)
-        kept = _side_by_side(score, count, most)
-        if kept is not None:
-            return kept
-        limit = torch.from_numpy(most)
-    else:
-        limit = torch.from_numpy(_share(members.count.cpu().numpy(), ratio)).to(score.device)
+    count = members.count.cpu().numpy()
+    most = _share(count, ratio)
+    kept = _side_by_side(score, count, most) if score.device.type == "cpu" else None
+    if kept is not None:
+        return kept
+    limit = torch.from_numpy(most).to(score.device)
     graph, first = members.row.long(), members.rowptr.long()
     place = torch.arange(len(score), device=score.device) - first.index_select(0, graph)
     order = score.sort(descending=True, stable=True).indices
