@@ -162,7 +162,7 @@ def test_the_python_of_the_page_of_diffusion(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_page_of_the_users_own_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its commands do what it says, on the tables that come with it; those of several graphs, which have none, are run in `test_own_node_sets`."""
+    """Its commands do what it says, on the tables that come with it; those of several graphs, which have none, have a test of their own."""
     page = (ROOT / "docs" / "pages" / "own-graph.md").read_text().partition("\n## Several graphs\n")[0]
     for table in (ROOT / "examples").glob("*.csv"):
         shutil.copy(table, tmp_path)
@@ -176,6 +176,30 @@ def test_the_page_of_the_users_own_graph(tmp_path: Path, monkeypatch: pytest.Mon
     assert (tmp_path / "likely.csv").read_text().startswith("source,target,score\n")
     for picture in ("likely.png", "club.png"):
         assert (tmp_path / picture).stat().st_size > 10_000
+
+
+def test_several_graphs_on_the_page_of_the_users_own_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its commands do what it says, on small tables of the columns that it shows; with a few steps."""
+    page = (ROOT / "docs" / "pages" / "own-graph.md").read_text().partition("\n## Several graphs\n")[2]
+    monkeypatch.chdir(tmp_path)
+    parts = {"Bern": "train", "Chur": "train", "Genf": "validation", "Thun": "test"}
+    for prefix, header in (("", "id,graph,label,split,width,lanes"), ("new_", "id,graph,width,lanes")):
+        nodes, edges = [header], ["source,target"]
+        for town, part in parts.items():
+            for k in range(6):
+                told = f"{'square' if k % 2 else 'street'},{part}," if not prefix else ""
+                nodes.append(f"{town}-{k},{town},{told}{6 + 5 * (k % 2)}.5,{1 + k % 2}")
+                edges.append(f"{town}-{k},{town}-{(k + 1) % 6}")
+        Path(f"{prefix}nodes.csv").write_text("\n".join(nodes))
+        Path(f"{prefix}edges.csv").write_text("\n".join(edges))
+    commands = [line for line in page.splitlines() if line.startswith("renote ")]
+    assert [command.split()[1] for command in commands] == ["train", "evaluate", "predict", "compare"]
+    for command in commands:
+        given = shlex.split(command, comments=True)[1:]
+        run_command([*given, *(["--steps", "3"] if given[0] in ("train", "compare") else [])])
+    found = Path("predictions.csv").read_text().splitlines()
+    assert len(found) == 1 + 24
+    assert found[1].startswith("Bern-0,")
 
 
 def test_the_page_of_the_users_own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
