@@ -64,7 +64,8 @@ def main(arguments: Sequence[str]) -> None:
         Console(width=180).print(table)
         if not quick:
             kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-            made = {**environment.describe(), "day": time.strftime("%Y-%m-%d", time.gmtime()), "rows": rows}
+            told = {"command": " ".join(["python -m benchmarks", *arguments])}
+            made = {**environment.describe(), **told, "day": time.strftime("%Y-%m-%d", time.gmtime()), "rows": rows}
             # figures of an accelerator stand beside those of processors
             beside = {section: f"{section}, accelerator" for section in SECTIONS}
             found = kept | {beside[name] if made["machine"]["accelerator"] else name: made}

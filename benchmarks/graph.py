@@ -112,7 +112,9 @@ def _large(quick: bool, device: torch.device) -> list[dict[str, Any]]:
         there = layer(lambda rival=rival: rival(x, index), rival)  # type: ignore[misc]
         row = row_with_memory(f"{name}, forward + backward", here, there, min(repeats, 5), "")
         rows.append(told(row, products, remark))
-    mixture, gaussians = MixtureConvolution(width, width), GMMConv(width, width, 2, 3)
+    mixture = MixtureConvolution(width, width)
+    gaussians = GMMConv(width, width, 2, 3, aggr="add", root_weight=False)
+    gaussians.root = None  # which the layer asks for all the same
     places = torch.rand(adjacency.num_edges, 2, generator=generator)
     of_edges = places if adjacency.order is None else places[adjacency.order]
     gated, gates = GaANConvolution(width, width, heads, each, each), PeerGaAN(width, width, heads, each, each)

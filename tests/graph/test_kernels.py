@@ -30,7 +30,7 @@ from renote.graph import (
     spmm,
 )
 from renote.graph.dropout import dropout
-from renote.graph.pattern import LONG, repeated
+from renote.graph.pattern import LONG, Pattern, repeated
 
 
 def loop(adjacency: Adjacency, x: Tensor, reduce: Callable[[Tensor], Tensor]) -> Tensor:
@@ -353,3 +353,15 @@ def test_repeated_is_a_loop(count: list[int], dtype: torch.dtype) -> None:
         found = repeated(values, torch.tensor(count, dtype=number))
         assert found.tolist() == expected
         assert found.dtype == dtype
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=30), st.sampled_from([6, 2**60]))
+def test_entries_are_sorted_as_lists_are(pairs: list[tuple[int, int]], columns: int) -> None:
+    """With numbers that carry their places, and where numbers are too long for that."""
+    row, column = torch.tensor(pairs, dtype=torch.long).view(-1, 2).unbind(1)
+    column = column * (columns // 6)
+    pattern, order = Pattern.from_pairs(row, column, 4, columns)
+    expected = sorted(zip(row.tolist(), column.tolist(), range(len(row)), strict=True))
+    places = torch.arange(len(row)) if order is None else order
+    assert list(zip(pattern.row.tolist(), pattern.column.tolist(), places.tolist(), strict=True)) == expected
+    assert (order is None) == (places.tolist() == list(range(len(row))))

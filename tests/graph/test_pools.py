@@ -141,6 +141,14 @@ def test_gradients_of_what_is_kept(name: str) -> None:
         torch.testing.assert_close(left, right)
 
 
+@each_pool
+def test_what_is_no_number_is_found(name: str) -> None:
+    graph, module = drawn(7, 12, 3), made(name)
+    features(graph)[4, 1] = torch.nan
+    with pytest.raises(DataError, match="not finite"):
+        module(graph)
+
+
 def test_a_share_of_a_whole_number_is_not_rounded_up() -> None:
     for ratio, nodes, kept in ((0.1, 30, 3), (0.7, 10, 7), (0.5, 5, 3), (0.01, 3, 1), (1.0, 4, 4)):
         members = drawn(nodes, 0, 0).members

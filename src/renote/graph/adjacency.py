@@ -78,8 +78,8 @@ class Adjacency:
             raise DataError(f"{source.shape[0]} sources and {target.shape[0]} targets: an edge has one of each")
         if num_nodes < 0:
             raise DataError(f"num_nodes is {num_nodes}: it must be 0 or more")
-        outside = (source < 0) | (source >= num_nodes) | (target < 0) | (target >= num_nodes)
-        if bool(outside.any()):
+        if any(len(ends) and not 0 <= int(ends.min()) <= int(ends.max()) < num_nodes for ends in (source, target)):
+            outside = (source < 0) | (source >= num_nodes) | (target < 0) | (target >= num_nodes)
             edge = int(outside.nonzero()[0])
             raise DataError(
                 f"edge {edge} ({int(source[edge])} -> {int(target[edge])}) points outside the {num_nodes} nodes: "

@@ -167,15 +167,16 @@ class Graph:
             raise unknown("field", name, self.fields)
         return self.fields[name].value
 
-    def with_x(self, x: Tensor | SparseFeatures | None) -> Graph:
-        """The same graph with other node features, and with all that was made of its edges."""
+    def with_x(self, x: Tensor | SparseFeatures | None, finite: bool = False) -> Graph:
+        """The same graph with other node features, and with all that was made of its edges; they are looked at unless they are known to be `finite`."""
         if x is not None:
             if not isinstance(x, SparseFeatures):
                 check_tensor("x", x)
             _check_rows("x", x.shape, self.num_nodes, "nodes")
         out = copy.copy(self)
         object.__setattr__(out, "x", x)
-        out._check_finite()
+        if not finite:
+            out._check_finite()
         return out
 
     @classmethod

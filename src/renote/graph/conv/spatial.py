@@ -6,6 +6,8 @@ Chiang et al. (2019), "Cluster-GCN", arXiv 1905.07953. Zhang & Meng (2019), "GRe
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -92,22 +94,35 @@ class ScoreConvolution(KipfConvolution):
 
     def forward(self, x: Tensor | SparseFeatures, adjacency: Adjacency) -> Tensor:
         """One hop; arguments as the class says."""
-        # on a GPU sums over edges in place have no fixed order
-        if (
-            adjacency.weight is not None
-            or adjacency.whole is not None
-            or adjacency.device.type != "cpu"
-            or x.shape[-1] != self.in_features
-        ):
+        if not self.fits(adjacency) or x.shape[-1] != self.in_features:
             return super().forward(x, adjacency)
         signal = x @ self.weight.squeeze(1) if isinstance(x, Tensor) else (x @ self.weight).squeeze(1)
-        scale = adjacency.looped_degree.rsqrt().to(signal.dtype)
-        signal = signal * scale
-        messages = signal.index_select(0, adjacency.source)
-        if adjacency.loops is not None:
-            messages = messages.masked_fill(adjacency.loops, 0.0)
-        out = signal.index_add(0, adjacency.target, messages) * scale
+        out = self.smoothing(adjacency, signal.dtype)(signal)
         return (out if self.bias is None else out + self.bias)[:, None]
+
+    @staticmethod
+    def fits(adjacency: Adjacency) -> bool:
+        """Whether `smoothing` is for this graph."""
+        # on a GPU sums over edges in place have no fixed order
+        return adjacency.weight is None and adjacency.whole is None and adjacency.device.type == "cpu"
+
+    @staticmethod
+    def smoothing(adjacency: Adjacency, dtype: torch.dtype) -> Callable[..., Tensor]:
+        """s ↦ D^-1/2 (A + I) D^-1/2 s for (nodes,) signals s, of a graph that `fits`; called with `turned=True`, its transpose."""
+        pattern, degree = adjacency.pattern, adjacency.looped_degree
+        scale = degree.rsqrt().to(dtype)
+        # loops are among the messages, and a node counts once in all
+        own = None if adjacency.loops is None else (degree - pattern.count).to(dtype)
+
+        def smooth(signal: Tensor, turned: bool = False) -> Tensor:
+            ends = adjacency.source, adjacency.target
+            # where both are the same, sums go to receivers, which are in order
+            source, target = reversed(ends) if turned and not pattern.known_symmetric else ends
+            signal = signal * scale
+            kept = signal if own is None else signal * own
+            return kept.index_add(0, target, signal.index_select(0, source)) * scale
+
+        return smooth
 
 
 class EnhancedConvolution(KipfConvolution):

@@ -9,7 +9,9 @@ The gate g is what lets the score learn. Gao & Ji (2019), "Graph U-Nets", arXiv 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -23,8 +25,7 @@ from renote.graph.aggregate import check_width
 from renote.graph.conv.spatial import ScoreConvolution
 from renote.graph.graph import Graph
 from renote.graph.network import features_of
-from renote.graph.pattern import Pattern, index_dtype
-from renote.graph.segment import product
+from renote.graph.pattern import Pattern
 from renote.graph.subgraph import induced
 
 Gate = Literal["sigmoid", "tanh"]
@@ -49,6 +50,21 @@ class Kept:
     def unpool(self, x: Tensor) -> Tensor:
         """(kept, …) back to where they were, (nodes, …), 0 elsewhere."""
         return x.new_zeros(self.num_nodes, *x.shape[1:]).index_copy(0, self.node, x)
+
+
+@dataclass(frozen=True, eq=False)
+class Reach:
+    """Scores, and if they are S X p + b with a constant matrix S, what their gradient with respect to X and p is made of.
+
+    Args:
+        score: (nodes,); without a gradient to X and p where these are told.
+        direction: (features,) p, or None.
+        turned: gives Sᵀ s of (nodes,) s; None if S is the identity.
+    """
+
+    score: Tensor
+    direction: Tensor | None = None
+    turned: Callable[[Tensor], Tensor] | None = None
 
 
 class KeepPool(nn.Module):
@@ -82,14 +98,16 @@ class KeepPool(nn.Module):
         x = features_of(graph)
         check_width(x, self.features, "pool")
         assert isinstance(x, Tensor)
-        score, direction = self.reach(x, graph.adjacency)
-        part = induced(graph.with_x(None), highest(score, graph.members, self.ratio))
-        rows, gate = _gated(x, score, direction, part.node, self.gate)
-        return Kept(part.graph.with_x(rows), part.node, graph.num_nodes, gate)
+        reach = self.reach(x, graph.adjacency)
+        part = induced(graph.with_x(None), highest(reach.score, graph.members, self.ratio))
+        rows, gate = _gated(x, reach, part.node, self.gate)
+        # X p is finite only if X is
+        finite = reach.direction is not None and bool(reach.score.detach().sum().isfinite())
+        return Kept(part.graph.with_x(rows, finite), part.node, graph.num_nodes, gate)
 
-    def reach(self, x: Tensor, adjacency: Adjacency) -> tuple[Tensor, Tensor | None]:
-        """(nodes,) the score, and (features,) the direction p if the score is X p / |p|, which then has no gradient of its own."""
-        return self.score(x, adjacency), None
+    def reach(self, x: Tensor, adjacency: Adjacency) -> Reach:
+        """The scores, and what is known of how they are made of x."""
+        return Reach(self.score(x, adjacency))
 
     def extra_repr(self) -> str:
         """What `print` shows."""
@@ -115,13 +133,18 @@ class TopKPool(KeepPool):
 
     def score(self, x: Tensor, adjacency: Adjacency) -> Tensor:
         """X p / |p|."""
-        # the direction is divided, and not the many products
-        found: Tensor = x @ (self.direction / self.direction.norm())
+        found: Tensor = x @ self._unit()
         return found
 
-    def reach(self, x: Tensor, adjacency: Adjacency) -> tuple[Tensor, Tensor | None]:
-        """X p / |p|, and p."""
-        return self.score(x.detach(), adjacency).detach(), self.direction
+    def reach(self, x: Tensor, adjacency: Adjacency) -> Reach:
+        """X p / |p|."""
+        unit = self._unit()
+        return Reach(x.detach() @ unit.detach(), unit)
+
+    def _unit(self) -> Tensor:
+        # the direction is divided, and not the many products
+        unit: Tensor = self.direction / self.direction.norm()
+        return unit
 
 
 class SAGPool(KeepPool):
@@ -147,6 +170,17 @@ class SAGPool(KeepPool):
         """conv(X, A)."""
         found: Tensor = self.convolution(x, adjacency)
         return found.squeeze(1)
+
+    def reach(self, x: Tensor, adjacency: Adjacency) -> Reach:
+        """conv(X, A), in parts where they are known."""
+        convolution = self.convolution
+        if not isinstance(convolution, ScoreConvolution) or not convolution.fits(adjacency):
+            return super().reach(x, adjacency)
+        direction = convolution.weight.squeeze(1)
+        signal = x.detach() @ direction.detach()
+        smooth = convolution.smoothing(adjacency, signal.dtype)
+        score = smooth(signal) if convolution.bias is None else smooth(signal) + convolution.bias
+        return Reach(score, direction, partial(smooth, turned=True))
 
 
 class KeepAll(nn.Module):
@@ -206,27 +240,33 @@ def _side_by_side(score: Tensor, count: NDArray[Any], most: NDArray[np.int64]) -
     return torch.from_numpy(kept) if np.count_nonzero(kept) == most.sum() else None
 
 
-def _gated(x: Tensor, score: Tensor, direction: Tensor | None, node: Tensor, gate: Gate) -> tuple[Tensor, Tensor]:
-    """(kept, features) g(score_i) x_i, and (kept,) the gates; arguments as `KeepPool.reach` and `Kept` tell them."""
-    found: tuple[Tensor, Tensor] = _Gated.apply(x, score, direction, node, gate)  # type: ignore[no-untyped-call]
+def _gated(x: Tensor, reach: Reach, node: Tensor, gate: Gate) -> tuple[Tensor, Tensor]:
+    """(kept, features) g(score_i) x_i, and (kept,) the gates; arguments as `Reach` and `Kept` tell them."""
+    found: tuple[Tensor, Tensor] = _Gated.apply(x, reach.score, reach.direction, reach.turned, node, gate)  # type: ignore[no-untyped-call]
     return found
 
 
 class _Gated(torch.autograd.Function):
-    """y_i = g_i x_i for the kept nodes i, whose gradient is made by one sparse product and few passes over the rows.
+    """y_i = g_i x_i for the kept nodes i, whose gradient is made by few passes over the rows.
 
-    dx_i = g_i dy_i + s_i p / |p|,   s_i = g'(score_i) (dy_i · x_i + dg_i),   zero for other nodes; the second term where scores are x_i · p / |p|
+    dscore_i = g'(score_i) (dy_i · x_i + dg_i) and dx_i = g_i dy_i, both zero for other nodes; where scores are S X p + b, dx_i has (Sᵀ dscore)_i p besides
     """
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, score: Tensor, direction: Tensor | None, node: Tensor, gate: Gate
+        ctx: Any,
+        x: Tensor,
+        score: Tensor,
+        direction: Tensor | None,
+        turned: Callable[[Tensor], Tensor] | None,
+        node: Tensor,
+        gate: Gate,
     ) -> tuple[Tensor, Tensor]:
         kept = score.index_select(0, node)
         kept = kept.tanh_() if gate == "tanh" else kept.sigmoid_()
         rows = x.index_select(0, node)
         ctx.save_for_backward(x, direction, node, kept)
-        ctx.rows, ctx.gate = rows, gate
+        ctx.rows, ctx.turned, ctx.gate = rows, turned, gate
         return rows * kept[:, None], kept
 
     @staticmethod
@@ -236,27 +276,17 @@ class _Gated(torch.autograd.Function):
         rows = x.index_select(0, node) if torch.is_grad_enabled() else ctx.rows
         slope = 1 - gate.square() if ctx.gate == "tanh" else gate * (1 - gate)
         of_kept = ((grad * rows).sum(1) + grad_gate) * slope
-        of_x = of_score = None
-        if direction is None:
-            if ctx.needs_input_grad[0]:
-                of_x = product(_spread(node, len(x)), gate, grad)
-            if ctx.needs_input_grad[1]:
-                of_score = x.new_zeros(len(x)).index_copy(0, node, of_kept)
-            return of_x, of_score, None, None, None
-        norm = direction.norm()
-        unit = direction / norm
+        of_x = of_score = of_signal = of_direction = None
+        if ctx.needs_input_grad[1] or ctx.turned is not None:
+            of_score = x.new_zeros(len(x)).index_copy(0, node, of_kept)
+        if direction is not None:
+            of_signal = None if ctx.turned is None else ctx.turned(of_score)
+            if ctx.needs_input_grad[2]:
+                of_direction = of_kept @ rows if of_signal is None else of_signal @ x
         if ctx.needs_input_grad[0]:
-            values, table = torch.stack([gate, of_kept], 1).view(-1), torch.cat([grad, unit[None]])
-            of_x = product(_spread(node, len(x), 1), values, table)
-        turned = rows.t() @ of_kept
-        return of_x, None, (turned - (turned @ unit) * unit) / norm, None, None
-
-
-def _spread(node: Tensor, num_nodes: int, shared: int = 0) -> Pattern:
-    """Nodes × kept: row `node[k]` has the column k, and one that all rows have, the last, if there is a `shared` one."""
-    kept, index = len(node), index_dtype(num_nodes, (1 + shared) * len(node))
-    rowptr = torch.zeros(num_nodes + 1, dtype=index, device=node.device)
-    rowptr[node + 1] = 1 + shared
-    column = torch.full((kept, 1 + shared), kept, dtype=index, device=node.device)
-    column[:, 0] = torch.arange(kept, dtype=index, device=node.device)
-    return Pattern(rowptr.cumsum(0, dtype=index), column.view(-1), kept + shared)
+            of_rows = grad * gate[:, None]
+            if direction is not None and of_signal is None:
+                of_rows = torch.addr(of_rows, of_kept, direction)
+            of_x = of_rows.new_zeros(x.shape) if of_signal is None else torch.outer(of_signal, direction)
+            of_x = of_x.index_add_(0, node, of_rows)
+        return of_x, of_score, of_direction, None, None, None
