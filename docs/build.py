@@ -187,6 +187,16 @@ def system_page(name: str, documents: dict[str, dict[str, Any]]) -> str:
     if system.notes:
         parts += ["## Notes", system.notes]
     parts += ["## Options", table(["option", "paper", "laptop"], rows)]
+    further = {preset: changes for preset, changes in system.presets.items() if preset != "laptop"}
+    if further:
+        told = [
+            [f"`{preset}`", ", ".join(f"`{key}` {value}" for key, value in changes.items()) or "as the paper's"]
+            for preset, changes in further.items()
+        ]
+        parts += [
+            "Further presets change the paper's values (`--preset NAME`):",
+            table(["preset", "changes"], told),
+        ]
     return "\n\n".join(parts) + "\n"
 
 

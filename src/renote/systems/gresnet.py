@@ -155,7 +155,8 @@ SYSTEM = NodeSystem(
         Claim("loopynet", "The same holds of LoopyNet.", "As the first claim's", {}, loopynet),
     ),
     notes="With the 0.6 of graph attention networks dropout alone stops ten layers of attention from learning on Cora, with any term (seen in the loss of training): the preset attention has 0.3, and half of the heads. LoopyNet (preset loopynet) adds a map of the raw features to every layer by itself, and its sums over "
-    "neighbours grow with degree and depth. "
+    "neighbours grow with degree and depth: before training the loss is 2.0 with 2 layers, 32 with 5, 3e7 with 10 and 3e16 with 20. So from 10 layers on no term helps, and the claim about it does not hold: 12 to 27 % with or without a term; "
+    "with 5 layers graph-raw has 72.1 %, and a network without a term 61.5. "
     "Measured on Cora: graph-raw keeps 77 to 79 % from 10 to 50 layers, where a network without a term has 14 to 26 %; it fails the criterion by a little, as 30 layers lose 5.2 points of "
     "the best depth's accuracy and not at most 5.",
 )
