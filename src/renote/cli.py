@@ -80,6 +80,7 @@ def _train(arguments: Sequence[str]) -> None:
         """
         from renote import experiment
 
+        config.refuse_idle(default)
         run = experiment.train(system, data, config, out, resume, data_options=commands.parse_options(data_option))
         trained = run.trained
         assert trained is not None

@@ -163,6 +163,10 @@ def test_own_files(tmp_path: Path) -> None:
             r"pairs.csv, line 4: the pair of 'p5' and 'p0' is listed before: list each",
         ),
         ("source,target\np0,q\n", "line 2: the target 'q' has no link in"),
+        (
+            "source,target,lable\np0,p5,1\n",
+            r"pairs.csv has the columns \['lable'\], which are not read: pairs have source",
+        ),
     ):
         pairs.write_text(text)
         with pytest.raises(DataError, match=message):

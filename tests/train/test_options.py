@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
@@ -56,6 +56,37 @@ def test_what_is_out_of_range_or_not_looked_at_is_named(name: str, changes: dict
         systems.get(name).configure(**changes)
 
 
+@pytest.mark.parametrize(
+    ("name", "changes", "message", "mended"),
+    [
+        (
+            "gcn",
+            {"clusters": 7},
+            "clusters = 7 is for batches = clusters, and batches is full",
+            {"batches": "clusters"},
+        ),
+        ("gcn", {"partition": "random"}, "partition = random is for batches", {"batches": "clusters"}),
+        ("gat", {"fan_outs": (3, 3)}, r"fan_outs = \(3, 3\) is for batches", {"batches": "neighbors"}),
+        ("gcn", {"inference_megabytes": 9.0}, "batches = neighbors or clusters, and", {"batches": "clusters"}),
+        ("gresnet", {"heads": 2}, "heads = 2 is for convolution = attention", {"convolution": "attention"}),
+        ("lightgcn", {"walks": 3}, "walks = 3 is for neighbors = walks, and neighbors is all", {"neighbors": "walks"}),
+        ("seal", {"embedding_size": 3}, "is for embeddings = spectral", {"embeddings": "spectral"}),
+        ("src-pooling", {"clusters": 3}, "is for pool = diffpool or dmon, and pool is top-k", {"pool": "dmon"}),
+        ("janossy", {"permutations": 3}, "is for form = recurrent, and form is tuples", {"form": "recurrent"}),
+        ("janossy", {"form": "recurrent", "k": 3}, "k = 3 is for form = tuples", {"form": "tuples"}),
+    ],
+)
+def test_options_of_what_is_switched_off_are_refused(
+    name: str, changes: dict[str, Any], message: str, mended: dict[str, Any]
+) -> None:
+    system = systems.get(name)
+    with pytest.raises(UsageError, match=message):
+        system.train(**changes)
+    system.configure(**(changes | mended)).refuse_idle(system.configure())
+    # what was not changed is no harm
+    system.configure().refuse_idle(system.configure())
+
+
 def test_ranges_are_of_options_that_exist_and_all_presets_keep_them() -> None:
     for name in systems.names():
         system = systems.get(name)
@@ -63,6 +94,11 @@ def test_ranges_are_of_options_that_exist_and_all_presets_keep_them() -> None:
         for range_ in ("from_one", "from_zero", "rates"):
             assert set(system.config._named(range_)) <= known, (name, range_)
         assert set(system.config.unused) <= known
+        for parent in system.config.__mro__:
+            for option, (other, values) in vars(parent).get("only_with", {}).items():
+                assert {option, other} <= known, name
+                for value in values:
+                    assert value in get_args(get_type_hints(system.config)[other])
         for preset in ("paper", *system.presets):
             config = system.configure(preset)
             assert isinstance(config, TrainOptions)

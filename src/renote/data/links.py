@@ -188,6 +188,7 @@ def _described(path: Path, edges: Table) -> tuple[dict[str, int], Tensor]:
 
 def _given(path: Path, number: dict[str, int], edges: Path, links: Tensor) -> tuple[Tensor, Tensor]:
     table = Table.read(path, required=_ENDS)
+    checked_columns(path, table.columns, (*_ENDS, "label"), "pairs", "or keep them in a table of their own")
     columns = []
     for column in _ENDS:
         names = table.text(column)

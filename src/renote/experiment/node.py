@@ -122,7 +122,7 @@ def node_learner(task: NodeClassification, config: TrainOptions) -> NodeLearner:
     network = task.network
     if not isinstance(network, NodeNetwork) or not all(getattr(c, "one_hop", False) for c in network.convolutions):
         raise UsageError(
-            "batches = neighbors, but not every layer of this system reads the neighbours alone: use batches = clusters"
+            "batches = neighbors is for layers that read a node and its neighbours and nothing else, and not all of this system do: use batches = clusters"
         )
     sampling = NeighborSampling(config.fan_outs, config.sample_with_replacement, config.sample_by_weight)
     return NodeLearner(task, config.batch_size, config.seed, sampling)

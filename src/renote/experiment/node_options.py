@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from renote.errors import UsageError
 from renote.train.options import TrainOptions
@@ -15,6 +16,13 @@ class NodeOptions(TrainOptions):
 
     from_one: ClassVar[tuple[str, ...]] = ("hidden", "layers")
     rates: ClassVar[tuple[str, ...]] = ("dropout",)
+    only_with: ClassVar[Mapping[str, tuple[str, tuple[Any, ...]]]] = {
+        "fan_outs": ("batches", ("neighbors",)),
+        "clusters": ("batches", ("clusters",)),
+        "clusters_per_batch": ("batches", ("clusters",)),
+        "partition": ("batches", ("clusters",)),
+        "inference_megabytes": ("batches", ("neighbors", "clusters")),
+    }
 
     steps: int = 200
     batch_size: int = 0

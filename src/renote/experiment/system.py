@@ -201,6 +201,7 @@ class System(Generic[R]):
         from renote.experiment.run import train
 
         config = self.configure(preset, **changes)
+        config.refuse_idle(self.configure(preset))
         run: Any = train(self, self.data if data is None else data, config, out, resume, progress)
         return run  # type: ignore[no-any-return]
 

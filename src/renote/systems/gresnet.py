@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import statistics
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from renote.experiment import Claim, NodeOptions, NodeSystem, Outcome, Paper
 
@@ -32,6 +32,7 @@ class Config(NodeOptions):
     """The authors' settings for graph convolutions: width 16, rate 0.01, decay on all weights; at most 300 of their 1000 epochs, whose best by validation count."""
 
     from_one = ("heads",)
+    only_with: ClassVar = {"heads": ("convolution", ("attention",))}
 
     steps: int = 300
     patience: int = 100

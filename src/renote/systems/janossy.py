@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from renote.experiment import Claim, GraphOptions, GraphSystem, Outcome, Paper
 
@@ -33,6 +33,12 @@ class Config(GraphOptions):
 
     from_one = ("k", "permutations", "permutations_to_predict")
     from_zero = ("tuples",)
+    only_with: ClassVar = {
+        "k": ("form", ("tuples",)),
+        "tuples": ("form", ("tuples",)),
+        "permutations": ("form", ("recurrent",)),
+        "permutations_to_predict": ("form", ("recurrent",)),
+    }
 
     steps: int = 4000
     layers: int = 2

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from renote.experiment import Claim, Outcome, Paper, RecommendOptions, RecommendSystem
 
@@ -29,6 +29,7 @@ class Config(RecommendOptions):
     """He et al. (2020), section 4.1: vectors of 64, three layers, λ = 1e-4, Adam at 0.001 with batches of 2048, up to 1000 epochs of Gowalla."""
 
     from_one = ("top", "walks", "walk_length")
+    only_with: ClassVar = dict.fromkeys(("top", "walks", "walk_length"), ("neighbors", ("walks",)))
 
     steps: int = 396_000
     validate_every: int = 7920

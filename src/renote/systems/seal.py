@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from renote.errors import UsageError
 from renote.experiment import Claim, LinkSystem, Outcome, Paper
@@ -36,6 +36,7 @@ class Config(TrainOptions):
     from_one = ("hidden", "layers", "embedding_size")
     from_zero = ("epochs", "hops", "max_nodes_per_hop", "labels")
     rates = ("dropout",)
+    only_with: ClassVar = {"embedding_size": ("embeddings", ("spectral",))}
 
     batch_size: int = 50
     learning_rate: float = 1e-4

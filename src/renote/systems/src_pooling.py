@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from renote.errors import UsageError
 from renote.experiment import Claim, GraphOptions, GraphSystem, Outcome, Paper
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Config(GraphOptions):
     """Grattarola et al. (2022), section 5.3 and the authors' code: blocks of 256, batches of 16, Adam at 5e-4, half of the nodes."""
+
+    only_with: ClassVar = {"clusters": ("pool", ("diffpool", "dmon"))}
 
     steps: int = 20_000
     batch_size: int = 16

@@ -26,6 +26,8 @@ class TrainOptions:
     """Options that lie in [0, 1)."""
     unused: ClassVar[tuple[str, ...]] = ()
     """Options that its kin look at and this class does not: they keep their defaults."""
+    only_with: ClassVar[Mapping[str, tuple[str, tuple[Any, ...]]]] = {}
+    """Options that are looked at only where another has one of some values."""
 
     steps: int = 1000
     """Optimizer steps in all."""
@@ -96,6 +98,23 @@ class TrainOptions:
     def used(cls, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Those of some changes that this class looks at: for changes that are meant for several systems."""
         return {name: value for name, value in changes.items() if name not in cls.unused}
+
+    def refuse_idle(self, base: TrainOptions) -> None:
+        """Refuse an option that was changed and that nothing looks at.
+
+        Args:
+            base: the same class before it was changed.
+
+        Raises:
+            UsageError: which, and what it is for.
+        """
+        for parent in reversed(type(self).__mro__):
+            for name, (other, values) in vars(parent).get("only_with", {}).items():
+                value, found = getattr(self, name), getattr(self, other)
+                if value != getattr(base, name) and found not in values:
+                    raise UsageError(
+                        f"{name} = {value} is for {other} = {' or '.join(map(str, values))}, and {other} is {found}: leave {name} out, or set {other}"
+                    )
 
     def learning_rate_at(self, step: int) -> float:
         """Step size of optimizer step `step`, counted from 0."""
