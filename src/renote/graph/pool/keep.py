@@ -286,7 +286,7 @@ class _Gated(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             of_rows = grad * gate[:, None]
             if direction is not None and of_signal is None:
-                of_rows = torch.addr(of_rows, of_kept, direction)
+                of_rows = of_rows.addr_(of_kept, direction)
             of_x = of_rows.new_zeros(x.shape) if of_signal is None else torch.outer(of_signal, direction)
             of_x = of_x.index_add_(0, node, of_rows)
         return of_x, of_score, of_direction, None, None, None
