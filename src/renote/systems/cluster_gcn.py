@@ -154,5 +154,6 @@ SYSTEM = NodeSystem(
     ),
     notes="The claim's data are others than the paper's: PPI is not at hand. Steps, width and the rule of 10 points were settled in trials with seed 0 on Pubmed, where the enhancement helps, and "
     "on Cora, where at 16 layers it did not (56.5 % against 63.5 % without). "
-    "Measured: the enhanced network is above the plain one at every depth on the three real graphs, yet both lose more than 10 points at the same depth, so the claim does not hold here.",
+    "Measured to 32 layers: the enhanced network is above the plain one at every depth on the three real graphs at which either learns anything (at 16 layers of Pubmed 68 ± 22 against 40 %), yet both lose more than 10 points at the same depth, so the claim does not hold here. "
+    "On Photo, Computers and CS with 20 labels a class 88.4, 83.4 and 88.3 % (three splits), above the features alone on each, but on average 1.7 points below gcn where one is allowed.",
 )
