@@ -132,5 +132,5 @@ SYSTEM = NodeSystem(
         unseen_claim(get, {"PPI, micro-F1": 97.3}, floor=97.0),
     ),
     notes="Measured over 10 seeds: Cora 83.2 and Pubmed 79.1 reach the published figures, Citeseer with 71.4 ± 0.5 is 1.1 points below, more than the published deviation "
-    "of 0.7. The paper stops by validation loss and accuracy together; here the lowest validation loss selects.",
+    "of 0.7. The paper stops by validation loss and accuracy together; here the lowest validation loss selects. On Photo, Computers and CS with 20 labels a class 91.1, 83.8 and 90.4 % (three splits): as gcn on average (88.4), and the claim about them holds.",
 )
